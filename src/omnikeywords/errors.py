@@ -1,0 +1,85 @@
+"""The exception tree. Each class has a stable `code`, which is what API clients and scripts may rely on.
+
+    OmniKeywordsError
+    ├── InvalidInput            what was given cannot be used; the text says what is allowed
+    │   ├── InvalidKeyword          a phrase: empty, control characters only, too long
+    │   ├── InvalidMarket           not a language, a region or both
+    │   ├── InvalidOption           an argument outside its allowed values
+    │   ├── InvalidSetting          an OKF_ setting: unknown name, wrong type, out of range
+    │   └── TooManyKeywords         more than one call may carry
+    ├── UnreadableExport        a file that is no keyword export, or is damaged
+    └── LanguageTableMissing    the word-frequency table was never built, or is of another version
+"""
+
+__all__ = [
+    "InvalidInput",
+    "InvalidKeyword",
+    "InvalidMarket",
+    "InvalidOption",
+    "InvalidSetting",
+    "LanguageTableMissing",
+    "OmniKeywordsError",
+    "TooManyKeywords",
+    "UnreadableExport",
+]
+
+
+class OmniKeywordsError(Exception):
+    """Anything this program refuses or cannot do; `str()` is one line saying what is wrong and what to do.
+
+    `params` holds the values named in the text, for clients that write their own.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, **params: str | int | float | list[str] | None) -> None:
+        super().__init__(message)
+        self.params = params
+
+
+class InvalidInput(OmniKeywordsError):
+    """What was given cannot be used."""
+
+    code = "invalid_input"
+
+
+class InvalidKeyword(InvalidInput):
+    """A phrase that is empty, has control characters only, or is longer than 700 bytes."""
+
+    code = "invalid_keyword"
+
+
+class InvalidMarket(InvalidInput):
+    """A market that is not a language, a region (`und-BR`) or both (`pt-BR`)."""
+
+    code = "invalid_market"
+
+
+class InvalidOption(InvalidInput):
+    """An argument outside its allowed values."""
+
+    code = "invalid_option"
+
+
+class InvalidSetting(InvalidInput):
+    """A setting with an unknown name, a wrong type or a value out of range."""
+
+    code = "invalid_setting"
+
+
+class TooManyKeywords(InvalidInput):
+    """More keywords than one call may carry."""
+
+    code = "too_many_keywords"
+
+
+class UnreadableExport(OmniKeywordsError):
+    """A file that is no keyword export, or is damaged."""
+
+    code = "unreadable_export"
+
+
+class LanguageTableMissing(OmniKeywordsError):
+    """The word-frequency table was never built here, or is of another version."""
+
+    code = "language_table_missing"
