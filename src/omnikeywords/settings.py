@@ -1,0 +1,447 @@
+"""The settings: one table, read from the environment once, at start.
+
+Every setting is an `OKF_` variable; `NAME_FILE` names a file that holds the value instead, as mounted
+secrets do. An `OKF_` name that is not in the table is refused, so that a slip of the pen is not silently a
+default. `okf settings` prints the table, and `python -m omnikeywords.settings` prints docs/settings.md.
+"""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omnikeywords.errors import InvalidSetting
+
+__all__ = [
+    "TABLE",
+    "Setting",
+    "SettingValue",
+    "Settings",
+    "available_cores",
+    "default_data_dir",
+    "settings_page",
+]
+
+Parser = Callable[[str], Any]  # text to value; ValueError says what is allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the table."""
+
+    name: str  # as in the environment
+    field: str  # of Settings
+    type: str  # for people: text, path, number, list, one of a few words
+    default: Callable[[], Any]
+    shown_default: str  # for people; the value itself may depend on the machine
+    unit: str  # "" where there is none
+    help: str
+    parse: Parser
+
+
+@dataclass(frozen=True, slots=True)
+class SettingValue:
+    """One setting as it stands, for printing."""
+
+    name: str
+    value: str  # "" where it is not set
+    default: str
+    unit: str
+    help: str
+    given: bool  # from the environment, not the default
+
+
+def available_cores() -> int:
+    """The cores this process may use: its CPU affinity, and the quota of its control group if it has one."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            cores = min(cores, round(int(quota) / int(period)))
+    except (OSError, ValueError):
+        pass  # no control group of version 2: affinity is all there is to know
+    return max(1, cores)
+
+
+def default_data_dir() -> Path:
+    """The folder for this user's data, by the custom of the platform."""
+    if sys.platform == "win32":
+        parent = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        parent = Path.home() / "Library" / "Application Support"
+    else:
+        parent = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return parent / "omnikeywords"
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it must not be empty")
+    return text.strip()
+
+
+def _path(text: str) -> Path:
+    return Path(_text(text)).expanduser()
+
+
+def _whole(least: int, most: int) -> Parser:
+    def parse(text: str) -> int:
+        try:
+            number = int(text.strip().replace("_", ""))
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise ValueError(f"give a whole number from {least} to {most}")
+        return number
+
+    return parse
+
+
+def _one_of(*allowed: str) -> Parser:
+    def parse(text: str) -> str:
+        word = text.strip().lower()
+        if word not in allowed:
+            raise ValueError(f"use {', '.join(allowed[:-1])} or {allowed[-1]}")
+        return word
+
+    return parse
+
+
+def _switch(text: str) -> bool:
+    word = text.strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("use on or off")
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item.strip() for item in re.split(r"[,\n]", text) if item.strip()))
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _list(text)
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise ValueError(f"{origin!r} is no origin: write it as https://example.com, or * for any")
+    return origins
+
+
+def _number(
+    name: str, default: int, least: int, most: int, unit: str, help: str, field: str | None = None
+) -> Setting:
+    return Setting(
+        name,
+        field or name.removeprefix("OKF_").lower(),
+        f"number, {least} to {most}",
+        lambda: default,
+        str(default),
+        unit,
+        help,
+        _whole(least, most),
+    )
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting(
+        "OKF_DATA_DIR",
+        "data_dir",
+        "path",
+        default_data_dir,
+        "the user data folder of the platform",
+        "",
+        "Folder of everything this program keeps.",
+        _path,
+    ),
+    Setting(
+        "OKF_LANGUAGE_TABLE",
+        "language_table",
+        "path",
+        lambda: None,
+        "language-VERSION.okflang in OKF_DATA_DIR",
+        "",
+        "The word-frequency table that `okf warm` builds.",
+        _path,
+    ),
+    Setting(
+        "OKF_BRANDS",
+        "brands",
+        "list, by comma or line",
+        lambda: (),
+        "none",
+        "",
+        "Names that make a keyword branded, besides those known already.",
+        _list,
+    ),
+    Setting(
+        "OKF_HOST",
+        "host",
+        "text",
+        lambda: "127.0.0.1",
+        "127.0.0.1",
+        "",
+        "Address `okf serve` listens on.",
+        _text,
+    ),
+    _number("OKF_PORT", 8080, 0, 65_535, "", "Port `okf serve` listens on; 0 takes any free one."),
+    Setting(
+        "OKF_WORKERS",
+        "workers",
+        "number, 1 to 256",
+        available_cores,
+        "the cores this process may use",
+        "processes",
+        "Processes that answer requests.",
+        _whole(1, 256),
+    ),
+    _number("OKF_BACKLOG", 1024, 128, 65_535, "connections", "Connections that may wait to be accepted."),
+    _number(
+        "OKF_MAX_IN_FLIGHT",
+        512,
+        1,
+        100_000,
+        "requests",
+        "Requests one worker works on at a time; more are answered 503 before their body is read.",
+    ),
+    _number(
+        "OKF_THREADS",
+        2,
+        1,
+        64,
+        "threads",
+        "Threads of one worker for calls of more than 50 keywords; smaller ones need none.",
+    ),
+    _number(
+        "OKF_QUEUE",
+        32,
+        0,
+        10_000,
+        "calls",
+        "Calls of more than 50 keywords that may wait for a thread; more are 503.",
+    ),
+    _number(
+        "OKF_REQUEST_TIMEOUT_MS",
+        10_000,
+        10,
+        600_000,
+        "ms",
+        "Time for a request's body to arrive, and for a call of more than 50 keywords to be answered.",
+    ),
+    _number("OKF_MAX_BODY_BYTES", 4_194_304, 1024, 1_073_741_824, "bytes", "Longest request body."),
+    _number(
+        "OKF_ANALYZE_MAX_KEYWORDS", 1000, 1, 100_000, "keywords", "Most keywords in one call of analyze."
+    ),
+    _number(
+        "OKF_DRAIN_DELAY_MS",
+        1000,
+        0,
+        600_000,
+        "ms",
+        "Time after SIGTERM in which /ready says no and all is still served: load balancers turn away.",
+    ),
+    _number(
+        "OKF_DRAIN_TIMEOUT_MS",
+        20_000,
+        1000,
+        600_000,
+        "ms",
+        "After that: time for requests in flight to finish before workers are killed.",
+    ),
+    Setting(
+        "OKF_CORS_ORIGINS",
+        "cors_origins",
+        "list, by comma or line",
+        lambda: (),
+        "none",
+        "",
+        "Web origins whose pages may call the API from a browser; * for any.",
+        _origins,
+    ),
+    Setting(
+        "OKF_ACCESS_LOG",
+        "access_log",
+        "on or off",
+        lambda: False,
+        "off",
+        "",
+        "Log a line for every request.",
+        _switch,
+    ),
+    Setting(
+        "OKF_LOG_LEVEL",
+        "log_level",
+        "debug, info, warning or error",
+        lambda: "info",
+        "info",
+        "",
+        "Least severity that `okf serve` logs.",
+        _one_of("debug", "info", "warning", "error"),
+    ),
+    Setting(
+        "OKF_LOG_FORMAT",
+        "log_format",
+        "json or text",
+        lambda: "text" if sys.stderr is not None and sys.stderr.isatty() else "json",
+        "text on a terminal, else json",
+        "",
+        "How logs are written, to stderr.",
+        _one_of("json", "text"),
+    ),
+)
+
+_BY_NAME = {setting.name: setting for setting in TABLE}
+# Of the project's own checks, not of the program.
+_NOT_OURS = frozenset({"OKF_EVAL_DATA"})
+# Kubernetes puts these into every pod of a namespace with a Service called okf or okf-something.
+_SERVICE_LINK = re.compile(
+    r"OKF(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, typed; see TABLE for what each means."""
+
+    data_dir: Path
+    language_table: Path | None  # None: `language_table_path` says where
+    brands: tuple[str, ...]
+    host: str
+    port: int
+    workers: int
+    backlog: int
+    max_in_flight: int
+    threads: int
+    queue: int
+    request_timeout_ms: int
+    max_body_bytes: int
+    analyze_max_keywords: int
+    drain_delay_ms: int
+    drain_timeout_ms: int
+    cors_origins: tuple[str, ...]
+    access_log: bool
+    log_level: str
+    log_format: str
+    given: frozenset[str] = frozenset()  # names that the environment set
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read all settings.
+
+        Raises InvalidSetting for an unknown `OKF_` name, a value outside what is allowed, a `_FILE` that
+        cannot be read, and a setting that is given both ways.
+        """
+        texts = dict(_texts(environ))
+        values = {s.field: _parsed(s, texts[s.name]) if s.name in texts else s.default() for s in TABLE}
+        return cls(**values, given=frozenset(texts))
+
+    @property
+    def language_table_path(self) -> Path:
+        """Where the language table is, or would be built."""
+        if self.language_table is not None:
+            return self.language_table
+        from omnikeywords.analysis.frequency import default_table_path
+
+        return self.data_dir / default_table_path().name
+
+    def rows(self) -> list[SettingValue]:
+        """Every setting as it stands, in the order of the table."""
+        return [
+            SettingValue(
+                s.name, _shown(getattr(self, s.field)), s.shown_default, s.unit, s.help, s.name in self.given
+            )
+            for s in TABLE
+        ]
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return str(value)
+
+
+def _texts(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The settings that the environment gives, as (name, text)."""
+    texts = []
+    for name, text in sorted(environ.items()):
+        if not name.startswith("OKF_") or name in _NOT_OURS or _SERVICE_LINK.fullmatch(name):
+            continue
+        if name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(text):
+            continue
+        if name in _BY_NAME:
+            texts.append((name, text))
+            continue
+        setting = _BY_NAME.get(name.removesuffix("_FILE"))
+        if setting is None or not name.endswith("_FILE"):
+            raise InvalidSetting(f"{name} is not a setting{_hint(name)}", setting=name)
+        if setting.name in environ:
+            raise InvalidSetting(
+                f"{setting.name} and {name} are both set: keep one of them", setting=setting.name
+            )
+        try:
+            texts.append((setting.name, Path(text).read_text(encoding="utf-8").strip()))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidSetting(
+                f"{name}: cannot read {text!r} ({_reason(error)}): name a readable text file",
+                setting=name,
+                value=text,
+            ) from error
+    return texts
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else (error.strerror or "error").lower()
+
+
+def _hint(name: str) -> str:
+    near = difflib.get_close_matches(name.removesuffix("_FILE"), _BY_NAME, n=1, cutoff=0.7)
+    return f": did you mean {near[0]}?" if near else ": `okf settings` lists those there are"
+
+
+def _parsed(setting: Setting, text: str) -> Any:
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        unit = f" ({setting.unit})" if setting.unit else ""
+        raise InvalidSetting(
+            f"{setting.name}={text!r} cannot be used: {error}{unit}", setting=setting.name, value=text
+        ) from error
+
+
+_PAGE_HEAD = """# Settings
+
+Settings are environment variables, read once, at start. `okf settings` prints how each stands.
+
+- A value may also come from a file: `NAME_FILE` names it, as mounted secrets need. Not both.
+- An `OKF_` name that is not listed here is refused with a hint, and so is a value outside what is allowed.
+- The variables Kubernetes adds for a Service called `okf` are left aside.
+- Options of a command (`okf serve --port 9000`) come before settings.
+
+| setting | value | default | meaning |
+|---|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    """The text of docs/settings.md."""
+    lines = (
+        f"| `{s.name}` | {s.type}{f' {s.unit}' if s.unit else ''} | {s.shown_default} | {s.help} |"
+        for s in TABLE
+    )
+    return _PAGE_HEAD + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_page())
