@@ -1,0 +1,54 @@
+# Two commands: `make run` and `make test`. Everything else serves them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+HOST   ?= 127.0.0.1
+PORT   ?= 8080
+
+.PHONY: run test check bench quality lock clean
+
+run: $(VENV)/.run-ready ## set up, analyse the sample, serve
+	@$(BIN)/okf warm
+	@$(BIN)/okf analyze --sample --format table
+	@$(BIN)/okf serve --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.test-ready check ## set up what tests need and pass them all
+	@$(BIN)/okf warm
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: $(VENV)/.test-ready ## style, types, arrows
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test-ready ## measure speed; writes benchmarks/results
+	$(BIN)/python benchmarks/bench_analyse.py
+	$(BIN)/python benchmarks/bench_cli.py
+	$(BIN)/python benchmarks/bench_serve.py
+
+quality: $(VENV)/.test-ready ## measure quality; DATA=folder of the evaluation sets
+	$(BIN)/python benchmarks/quality.py --data $(DATA)
+
+lock: ## resolve the newest dependencies into requirements*.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra test -c requirements.lock -o requirements-test.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $(PYTHON) is older than 3.11: install Python 3.11 or name one with PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "make: no virtual environment could be made: install it with 'apt install python3-venv'" >&2; exit 1; }
+
+$(VENV)/.run-ready: $(VENV)/bin/python requirements.lock pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.test-ready: $(VENV)/bin/python requirements-test.lock pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-test.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@ $(VENV)/.run-ready
