@@ -1,0 +1,263 @@
+"""Numbers as people's spreadsheets write them, a column at a time.
+
+What `1.234` means cannot be told from one cell, so it is told from the column (`Marks`): every cell whose shape leaves
+no doubt (`12,5`, `1.234,56`, `1,234,567`) is a witness of the column's decimal mark, and only the doubtful ones are
+read by it. Plain numbers go through polars at once; the rest is read once a distinct text.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+__all__ = ["MISSING", "Marks", "Number", "Numbers", "read_number", "read_numbers", "witness"]
+
+# Folded texts that say "nothing known"; a missing number stays missing.
+MISSING = frozenset(
+    {
+        "", "-", "--", "---", "–", "—", "∞", "-∞", "+∞", "n/a", "na", "n.a.", "null", "none", "nan", "nil", "unknown",
+        "no data", "not available", "n.d.", "nd", "s/d", "sin datos", "sem dados", "desconhecido", "desconocido",
+        "inconnu", "unbekannt", "sconosciuto", "#n/a", "?", "inf", "-inf", "infinity", ".", "…", "...", "*",
+    }
+)  # fmt: skip
+
+_SCALES = {
+    "k": 3, "mil": 3, "mille": 3, "tsd": 3, "tys": 3, "тыс": 3, "thousand": 3, "bin": 3, "tis": 3, "ribu": 3, "rb": 3,
+    "m": 6, "mi": 6, "mio": 6, "mln": 6, "mn": 6, "million": 6, "millions": 6, "milhao": 6, "milhão": 6,
+    "milhões": 6, "milhoes": 6, "millón": 6, "millon": 6, "millones": 6, "milione": 6, "milioni": 6, "mill": 6,
+    "millionen": 6, "mlyn": 6, "млн": 6, "milyon": 6, "jt": 6, "juta": 6, "mio": 6, "miljoen": 6, "milj": 6,
+    "b": 9, "bn": 9, "bi": 9, "mrd": 9, "mld": 9, "md": 9, "billion": 9, "bilhões": 9, "bilhão": 9, "млрд": 9,
+    "milliard": 9, "milliards": 9, "milliarde": 9, "milliarden": 9, "miliardi": 9, "milmillones": 9,
+    "mm": 6, "lakh": 5, "lac": 5, "crore": 7, "cr": 7, "t": 3,
+    "千": 3, "万": 4, "萬": 4, "만": 4, "천": 3, "億": 8, "亿": 8, "억": 8, "백만": 6, "百万": 6,
+}  # fmt: skip
+
+# Signs that name one currency. "$", "¥" and "kr" alone name several.
+_CURRENCY_SIGNS = (
+    ("US$", "USD"), ("USD", "USD"), ("U$S", "USD"), ("A$", "AUD"), ("AU$", "AUD"), ("CA$", "CAD"), ("C$", "CAD"),
+    ("NZ$", "NZD"), ("HK$", "HKD"), ("S$", "SGD"), ("NT$", "TWD"), ("MX$", "MXN"), ("R$", "BRL"), ("€", "EUR"),
+    ("£", "GBP"), ("₹", "INR"), ("₽", "RUB"), ("₩", "KRW"), ("₺", "TRY"), ("₴", "UAH"), ("₫", "VND"), ("₪", "ILS"),
+    ("₱", "PHP"), ("₦", "NGN"), ("zł", "PLN"), ("Kč", "CZK"), ("CN¥", "CNY"), ("JP¥", "JPY"), ("฿", "THB"),
+)  # fmt: skip
+_SIGN = re.compile(
+    "|".join(re.escape(sign) for sign, _ in sorted(_CURRENCY_SIGNS, key=lambda pair: -len(pair[0])))
+    + r"|(?<![A-Za-z])[A-Z]{3}(?![A-Za-z])"
+)
+_SIGN_CODES = dict(_CURRENCY_SIGNS)
+_LONE_SIGNS = re.compile(r"[$¥]|(?<![a-z])kr\.?(?![a-z])|(?<![a-z])rs\.?(?![a-z])", re.IGNORECASE)
+_SPACES = re.compile(r"[\s\u00a0\u202f\u2009\u2007\u200b\u2060']+|’")
+_NUMBER = re.compile(r"([+-]?)(\d[\d.,]*|[.,]\d+)(?:e([+-]?\d{1,2}))?([^\W\d_]*)\.?", re.IGNORECASE)
+_RANGE = re.compile(r"(?<=[\w.])(?:[–—~〜～−]|-(?=\D?\D?\D?\D?\d)|\b(?:to|a|à|bis|до|至)\b)(?=.*\d)", re.IGNORECASE)
+# Spaces go before the words are told from the numbers, so these stand apart first.
+_WORD_RANGE = re.compile(r"(?<=[\w.])\s+(?:to|a|à|bis|tot|do|до|ile|and|e|y)\s+(?=\D{0,4}\d)", re.IGNORECASE)
+_SPACED_HYPHEN = re.compile(r"(?<=\S)\s+[-–—−]\s+(?=\S)")
+_DIGITS = {
+    ord(c): str(n)
+    for zero in ("٠", "۰", "०", "০", "๐", "０")
+    for n, c in enumerate(chr(ord(zero) + i) for i in range(10))
+} | {ord("٫"): ".", ord("٬"): ",", ord("٪"): "%", ord("％"): "%", ord("，"): ",", ord("−"): "-"}
+
+
+@dataclass(slots=True)
+class Marks:
+    """What is known of a column's decimal mark: the number of witnesses of each."""
+
+    points: int = 0
+    commas: int = 0
+
+    @property
+    def decimal(self) -> str | None:
+        """`.` or `,`, whichever has more witnesses; None without any (or as many of each)."""
+        if self.points == self.commas:
+            return None
+        return "." if self.points > self.commas else ","
+
+    def see(self, texts: Iterable[str]) -> None:
+        """Count the witnesses among texts."""
+        for text in texts:
+            mark = witness(text)
+            if mark == ".":
+                self.points += 1
+            elif mark == ",":
+                self.commas += 1
+
+    def __add__(self, other: "Marks") -> "Marks":
+        return Marks(self.points + other.points, self.commas + other.commas)
+
+
+_MARKED = re.compile(r"\d*(?:[.,]\d+)+")
+_SUFFIXED = re.compile(r"[.,]\d+\s*(?:[^\W\d_]|%)")
+
+
+def witness(text: str) -> str | None:
+    """The decimal mark that a text's shape proves, or None.
+
+    >>> witness("12,5"), witness("1.234,56"), witness("1.234.567"), witness("1.234")
+    (',', ',', ',', None)
+    """
+    match = _MARKED.search(_SPACES.sub("", text))
+    if match is None:
+        return None
+    digits = match[0]
+    points, commas = digits.count("."), digits.count(",")
+    if points and commas:
+        return "." if digits.rfind(".") > digits.rfind(",") else ","
+    mark, other = (".", ",") if points else (",", ".")
+    if points + commas > 1:
+        return other
+    before, after = digits.split(mark)
+    if len(after) != 3 or len(before) > 3 or not before or before[0] == "0":
+        return mark
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number or a range as a cell gives it; all None where the cell says that nothing is known."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    percent: bool = False  # the value is what stood before a percent sign, divided by 100
+    currency: str | None = None
+
+    @property
+    def is_range(self) -> bool:
+        return self.low is not None or self.high is not None
+
+
+def read_number(text: str, decimal: str = ".") -> Number | None:
+    """Read one cell; None where it is no number at all.
+
+    `decimal` is used where the shape leaves the mark open (`1.234`). Takes signs of currency, percent, thousands by
+    point, comma, space or apostrophe, words of scale (`6,1 milhões`, `10K`), ranges (`10K – 100K`, `< 10`, `1M+`).
+    """
+    if not text.isascii():
+        text = text.translate(_DIGITS)
+    text = text.strip().strip("\u00a0\u202f\u200b\ufeff")
+    if text.casefold() in MISSING:
+        return Number()
+    currency = None
+    sign = _SIGN.search(text)
+    if sign is not None:
+        code = _SIGN_CODES.get(sign[0], sign[0])
+        if sign[0] in _SIGN_CODES or code in _ISO:
+            currency = code
+            text = _SIGN.sub(lambda m: "" if _SIGN_CODES.get(m[0], m[0]) == code else m[0], text)
+    text = _LONE_SIGNS.sub("", text)
+    percent = "%" in text
+    if percent:
+        text = text.replace("%", "")
+    text = _WORD_RANGE.sub("–", text)
+    text = _SPACED_HYPHEN.sub("–", text)
+    text = _SPACES.sub("", text)
+    if text[:1] in "<≤":
+        high = _one(text.lstrip("<≤="), decimal)
+        return None if high is None else Number(low=0.0, high=high, percent=percent, currency=currency)
+    if text[:1] in ">≥" or text[-1:] == "+":
+        low = _one(text.lstrip(">≥=").rstrip("+"), decimal)
+        return None if low is None else Number(low=low, percent=percent, currency=currency)
+    parts = _RANGE.split(text)
+    if len(parts) == 2:
+        low, high = _one(parts[0], decimal), _one(parts[1], decimal)
+        if low is None or high is None or low > high:
+            return None
+        return Number(low=low, high=high, percent=percent, currency=currency)
+    value = _one(text, decimal, -2 if percent else 0)
+    return None if value is None else Number(value=value, percent=percent, currency=currency)
+
+
+def _one(text: str, decimal: str, power: int = 0) -> float | None:
+    if text[:1] == "(" and text[-1:] == ")":  # bookkeepers' minus
+        text = "-" + text[1:-1]
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    sign, digits, exponent, word = match.groups()
+    scale = 0
+    if word:
+        found = _SCALES.get(word.casefold())
+        if found is None:
+            return None
+        scale = found
+    mark = witness(digits)
+    if mark is None:
+        mark = decimal
+        # "1.234" before a word of scale is no count of its own: the mark is the decimal one.
+        if word and digits.count(".") + digits.count(",") == 1:
+            mark = "." if "." in digits else ","
+    other = "," if mark == "." else "."
+    whole = digits.replace(other, "").replace(mark, ".")
+    if whole.count(".") > 1:
+        return None
+    # One conversion from the decimal text, so that 3.53 % is 0.0353 and not its neighbour.
+    return float(f"{sign}{whole}e{int(exponent or 0) + scale + power}")
+
+
+_ISO = frozenset(
+    "AED ARS AUD BDT BGN BOB BRL CAD CHF CLP CNY COP CRC CZK DKK DOP DZD EGP EUR GBP GTQ HKD HNL HRK HUF IDR ILS INR"
+    " JPY KES KRW KWD KZT LKR MAD MXN MYR NGN NIO NOK NZD PAB PEN PHP PKR PLN PYG QAR RON RSD RUB SAR SEK SGD THB TND"
+    " TRY TWD UAH USD UYU VES VND ZAR".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A column read: N values and, where cells had them, bounds, currencies and cells that are no numbers."""
+
+    value: pl.Series  # Float64
+    low: pl.Series | None = None  # Float64, where any cell is a range
+    high: pl.Series | None = None
+    currency: pl.Series | None = None  # String, where any cell names one
+    unreadable: pl.Series | None = None  # Boolean, where any cell has text that is no number
+    percent: bool = False  # some cell has a percent sign
+
+
+_KNOWN_AT_MOST = 50_000  # distinct texts remembered a column
+
+
+def read_numbers(texts: pl.Series, decimal: str, known: dict[str, Number | None] | None = None) -> Numbers:
+    """Read a String column of N cells; `known` remembers texts of the column from batch to batch.
+
+    `known` must be used with one `decimal` only.
+    """
+    name = texts.name
+    if texts.dtype != pl.String:
+        value = texts.cast(pl.Float64, strict=False)
+        return Numbers(value.fill_nan(None))
+    quick = texts.cast(pl.Float64, strict=False)
+    doubtful = quick.is_null() & texts.is_not_null()
+    if decimal == ",":
+        doubtful |= texts.str.contains(r"\.\d{3}$")
+    if quick.is_nan().any() or quick.is_infinite().any():
+        doubtful |= ~quick.is_finite()
+    if not doubtful.any():
+        return Numbers(quick)
+    known = {} if known is None else known
+    distinct = texts.filter(doubtful).unique().to_list()
+    if len(known) > _KNOWN_AT_MOST:
+        known.clear()
+    for text in distinct:
+        if text not in known:
+            known[text] = read_number(text, decimal)
+    read = [known[text] for text in distinct]
+
+    def column(values: list[float | None] | list[str | None], dtype: pl.DataType) -> pl.Series:
+        table = pl.Series(values, dtype=dtype)
+        return texts.replace_strict(pl.Series(distinct, dtype=pl.String), table, default=None, return_dtype=dtype)
+
+    none = Number()
+    cells = [number or none for number in read]
+    slow = column([number.value for number in cells], pl.Float64())
+    value = pl.select(pl.when(doubtful).then(slow).otherwise(quick)).to_series().rename(name)
+    low = high = currency = unreadable = None
+    if any(number.is_range for number in cells):
+        low = column([number.low for number in cells], pl.Float64())
+        high = column([number.high for number in cells], pl.Float64())
+    if any(number.currency for number in cells):
+        currency = column([number.currency for number in cells], pl.String())
+    if any(number is None for number in read):
+        bad = [text for text, number in zip(distinct, read, strict=True) if number is None]
+        unreadable = texts.is_in(bad)
+    return Numbers(value, low, high, currency, unreadable, any(number.percent for number in cells))

@@ -1,0 +1,348 @@
+"""Analysed keywords as files: jsonl, csv, parquet, xlsx.
+
+A frame of results has one row a keyword: the fields of the keyword object in their order, then what was observed
+(OBSERVED_FIELDS), with `extra` as JSON text. jsonl and parquet keep it nested; csv and xlsx flatten it:
+
+- objects become columns joined with `_`: `difficulty_score`, `intents_commercial`
+- lists are joined with `|`; modifiers as `type:text`, months as `2025-10:34`; a `|` or `\\` inside an item has a `\\`
+  before it
+- a text that a spreadsheet would run as a formula (it begins with = + - @ TAB or CR) gets an apostrophe in front, and
+  so does one that begins with apostrophes followed by one of these, so that taking one apostrophe away restores either
+
+Missing is null, or an empty cell: never 0. Files are written beside their place and put there when complete.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, get_args
+
+import polars as pl
+
+from omnikeywords.errors import InvalidOption, OmniKeywordsError
+from omnikeywords.formats.columns import OBSERVATION_SCHEMA
+
+__all__ = [
+    "FORMATS",
+    "FORMULA",
+    "OBSERVED_FIELDS",
+    "XLSX_ROWS",
+    "Format",
+    "Written",
+    "flatten",
+    "format_of",
+    "json_lines",
+    "write_results",
+]
+
+Format = Literal["jsonl", "csv", "parquet", "xlsx"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+# What was observed, by its name in results, with its column in an observation batch. The source's own difficulty and
+# intents stand beside ours and must not take their names.
+OBSERVED_FIELDS: dict[str, str] = {
+    **{
+        "vendor_difficulty" if name == "difficulty" else name: name
+        for name in OBSERVATION_SCHEMA
+        if name not in ("keyword", "line", "market")
+    },
+    "extra": "extra",
+}
+
+FORMULA = r"^'*[=+\-@\t\r]"
+XLSX_ROWS = 1_048_575  # a sheet's rows but for the header
+_XLSX_CELL = 32_767  # characters
+_ROW_GROUP = 100_000
+
+Target = Path | IO[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of writing."""
+
+    rows: int
+    notes: Sequence[str]  # what the reader of the file should know
+
+
+def format_of(path: Path) -> Format | None:
+    """The format that a file's name ends in, if it is one of FORMATS."""
+    suffix = path.suffix.lower().lstrip(".")
+    suffix = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
+    return next((name for name in FORMATS if name == suffix), None)
+
+
+def write_results(
+    frames: Iterable[pl.DataFrame],
+    target: Target,
+    format: Format,
+    *,
+    omit: Iterable[str] = (),
+    bom: bool = False,
+) -> Written:
+    """Write frames of results, all of one schema, to a path or an open binary file.
+
+    `omit` names columns that csv and xlsx leave out: those nobody filled are a burden to people. `bom` begins a csv
+    with a byte order mark, by which Excel knows UTF-8. A path gets its file when all is written; a failure leaves what
+    was there before.
+
+    Raises InvalidOption where the path cannot be written, OmniKeywordsError where an xlsx would be too large.
+    """
+    left_out = frozenset(omit)
+    write: Callable[[Iterator[pl.DataFrame], IO[bytes]], Written]
+    match format:
+        case "jsonl":
+            write = _write_jsonl
+        case "csv":
+            def write(frames: Iterator[pl.DataFrame], file: IO[bytes]) -> Written:
+                return _write_csv(frames, file, left_out, bom)
+        case "parquet":
+            write = _write_parquet
+        case "xlsx":
+            def write(frames: Iterator[pl.DataFrame], file: IO[bytes]) -> Written:
+                return _write_xlsx(frames, file, left_out)
+    with _opened(target) as file:
+        return write(iter(frames), file)
+
+
+@contextlib.contextmanager
+def _opened(target: Target) -> Iterator[IO[bytes]]:
+    """The file to write to; a path's appears, or is replaced, only when the block ends well."""
+    if not isinstance(target, Path):
+        yield target
+        return
+    path = Path(os.path.realpath(target))  # through a link, so that the link stays one
+    if path.exists() and not path.is_file():
+        if path.is_dir():
+            raise InvalidOption(f"cannot write {str(target)!r}: it is a folder; name a file in it", path=str(target))
+        with path.open("wb") as device:
+            yield device
+        return
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        file = partial.open("xb")
+    except OSError as error:
+        reason = (error.strerror or "error").lower()
+        raise InvalidOption(
+            f"cannot write {str(target)!r} ({reason}): name a file in a folder you may write to", path=str(target)
+        ) from error
+    try:
+        with file:
+            yield file
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+# --- nested
+
+
+def json_lines(frame: pl.DataFrame) -> pl.Series:
+    """Each row as one line of JSON, without its line feed; keys in the order of the columns.
+
+    `extra` (JSON text) and `monthly_searches` become objects. Dates are ISO 8601; NaN is null.
+    """
+    objects = [name for name in ("monthly_searches", "extra") if name in frame]
+    plain = pl.struct(pl.exclude(objects)).struct.json_encode()
+    if not objects:
+        return frame.select(plain.alias("line")).to_series()
+    texts = [plain.str.head(-1)]
+    for name in objects:
+        value = pl.col(name) if name == "extra" else _months_as_json(name)
+        texts += [pl.lit(f',"{name}":'), value.fill_null("null")]
+    return frame.select(pl.concat_str([*texts, pl.lit("}")]).alias("line")).to_series()
+
+
+def _months_as_json(name: str) -> pl.Expr:
+    month = pl.element().struct.field("month")
+    searches = pl.element().struct.field("searches").cast(pl.String).fill_null("null")
+    pairs = pl.col(name).list.eval(pl.concat_str(pl.lit('"'), month, pl.lit('":'), searches)).list.join(",")
+    return pl.concat_str(pl.lit("{"), pairs, pl.lit("}"))
+
+
+def _write_jsonl(frames: Iterator[pl.DataFrame], file: IO[bytes]) -> Written:
+    rows = 0
+    for frame in frames:
+        if frame.height:
+            text = json_lines(frame).str.join("\n").item()
+            file.write(text.encode())
+            file.write(b"\n")
+            rows += frame.height
+    return Written(rows, ())
+
+
+def _write_parquet(frames: Iterator[pl.DataFrame], file: IO[bytes]) -> Written:
+    import pyarrow.parquet
+
+    rows = 0
+    writer = None
+    for frame in _regrouped(frames, _ROW_GROUP):
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if writer is None:
+            schema = table.schema.with_metadata({b"made_by": b"omnikeywords"})
+            writer = pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", compression_level=1)
+        writer.write_table(table.cast(writer.schema))
+        rows += frame.height
+    if writer is not None:
+        writer.close()
+    return Written(rows, ())
+
+
+def _regrouped(frames: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
+    """The same rows in frames of at least `size`, the last excepted; always at least one frame if any came."""
+    held: list[pl.DataFrame] = []
+    count = 0
+    for frame in frames:
+        held.append(frame)
+        count += frame.height
+        if count >= size:
+            yield pl.concat(held)
+            held, count = [], 0
+    if held:
+        yield pl.concat(held)
+
+
+# --- flat
+
+
+def flatten(frame: pl.DataFrame) -> pl.DataFrame:
+    """Nested columns as flat ones, in their places, by the rules this module states; texts are not yet made safe."""
+    return frame.select(expr for name, kind in frame.schema.items() for expr in _flat(pl.col(name), name, kind))
+
+
+def _flat(value: pl.Expr, name: str, kind: pl.DataType) -> Iterator[pl.Expr]:
+    if isinstance(kind, pl.Struct):
+        for field in kind.fields:
+            inner = field.dtype() if isinstance(field.dtype, type) else field.dtype
+            yield from _flat(value.struct.field(field.name), f"{name}_{field.name}", inner)
+    elif isinstance(kind, pl.List):
+        item = pl.element()
+        if isinstance(kind.inner, pl.Struct):  # modifiers, months: two fields
+            first, second = (item.struct.field(field.name).cast(pl.String) for field in kind.inner.fields)
+            item = pl.concat_str(first, pl.lit(":"), second.fill_null(""))
+        item = item.cast(pl.String).str.replace_all(r"([\\|])", r"\$1")
+        yield value.list.eval(item).list.join("|").replace("", None).alias(name)
+    else:
+        yield value.alias(name)
+
+
+def _safe(frame: pl.DataFrame) -> pl.DataFrame:
+    """Texts a spreadsheet would run, with an apostrophe in front."""
+    texts = [pl.col(name) for name, kind in frame.schema.items() if kind == pl.String]
+    return frame.with_columns(
+        pl.when(text.str.contains(FORMULA)).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).name.keep()
+        for text in texts
+    )
+
+
+def _flat_and_safe(frame: pl.DataFrame, left_out: frozenset[str]) -> pl.DataFrame:
+    return _safe(flatten(frame.select(pl.exclude(left_out))))
+
+
+def _write_csv(frames: Iterator[pl.DataFrame], file: IO[bytes], left_out: frozenset[str], bom: bool) -> Written:
+    rows = 0
+    first = True
+    for frame in frames:
+        _flat_and_safe(frame, left_out).write_csv(file, include_bom=first and bom, include_header=first)
+        first = False
+        rows += frame.height
+    return Written(rows, ())
+
+
+def _write_xlsx(frames: Iterator[pl.DataFrame], file: IO[bytes], left_out: frozenset[str]) -> Written:
+    import xlsxwriter
+    from xlsxwriter.exceptions import FileSizeError
+
+    workbook = xlsxwriter.Workbook(
+        file,
+        {
+            "constant_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_numbers": False,
+            "strings_to_urls": False,
+            "nan_inf_to_errors": False,
+        },
+    )
+    bold = workbook.add_format({"bold": True, "bottom": 1})
+    sheet: Any = None
+    rows = too_long = sheets = row = 0
+    for frame in frames:
+        flat = _flat_and_safe(frame, left_out)
+        values = [_plain(column) for column in flat]
+        for record in zip(*values, strict=True):
+            if sheet is None or row == XLSX_ROWS:
+                sheets += 1
+                sheet = _begin_sheet(workbook, sheets, flat.columns, bold)
+                row = 0
+            row += 1
+            for number, value in enumerate(record):
+                if value is None:
+                    continue
+                if isinstance(value, str):
+                    if len(value) > _XLSX_CELL:
+                        too_long += 1
+                    else:
+                        sheet.write_string(row, number, value)
+                elif isinstance(value, bool):
+                    sheet.write_boolean(row, number, value)
+                else:
+                    sheet.write_number(row, number, value)
+            rows += 1
+        if sheet is None:
+            sheets += 1
+            sheet = _begin_sheet(workbook, sheets, flat.columns, bold)
+    try:
+        workbook.close()
+    except FileSizeError as error:
+        raise OmniKeywordsError(f"{rows:,} rows are too much for one xlsx file: use parquet or csv") from error
+    notes = []
+    if sheets > 1:
+        notes.append(f"xlsx holds {XLSX_ROWS:,} rows a sheet: the rest is in {sheets - 1} more")
+    if too_long:
+        notes.append(
+            f"{too_long:,} cells longer than xlsx allows ({_XLSX_CELL:,} characters) were left empty: "
+            "csv, jsonl and parquet hold them"
+        )
+    return Written(rows, notes)
+
+
+def _plain(column: pl.Series) -> list[Any]:
+    """The cells of a column: text, number, true or false, or None."""
+    if column.dtype.is_float():
+        return column.cast(pl.String).cast(pl.Float64).fill_nan(None).to_list()
+    return (column if column.dtype.is_numeric() or column.dtype == pl.Boolean else column.cast(pl.String)).to_list()
+
+
+def _begin_sheet(workbook: Any, number: int, names: Sequence[str], bold: Any) -> Any:
+    sheet = workbook.add_worksheet("Keywords" if number == 1 else f"Keywords {number}")
+    sheet.freeze_panes(1, 1)
+    sheet.set_column(0, 1, 36)
+    sheet.set_column(2, len(names), 14)
+    for column, name in enumerate(names):
+        sheet.write_string(0, column, name, bold)
+    sheet.autofilter(0, 0, XLSX_ROWS, len(names) - 1)
+    return sheet
+
+
+def extra_as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    """A batch of observations with `extra` as JSON text: every other column that has a value, verbatim.
+
+    Structs differ from file to file; texts do not.
+    """
+    kind = frame.schema.get("extra")
+    if not isinstance(kind, pl.Struct) or not kind.fields:
+        return frame.with_columns(pl.lit(None, pl.String).alias("extra"))
+    pairs = []
+    for field in kind.fields:
+        value = pl.col("extra").struct.field(field.name)
+        quoted = pl.struct(value.cast(pl.String).alias("v")).struct.json_encode().str.slice(5).str.head(-1)
+        pairs.append(pl.when(value.is_not_null()).then(pl.concat_str(pl.lit(json.dumps(field.name, ensure_ascii=False) + ":"), quoted)))
+    text = pl.concat_str(pairs, separator=",", ignore_nulls=True)
+    return frame.with_columns(
+        pl.when(text != "").then(pl.concat_str(pl.lit("{"), text, pl.lit("}"))).alias("extra")
+    )
