@@ -1,0 +1,459 @@
+"""Words cut down to what near-duplicates share: pieces without punctuation, accents folded, plural and gender undone.
+
+Everything here is a function of one word alone (and of the frequency dictionary), so it is done once for each distinct
+word of a batch. A root is a key, not a lemma to show: it only has to be equal for forms of one word and different for
+other words, whatever the language of the phrase, because short phrases are often ascribed to a neighbouring language.
+"""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnikeywords.analysis.normalise import fold
+
+__all__ = [
+    "ROOT_LANGUAGES",
+    "Zipf",
+    "directed",
+    "fold_piece",
+    "inflection_roots",
+    "keeps_next",
+    "pieces",
+    "reversed_direction",
+    "spelling_root",
+    "stop_languages",
+]
+
+# Frequencies of words on the Zipf scale, one column a language, 0 where a language does not have the word.
+Zipf = Callable[[list[str]], NDArray[np.float32]]
+
+ROOT_LANGUAGES = ("en", "pt", "es", "fr", "de", "it")  # those with stop words of their own
+
+# ---------------------------------------------------------------------------------------------------------- pieces
+
+_KEPT = frozenset("+#%$€£¥₹_")  # symbols that change what is meant: c++, c#, 50%, $100
+_BETWEEN_DIGITS = frozenset(".,/:×'\"")  # 3.5, 24/7, 16:9
+_APOSTROPHES = frozenset("'’ʼ`´")
+# Where the letters alone would make another word (he'll, we're, i'd), or where two words hide in one.
+_CONTRACTIONS = {
+    "what's": ("what", "is"),
+    "whats": ("what", "is"),
+    "who's": ("who", "is"),
+    "where's": ("where", "is"),
+    "wheres": ("where", "is"),
+    "when's": ("when", "is"),
+    "how's": ("how", "is"),
+    "he'll": ("he", "will"),
+    "she'll": ("she", "will"),
+    "we'll": ("we", "will"),
+    "i'll": ("i", "will"),
+    "we're": ("we", "are"),
+    "i'd": ("i", "would"),
+    "he'd": ("he", "would"),
+    "she'd": ("she", "would"),
+    "we'd": ("we", "would"),
+}
+
+
+def pieces(word: str) -> tuple[str, ...]:
+    """The parts of a normalized word between its punctuation: `wi-fi` gives wi, fi; `amazon.com` amazon, com.
+
+    Symbols that change the meaning stay (c++, c#, .net, 100%, $5), numbers stay whole (3.5, 24/7; 1,000 is 1000), an
+    apostrophe joins (don't is dont) and a possessive one goes (women's is women). May be empty.
+    """
+    if word.isalnum():
+        return _CONTRACTIONS.get(word) or (word,)
+    for mark in "’ʼ`´":
+        word = word.replace(mark, "'")
+    if word in _CONTRACTIONS:
+        return _CONTRACTIONS[word]
+    out = []
+    last = len(word) - 1
+    for i, char in enumerate(word):
+        if char.isalnum():
+            out.append(char)
+            continue
+        before = word[i - 1] if i else ""
+        after = word[i + 1] if i < last else ""
+        if char in _BETWEEN_DIGITS and before.isdigit() and after.isdigit():
+            thousands = char == "," and word[i + 1 : i + 4].isdigit() and not word[i + 4 : i + 5].isdigit()
+            out.append("" if thousands else char)
+        elif char in _APOSTROPHES:
+            if after == "s" and i == last - 1 and before.isalpha():
+                break
+        elif char == "#":
+            out.append("#" if before else "")  # c#, but #hashtag is hashtag
+        elif char in _KEPT:
+            out.append(char)
+        elif char == ".":
+            out.append("." if not before and after.isalpha() else " ")  # .net is not net
+        elif char == "&":
+            out.append(" " if min(i, last - i) > 2 else "")  # black&white, but h&m, at&t, r&b
+        else:
+            category = unicodedata.category(char)
+            # Marks belong to their letter (Indic, Thai, Arabic), emoji are words, format characters are nothing.
+            if category[0] == "M" or category == "So":
+                out.append("" if category == "So" and char in "™®©℠°" else char)
+            elif category != "Cf":
+                out.append(" ")
+    parts = "".join(out).split()
+    if len(parts) > 1:
+        parts = [part for part in parts if part not in ("https", "http", "www")] or parts
+    return tuple(parts)
+
+
+# --------------------------------------------------------------------------------------------------------- accents
+
+# Accents are left out when people type in a hurry, so folding them is right nearly always. Not here: with and without,
+# or with another accent, these are two things that people look for. Plurals are added below.
+_MEANT = (
+    "avó avô cocô pará pelé romã maiô camelô sabiá babá cará purê "  # pt
+    "año papá mamá caña peña campaña montaña pestaña moño cañón cañon soñar cuña sueño seña doña "  # es
+    "péché pâté côté tâche jeûne maïs mûr dû "  # fr
+    "schön drücken zählen fördern möchte würde hätte könnte "  # de
+    "rosé exposé lamé papà metà però"  # en, it
+)
+_LAZY = frozenset(("sueño", "seña", "purê", "dû", "mûr"))  # nobody looks for the other word
+
+
+def _meant() -> dict[str, str]:
+    forms = {}
+    for word in _MEANT.split():
+        if word not in _LAZY:
+            root = {"cañon": "cañón", "papà": "papá"}.get(word, word)
+            forms[word] = forms[word + "s"] = root
+    return forms
+
+
+_ACCENT_MEANT = _meant()
+
+
+def fold_piece(piece: str) -> str:
+    """A piece without case and accents, except where the accent makes another word (avó, avô; año, ano)."""
+    if piece.isascii() or piece in _ACCENT_MEANT:
+        return piece
+    return fold(piece)
+
+
+# ------------------------------------------------------------------------------------------------------ inflection
+
+# Words that end in s and are not, or do not only mean, the plural of what is left without it.
+_NO_PLURAL = frozenset(
+    (
+        "news lens bus gas plus bias canvas atlas christmas always perhaps sometimes besides upstairs downstairs "
+        "physics ethics mathematics series species means goods customs arms glasses windows apples pants jeans "
+        "shorts sims vans crocs beats does goes was has his this its us as is yes thus ours yours theirs "
+        "mars paris texas kansas dallas arkansas vegas athens wales brussels naples honduras philippines bahamas "
+        "maldives netherlands dubois illinois los angeles cannes nantes lyons "
+        "james charles thomas lewis davis harris chris louis lucas nicholas jonas elias marcos carlos jesus matias "
+        "williams adams edwards rogers stevens peters phillips evans roberts richards hughes jones simmons "
+        "andrews daniels michaels matthews myers sanders parsons watkins jenkins hawkins collins owens "
+        "abs ads aids cops ups pros sas ios windows bbs gps sms dns css rss aws pos cvs hbs dhs gms ips lcs "
+        "adidas levis asus airbus nexus lexus lotus venus taurus prius focus campus "
+        "walgreens kohls mcdonalds starbucks tmobiles oreos lays sears chips "
+        # Portuguese, Spanish, and both
+        "mais menos antes depois alias apos atras tras demais jamais seis dois duas tres dez gratis lapis tenis onibus "
+        "virus atlas oasis oculos ferias pires simples cais gas mes paris pais reis deus minas gerais campinas palmas "
+        "manaus santos campos vitoria-es guarulhos canoas pelotas torres barros ramos soares neves dias reais "
+        "lunes martes miercoles jueves viernes crisis tesis analisis dosis entonces lejos gracias gafas costas "
+        "ademas quizas dias buenos aires caracas juros nos vos eles los las les des mes ses tus sus mis dos das aos nas "
+        "esposas letras lentes celos bodas medias meias"
+    ).split()
+)
+_PLURAL_OF_SHORT = {
+    "tvs": "tv", "pcs": "pc", "cds": "cd", "kgs": "kg", "lbs": "lb", "rvs": "rv", "djs": "dj", "ids": "id",
+}  # fmt: skip
+# Plurals, and a few genders, that no ending tells.
+_IRREGULAR = {
+    "men": "man", "mens": "man", "women": "woman", "womens": "woman", "children": "child", "childrens": "child",
+    "childs": "child", "feet": "foot", "teeth": "tooth", "geese": "goose", "mice": "mouse", "people": "person",
+    "persons": "person", "oxen": "ox", "dice": "die", "wives": "wife", "knives": "knife", "lives": "life",
+    "halves": "half", "criteria": "criterion", "phenomena": "phenomenon", "analyses": "analysis",
+    "theses": "thesis", "crises": "crisis", "indices": "index", "matrices": "matrix", "vertices": "vertex",
+    "quizzes": "quiz", "buses": "bus", "busses": "bus", "gases": "gas", "lenses": "lens", "canvases": "canvas",
+    "viruses": "virus", "series": "series", "serie": "series", "kinder": "kind", "yeux": "oeil", "schuhe": "schuh",
+    "manner": "mann", "frauen": "frau", "hauser": "haus", "bucher": "buch", "uomini": "uomo", "donne": "donna",
+    "scarpe": "scarpa", "caes": "cao", "paes": "pao", "maes": "mae", "alemaes": "alemao", "males": "mal",
+    "mulheres": "mulher", "mujeres": "mujer", "paises": "pais", "meses": "mes", "funis": "funil", "fosseis": "fossil",
+    "faceis": "facil", "dificeis": "dificil", "uteis": "util", "moveis": "movel", "repteis": "reptil",
+    "portateis": "portatil", "texteis": "textil", "volateis": "volatil", "estereis": "esteril", "feis": "fiel",
+    "fieis": "fiel", "leis": "lei", "reyes": "rey", "leyes": "ley", "bueyes": "buey", "jerseys": "jersey",
+}  # fmt: skip
+# Adjectives of shop searches whose gender follows the noun; elsewhere -o and -a are two things (porto, porta).
+_ADJECTIVE_STEMS = (
+    "feminin masculin femenin barat brasileir pret branc vermelh amarel rox blanc negr roj amarill morad rosad dourad "
+    "dorad prateid platead gratuit usad automatic eletric electric eletronic electronic hidraulic esportiv deportiv "
+    "pequen economic complet caseir caser elasticad bordad estampad decorad personalizad mobiliad amueblad sintetic "
+    "organic ortopedic modern antig clasic classic rapid nov nuev magnetic ceramic cromad pintad mecanic domestic "
+    "importad seminov american italian mexican argentin chilen colombian peruan"
+).split()
+_GENDER = {stem + "a": stem + "o" for stem in _ADJECTIVE_STEMS}
+
+# Ending of a plural, with the endings its singular may have, the likeliest first. Accents are folded already.
+_ENDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("oes", ("ao", "oe", "o")),
+    ("aes", ("ao", "ae")),
+    ("eis", ("el", "ei")),
+    ("ais", ("al", "ai")),
+    ("ois", ("ol", "oi")),
+    ("uis", ("ul", "ui")),
+    ("eaux", ("eau",)),
+    ("aux", ("al", "au", "ail")),
+    ("eux", ("eu",)),
+    ("ies", ("y", "ie")),
+    ("ves", ("ve", "f", "fe")),
+    ("ces", ("z", "ce")),
+    ("shes", ("sh", "she")),
+    ("ches", ("ch", "che")),
+    ("sses", ("ss", "sse")),
+    ("xes", ("x", "xe")),
+    ("zes", ("z", "ze")),
+    ("ses", ("se", "s")),
+    ("ens", ("em", "en")),
+    ("ins", ("im", "in")),
+    ("ons", ("om", "on")),
+    ("uns", ("um", "un")),
+    ("es", ("e", "")),
+    ("is", ("il", "i")),
+    ("ungen", ("ung",)),
+    ("heiten", ("heit",)),
+    ("keiten", ("keit",)),
+    ("innen", ("in",)),
+    ("s", ("",)),
+)
+_LAST = frozenset("sxn")
+_DOMINANT = 1.0  # languages within this of the word's best are those it may be a word of
+_RARER = 1.8  # a singular may be that much rarer than its plural (Zipf), or it is another word
+_KNOWN = 2.5  # a word below this is no evidence of its own form
+
+
+def _singulars(word: str) -> list[str]:
+    for ending, replacements in _ENDINGS:
+        if word.endswith(ending):
+            stem = word[: len(word) - len(ending)]
+            return [stem + replacement for replacement in replacements if len(stem + replacement) > 2]
+    return []
+
+
+def inflection_roots(folded: Sequence[str], zipf: Zipf | None) -> list[str]:
+    """The singular (of adjectives in a closed list, the masculine) of distinct folded pieces; else the piece itself.
+
+    Which singular is meant is read from the frequencies: `zipf` gives those of any words (n, languages); without it
+    the likeliest by the ending is taken. A known word whose candidate is unknown or far rarer in the languages it
+    belongs to is no plural (texas, glass, lápis); one that is unknown loses its s.
+    """
+    roots = list(folded)
+    asked: list[int] = []  # index into folded, a row per candidate
+    candidates: list[str] = []
+    for i, word in enumerate(roots):
+        if word in _ACCENT_MEANT:
+            roots[i] = _ACCENT_MEANT[word]
+        elif word in _IRREGULAR:
+            roots[i] = _IRREGULAR[word]
+        elif word in _GENDER:
+            roots[i] = _GENDER[word]
+        elif word[-1:] in _LAST and word not in _NO_PLURAL:
+            if len(word) < 4 or not word.isalpha() or word.endswith("ss"):
+                roots[i] = _PLURAL_OF_SHORT.get(word, word)
+                continue
+            for singular in _singulars(word):
+                asked.append(i)
+                candidates.append(singular)
+    if asked:
+        _choose(roots, np.array(asked), candidates, zipf)
+    return roots
+
+
+def _choose(roots: list[str], asked: NDArray[np.intp], candidates: list[str], zipf: Zipf | None) -> None:
+    first = np.flatnonzero(np.r_[True, asked[1:] != asked[:-1]])
+    words = [roots[i] for i in asked[first]]
+    if zipf is None:
+        frequency = np.zeros((len(words) + len(candidates), 1), np.float32)
+    else:
+        frequency = zipf(words + candidates)
+    word = np.repeat(frequency[: len(words)], np.diff(np.r_[first, len(asked)]), axis=0)
+    candidate = frequency[len(words) :]
+    best = word.max(axis=1, keepdims=True)
+    own = (word >= best - _DOMINANT) & (word > 0)
+    fits = np.where(own & (candidate >= word - _RARER), candidate, 0).max(axis=1)
+    # A word too rare to judge is taken as the plural of whatever candidate is known best.
+    rare = best[:, 0] < _KNOWN
+    fits = np.where(rare, np.maximum(fits, candidate.max(axis=1)), fits)
+    stop = np.r_[first[1:], len(asked)]
+    for row, (begin, end) in enumerate(zip(first.tolist(), stop.tolist(), strict=True)):
+        i = int(asked[begin])
+        plural = words[row]
+        k = begin + int(fits[begin:end].argmax())
+        if fits[k] > 0:
+            singular = candidates[k]
+        elif rare[begin] and plural.endswith("s") and plural[-2] not in "ui":
+            singular = plural[:-1] if zipf is not None else candidates[begin]
+        else:
+            continue
+        roots[i] = _GENDER.get(singular, singular)
+
+
+# -------------------------------------------------------------------------------------------------------- spelling
+
+# British to American, European Portuguese to Brazilian, and habits of typing; whole roots, then beginnings.
+_SPELLINGS = {
+    "grey": "gray", "centre": "center", "theatre": "theater", "metre": "meter", "litre": "liter", "fibre": "fiber",
+    "sombre": "somber", "calibre": "caliber", "lustre": "luster", "spectre": "specter", "sabre": "saber",
+    "kilometre": "kilometer", "millimetre": "millimeter", "centimetre": "centimeter", "catalogue": "catalog",
+    "dialogue": "dialog", "analogue": "analog", "programme": "program", "jewellery": "jewelry", "jeweller": "jeweler",
+    "tyre": "tire", "pyjama": "pajama", "doughnut": "donut", "plough": "plow", "licence": "license",
+    "defence": "defense", "offence": "offense", "practise": "practice", "moustache": "mustache", "yoghurt": "yogurt",
+    "whisky": "whiskey", "omelette": "omelet", "ageing": "aging", "judgement": "judgment", "mum": "mom", "thru": "through",
+    "nite": "night", "aluminium": "aluminum", "cosy": "cozy", "sceptic": "skeptic", "mould": "mold", "axe": "ax",
+    "travelling": "traveling", "traveller": "traveler", "travelled": "traveled", "modelling": "modeling",
+    "cancelled": "canceled", "cancelling": "canceling", "labelling": "labeling", "counselling": "counseling",
+    "counsellor": "counselor", "fuelled": "fueled", "levelling": "leveling", "marvellous": "marvelous",
+    "enrol": "enroll", "enrolment": "enrollment", "fulfil": "fulfill", "instalment": "installment", "skilful": "skillful",
+    "anaemia": "anemia", "paediatric": "pediatric", "paediatrician": "pediatrician", "orthopaedic": "orthopedic",
+    "encyclopaedia": "encyclopedia", "foetus": "fetus", "oestrogen": "estrogen", "diarrhoea": "diarrhea",
+    "haemorrhoid": "hemorrhoid", "leukaemia": "leukemia", "anaesthesia": "anesthesia", "gynaecologist": "gynecologist",
+    "gynaecology": "gynecology", "oesophagus": "esophagus", "manoeuvre": "maneuver", "analyse": "analyze",
+    "paralyse": "paralyze", "cheque": "check", "ok": "okay", "versus": "vs", "accao": "acao",
+    "facto": "fato", "optimo": "otimo", "projecto": "projeto", "contacto": "contato", "director": "diretor",
+    "directora": "diretora", "actual": "atual", "objectivo": "objetivo", "baptismo": "batismo", "humido": "umido",
+    "registo": "registro", "electricista": "eletricista", "eletrico": "electrico", "electronico": "eletronico",
+    "colectivo": "coletivo", "seleccao": "selecao", "direccao": "direcao", "proteccao": "protecao", "infeccao": "infecao",
+    "coleccao": "colecao", "fraccao": "fracao", "redaccao": "redacao", "inspeccao": "inspecao", "lectivo": "letivo",
+    "excepto": "exceto", "adopcao": "adocao", "recepcao": "rececao", "loiro": "louro", "catorze": "quatorze",
+    "dezanove": "dezenove", "dezasseis": "dezesseis", "dezassete": "dezessete", "xampu": "shampoo", "champo": "shampoo",
+    "pra": "para", "cabelereiro": "cabeleireiro", "mussarela": "mucarela",
+    "setiembre": "septiembre", "sicologia": "psicologia", "sicologo": "psicologo", "oscuro": "obscuro",
+}  # fmt: skip
+_BEGINNINGS = {
+    beginning + "our": beginning + "or"
+    for beginning in "col flav fav hon lab neighb behavi arm harb rum hum od parl sav vap endeav splend glam tum".split()
+}
+_BY_LETTERS = {beginning[:4]: (beginning, other) for beginning, other in _BEGINNINGS.items()}
+_IZE = ("ize", "ized", "izer", "izing", "ization", "izational")
+
+
+def spelling_root(root: str) -> str:
+    """The one spelling that stands for all spellings of a root: colour is color, organize is organise."""
+    found = _SPELLINGS.get(root)
+    if found is not None:
+        return found
+    if len(root) > 4:
+        pair = _BY_LETTERS.get(root[:4])
+        if pair is not None and root.startswith(pair[0]):
+            return pair[1] + root[len(pair[0]) :]
+        if len(root) > 6 and root.endswith(_IZE):
+            at = root.rindex("iz")
+            return root[: at + 1] + "s" + root[at + 2 :]
+    return root
+
+
+# ------------------------------------------------------------------------------------------------------ stop words
+
+# Words without which the phrase asks the same. Questions, negations, with, without, to, from, or, vs, comparatives and
+# quantities are not among them: they ask for something else. Portuguese "no" is left in: in Spanish and English it denies.
+_STOP_EVERYWHERE = "of for the and de del"
+_STOP_INSIDE = {
+    "en": "a an in",
+    "pt": "da do das dos e o a os as em na nas nos para",
+    "es": "la el los las un una y en para",
+    "fr": "le la les du des un une et en pour dans",
+    "de": "der die das den dem des ein eine einen einer und fur im am",
+    "it": "di il lo la gli le un una e dei della delle per in",
+}
+# At the beginning an article alone may go: "in design" is not "design". At the end nothing: hepatitis a, turn in.
+_STOP_LEADING = {
+    "en": "the a an",
+    "pt": "o a os as",
+    "es": "el la los las un una",
+    "fr": "le la les un une",
+    "de": "der die das ein eine",
+    "it": "il lo la gli le un una",
+}
+# What follows these belongs to them: vitamin a deficiency, hepatite e, log in page.
+_KEEPS_NEXT = frozenset(
+    "vitamin vitamina hepatitis hepatite type tipo class classe clase grade group grupo plan plano model modelo series "
+    "serie team section seccion secao schedule form log sign check plug fill opt walk built drive stand drop stuff zoom "
+    "trade cash move come get all tune lock influenza what who where how is que o".split()
+)
+
+
+def _stop_bits(everywhere: str, by_language: dict[str, str]) -> dict[str, int]:
+    every = (1 << (len(ROOT_LANGUAGES) + 1)) - 1
+    bits = dict.fromkeys(everywhere.split(), every)
+    for i, language in enumerate(ROOT_LANGUAGES):
+        for word in by_language[language].split():
+            bits[word] = bits.get(word, 0) | 1 << i
+    return bits
+
+
+_INSIDE_BITS = _stop_bits(_STOP_EVERYWHERE, _STOP_INSIDE)
+_LEADING_BITS = _stop_bits("the", _STOP_LEADING)
+
+
+def stop_languages(folded: str) -> tuple[int, int]:
+    """The languages in which a folded word may be left out, inside a phrase and at its beginning.
+
+    Bit i of each number stands for ROOT_LANGUAGES[i], the bit after them for any other language.
+    """
+    return _INSIDE_BITS.get(folded, 0), _LEADING_BITS.get(folded, 0)
+
+
+def keeps_next(folded: str) -> bool:
+    """Whether the word after this one belongs to it and may not be left out."""
+    return folded in _KEEPS_NEXT
+
+
+# ------------------------------------------------------------------------------------------------------- direction
+
+_DIRECTIONS = frozenset(
+    "to into from than without before after over para sem sin sans senza ohne nach vers desde hasta ate antes depois "
+    "despues".split()
+)
+_TO_IN = frozenset(("pt", "es", "fr", "it"))  # where a says to: madrid a barcelona
+# Side by side, the first is what one has and the second what one wants: english spanish, usd brl, kg lb.
+_PAIRED = frozenset(
+    "english spanish portuguese french german italian japanese chinese korean russian arabic latin hebrew hindi dutch "
+    "polish turkish greek swedish ingles espanhol espanol portugues frances alemao aleman italiano japones chines chino "
+    "coreano russo ruso arabe latim latin anglais espagnol portugais francais allemand italien englisch spanisch deutsch "
+    "usd eur brl gbp jpy cad aud mxn ars clp cop btc eth dolar dollar euro real peso libra pound yen "
+    "kg lb gram g oz pound kilo cm mm inch foot meter km mile m yard mph kmh celsius fahrenheit liter gallon ml cup "
+    "london paris madrid barcelona lisbon lisboa porto rome roma milan berlin munich amsterdam brussels vienna prague "
+    "dublin edinburgh manchester boston chicago miami dallas houston atlanta seattle denver toronto montreal vancouver "
+    "sydney melbourne tokyo delhi mumbai bangalore dubai bangkok singapore brasilia salvador recife fortaleza curitiba "
+    "florianopolis manaus belem natal goiania campinas santos valencia sevilla malaga bilbao bogota medellin cali lima "
+    "cusco santiago valparaiso guadalajara monterrey cancun quito montevideo".split()
+)
+
+
+def directed(root: str) -> tuple[bool, bool]:
+    """Whether a root gives its phrase a direction by itself, and whether it may do so beside another."""
+    return root in _DIRECTIONS or root == "a", root in _PAIRED or root[:1].isdigit()
+
+
+def reversed_direction(one: Sequence[str], other: Sequence[str], language: str) -> bool:
+    """Whether two phrases of the same roots go opposite ways: `london to paris` and `paris to london`.
+
+    So it is where what stands on both sides of a word like to, from, para has changed places, where two languages,
+    currencies, units or cities side by side have, or where two numbers have.
+    """
+    for word in _DIRECTIONS.intersection(one) | ({"a"} if language in _TO_IN else set()):
+        if word in one and word in other and _swapped(one, one.index(word), other, other.index(word)):
+            return True
+    pairs = {pair for pair in zip(one, one[1:], strict=False) if pair[0] in _PAIRED and pair[1] in _PAIRED}
+    if any((second, first) in pairs and first != second for first, second in zip(other, other[1:], strict=False)):
+        return True
+    numbers = [word for word in one if word[:1].isdigit()]
+    return len(numbers) > 1 and numbers != [word for word in other if word[:1].isdigit()]
+
+
+def _swapped(one: Sequence[str], i: int, other: Sequence[str], j: int) -> bool:
+    before, after = one[:i], one[i + 1 :]
+    left, right = other[:j], other[j + 1 :]
+    return _meet(before, right) and _meet(left, after)
+
+
+def _meet(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether what ends the first begins the second."""
+    return any(before[-n:] == after[:n] for n in range(1, min(len(before), len(after)) + 1))
