@@ -1,0 +1,416 @@
+"""Whole files through analysis: read, analyse, merge rows of one keyword, group near-duplicates, hand on to a writer.
+
+Hides the batches, the worker processes and the disk. Batches are analysed as they are read, by one process a core once
+there is enough work, and laid down in a temporary folder, so that memory does not grow with the columns of a file.
+What can only be known at the end (which rows are the same keyword, which keywords are near-duplicates) needs a few
+columns of all rows and is then worked into the batches on their way out.
+"""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from omnikeywords.analysis import Analysis, Options, analyse, duplicates, load_models
+from omnikeywords.analysis.language import LANGUAGES, LanguageModel
+from omnikeywords.analysis.score import OBSERVED_COLUMNS
+from omnikeywords.formats import Export, open_export
+from omnikeywords.formats.columns import OBSERVATION_SCHEMA
+from omnikeywords.formats.merge import PART_COLUMNS, merge_rows, with_parts
+from omnikeywords.formats.write import OBSERVED_FIELDS, extra_as_text
+from omnikeywords.model import Market
+
+__all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources"]
+
+BATCH = 10_000
+# Fewer batches are done before worker processes would have started.
+_FEW_BATCHES = 4
+_ERRORS_KEPT = 100
+
+Progress = Callable[[str, int, int | None], None]  # stage, rows done, rows in all if known
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to read."""
+
+    data: Path | bytes | IO[bytes]
+    name: str  # for people, and as a hint to the formats
+
+
+@dataclass(slots=True)
+class FileReport:
+    """What was read from one source; complete once the results are."""
+
+    name: str
+    tool: str
+    report: str
+    market: str | None
+    period: str | None
+    warnings: Sequence[str] = ()
+    rows: int = 0  # kept
+    skipped: int = 0
+    skipped_reasons: dict[str, int] = field(default_factory=dict)
+    skipped_examples: list[tuple[int, str, str]] = field(default_factory=list)  # line, reason, text
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """A batch of analysed rows on disk."""
+
+    path: Path
+    rows: int
+    observed: frozenset[str]  # observed columns with any value
+    errors: int
+    merges: bool  # whether its rows merge with others of their keyword
+
+
+class Results:
+    """Analysed keywords in the order of their first appearance, with a report of what was read.
+
+    A context manager: leaving it deletes what lies on disk.
+    """
+
+    def __init__(self, options: Options, near_duplicates: bool) -> None:
+        self.options = options
+        self.near_duplicates = near_duplicates  # whether they were looked for
+        self.files: list[FileReport] = []
+        self.rows_read = 0
+        self.merged_away = 0  # rows that joined another of their keyword
+        self.errors = 0  # keywords that cannot be analysed
+        self.groups = 0  # of near-duplicates
+        self.members = 0  # near-duplicates apart from the heads of their groups
+        self.reasons: Counter[str] = Counter()  # why members joined
+        self.observed: frozenset[str] = frozenset()  # observed columns with any value
+        self._folder = tempfile.TemporaryDirectory(prefix="okf-", ignore_cleanup_errors=True)
+        self._laid: list[_Laid] = []
+        self._dropped: pl.Series | None = None  # by row read: merged into another
+        self._merged: pl.DataFrame | None = None  # with the row it takes the place of
+        self._head: pl.Series | None = None  # by row kept: id of the head
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._folder.cleanup()
+
+    @property
+    def keywords(self) -> int:
+        """Rows that `frames` yields."""
+        return self.rows_read - self.merged_away
+
+    @property
+    def empty(self) -> frozenset[str]:
+        """Observed columns that no row has a value in."""
+        return frozenset(OBSERVED_FIELDS) - self.observed
+
+    def frames(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """The results batch by batch, all of one schema: the keyword object, then OBSERVED_FIELDS.
+
+        `columns` selects some of them. There is always at least one frame, if an empty one.
+        """
+        schema = _schema(self.options)
+        wanted = list(schema) if columns is None else list(columns)
+        read = row = kept = 0
+        if not self._laid:
+            yield pl.DataFrame(schema=schema).select(wanted)
+        for laid in self._laid:
+            frame = _completed(pl.read_ipc(laid.path, memory_map=True), schema)
+            rows = slice(read, read + laid.rows)
+            if self._dropped is not None and self._merged is not None:
+                numbered = frame.with_row_index("_row", offset=read)
+                merged = self._merged.filter(pl.col("_row").is_between(rows.start, rows.stop - 1))
+                stay = ~self._dropped[rows] & ~numbered["_row"].is_in(merged["_row"].implode())
+                frame = pl.concat([numbered.filter(stay), merged]).sort("_row").drop("_row")
+            if self._head is not None:
+                frame = frame.with_columns(self._head[kept : kept + frame.height].alias("near_duplicate_of"))
+            read += laid.rows
+            kept += frame.height
+            row += frame.height
+            yield frame.select(wanted)
+
+
+def analyse_sources(
+    sources: Sequence[Source],
+    options: Options,
+    *,
+    phrases: Sequence[str] = (),
+    near_duplicates: bool = True,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> Results:
+    """Analyse every keyword of the sources, after `phrases`, which are answered as given, one each.
+
+    All sources are opened before any is analysed. Near-duplicates are looked for in comprehensive analyses only. With
+    `processes` above one, that many share the work once there is enough of it.
+
+    Raises UnreadableExport where a source is no keyword export or is damaged, LanguageTableMissing.
+    """
+    tell = progress or (lambda stage, done, total: None)
+    near_duplicates = near_duplicates and options.kind == "comprehensive"
+    results = Results(options, near_duplicates)
+    try:
+        load_models(options)
+        with contextlib.ExitStack() as stack:
+            exports = [
+                stack.enter_context(open_export(s.data, name=s.name, market=options.market)) for s in sources
+            ]
+            batches = itertools.chain(_phrase_batches(phrases), _export_batches(exports, results.files))
+            _lay_down(batches, results, processes, tell)
+        _merge(results)
+        if near_duplicates:
+            tell("near-duplicates", 0, results.keywords)
+            _group(results)
+    except BaseException:
+        results.__exit__(None, None, None)
+        raise
+    return results
+
+
+# --- reading and analysing
+
+
+def _phrase_batches(phrases: Sequence[str]) -> Iterator[tuple[pl.DataFrame, bool]]:
+    for start in range(0, len(phrases), BATCH):
+        yield pl.DataFrame({"keyword": phrases[start : start + BATCH]}), False
+
+
+def _export_batches(exports: Sequence[Export], reports: list[FileReport]) -> Iterator[tuple[pl.DataFrame, bool]]:
+    """The batches of all exports; a report of each is appended when it is read to its end."""
+    for export in exports:
+        for batch in export.batches(BATCH):
+            yield batch.frame, True
+        reports.append(_report(export))
+
+
+def _report(export: Export) -> FileReport:
+    return FileReport(
+        name=export.name,
+        tool=export.tool,
+        report=export.report,
+        market=str(export.market) if export.market else None,
+        period=str(export.period) if export.period else None,
+        warnings=tuple(export.warnings),
+        rows=export.rows_kept,
+        skipped=export.rows_skipped,
+    )
+
+
+def _lay_down(
+    batches: Iterator[tuple[pl.DataFrame, bool]], results: Results, processes: int, tell: Progress
+) -> None:
+    """Analyse all batches into files of the results' folder, in their order."""
+    folder = Path(results._folder.name)
+    first = list(itertools.islice(batches, _FEW_BATCHES))
+    waiting: deque[Future[_Laid] | _Laid] = deque()
+
+    def collect() -> None:
+        item = waiting.popleft()
+        laid = item.result() if isinstance(item, Future) else item
+        results._laid.append(laid)
+        results.rows_read += laid.rows
+        results.errors += laid.errors
+        results.observed |= laid.observed
+        tell("analysing", results.rows_read, None)
+
+    many = processes > 1 and len(first) == _FEW_BATCHES
+    with _pool(processes, results.options) if many else contextlib.nullcontext() as pool:
+        for number, (frame, merges) in enumerate(itertools.chain(first, batches)):
+            path = folder / f"{number}.arrow"
+            if pool is None:
+                waiting.append(_analyse_batch(frame, results.options, path, merges))
+            else:
+                waiting.append(pool.submit(_analyse_in_worker, frame, path, merges))
+            # What is read ahead is held in memory: no more than keeps the workers busy.
+            while len(waiting) > (2 * processes if pool else 0):
+                collect()
+        while waiting:
+            collect()
+
+
+@contextlib.contextmanager
+def _pool(processes: int, options: Options) -> Iterator[Executor]:
+    """Worker processes that analyse; they end with the block, at once if it fails."""
+    # Each worker is one of `processes`: its libraries must not start threads for every core again. The variables are
+    # read when a worker starts, so they are only set while the pool exists.
+    single = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    before = {name: os.environ.get(name) for name in single}
+    os.environ.update(single)
+    pool = ProcessPoolExecutor(
+        processes, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(options,)
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+_worker_options = Options()
+
+
+def _start_worker(options: Options) -> None:
+    global _worker_options
+    _worker_options = options
+    # Ctrl-C reaches every process of the terminal; the first one decides what happens.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    load_models(options)
+
+
+def _analyse_in_worker(frame: pl.DataFrame, path: Path, merges: bool) -> _Laid:
+    return _analyse_batch(frame, _worker_options, path, merges)
+
+
+def _analyse_batch(frame: pl.DataFrame, options: Options, path: Path, merges: bool) -> _Laid:
+    """Analyse one batch of observations into a file."""
+    frame = extra_as_text(with_parts(frame))
+    filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
+    rows = _analysed(frame.select(filled), options)
+    observed = [name for name, column in OBSERVED_FIELDS.items() if name in rows]
+    rows.write_ipc(path, compression="uncompressed", compat_level=pl.CompatLevel.newest())
+    return _Laid(path, rows.height, frozenset(observed), rows["error"].count(), merges)
+
+
+def _analysed(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
+    """Analysed rows of a frame of observations, in their order, with its observed columns by their result names."""
+    if "market" not in frame or not frame.height:
+        return _analysed_in_market(frame, options)
+    markets = frame["market"].unique().to_list()
+    if len(markets) == 1:
+        return _analysed_in_market(frame, _in_market(options, markets[0]))
+    numbered = frame.with_row_index("_row")
+    parts = [
+        _analysed_in_market(part, _in_market(options, market)).with_columns(part["_row"])
+        for market, part in ((part["market"][0], part) for part in numbered.partition_by("market"))
+    ]
+    return pl.concat(parts, how="diagonal").sort("_row").drop("_row")
+
+
+def _in_market(options: Options, market: str | None) -> Options:
+    return options if market is None else replace(options, market=Market.parse(market))
+
+
+def _analysed_in_market(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
+    observations = {
+        name: frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        for name in OBSERVED_COLUMNS
+        if name in frame
+    }
+    analysis = analyse(frame["keyword"].to_list(), options, observations)
+    observed = [
+        frame[column].alias(name) for name, column in OBSERVED_FIELDS.items() if column in frame.columns
+    ]
+    return analysis.to_polars().with_columns(*observed, *(frame[name] for name in PART_COLUMNS if name in frame))
+
+
+def _schema(options: Options) -> dict[str, pl.DataType]:
+    """The columns of results, in their order."""
+    derived = analyse([], options).to_polars().schema
+    observed = {
+        name: OBSERVATION_SCHEMA.get(column, pl.String()) for name, column in OBSERVED_FIELDS.items()
+    }
+    return {**derived, **observed}
+
+
+def _completed(frame: pl.DataFrame, schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    """The frame with exactly the columns of the schema; what it lacks is null."""
+    return frame.select(
+        pl.col(name).cast(kind) if name in frame.columns else pl.lit(None, kind).alias(name)
+        for name, kind in schema.items()
+    )
+
+
+# --- what needs all rows
+
+
+def _merge(results: Results) -> None:
+    """Find the rows that are one keyword, and analyse what they merge into."""
+    ids = pl.concat(
+        [
+            pl.read_ipc(laid.path, columns=["id"], memory_map=True).with_columns(pl.lit(laid.merges).alias("merges"))
+            for laid in results._laid
+        ]
+        or [pl.DataFrame(schema={"id": pl.String, "merges": pl.Boolean})]
+    )
+    merging = ids.select(pl.when("merges").then("id").alias("id"))["id"]
+    repeated = merging.is_duplicated() & merging.is_not_null()
+    if not repeated.any():
+        return
+    observed = {**OBSERVATION_SCHEMA, "extra": pl.String()}
+    rows = []
+    read = 0
+    for laid in results._laid:
+        mask = repeated[read : read + laid.rows]
+        if mask.any():
+            frame = pl.read_ipc(laid.path, memory_map=True).with_row_index("_row", offset=read).filter(mask)
+            rows.append(
+                frame.select(
+                    "_row",
+                    "id",
+                    "keyword",
+                    "market",
+                    *(pl.col(name).alias(c) for name, c in OBSERVED_FIELDS.items() if name in frame.columns),
+                    *PART_COLUMNS,
+                )
+            )
+        read += laid.rows
+    repeating = pl.concat(rows, how="diagonal")
+    places = repeating.group_by("id").agg(pl.col("_row").min())
+    merged = merge_rows(repeating.drop("_row")).join(places, on="id").sort("_row")
+    filled = [name for name in merged.columns if name in observed and merged[name].null_count() < merged.height]
+    schema = _schema(results.options)
+    analysed = [
+        _completed(_analysed(part.select(filled), results.options), schema) for part in merged.iter_slices(BATCH)
+    ]
+    results._merged = pl.concat(analysed).insert_column(0, merged["_row"])
+    dropped = np.zeros(read, dtype=bool)
+    dropped[repeating["_row"].to_numpy()] = True
+    dropped[merged["_row"].to_numpy()] = False
+    results._dropped = pl.Series(dropped)
+    results.merged_away = int(dropped.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class _Keywords:
+    """What near-duplicates are told from."""
+
+    normalized: list[str]
+    language: NDArray[np.int8]
+    popularity: NDArray[np.float32]
+
+
+def _group(results: Results) -> None:
+    """Find near-duplicates among all keywords."""
+    frame = pl.concat(list(results.frames(["id", "normalized", "language", "popularity", "volume"])))
+    codes = {name: code for code, name in enumerate(LANGUAGES)}
+    language = frame["language"].replace_strict(codes, default=-1, return_dtype=pl.Int8).to_numpy()
+    popularity = frame["popularity"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    volume = frame["volume"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    ids = frame["id"]
+    keywords = _Keywords(frame["normalized"].fill_null("").to_list(), language, popularity)
+    del frame
+    found = duplicates(keywords, volume=volume, model=LanguageModel.load(results.options.language_table))
+    head = pl.Series(found.head.astype(np.int64))
+    member = found.head != np.arange(len(found.head))
+    results._head = pl.select(pl.when(pl.Series(member)).then(ids.gather(head))).to_series()
+    results.members = int(member.sum())
+    results.groups = len(np.unique(found.head[member]))

@@ -1,0 +1,494 @@
+"""The command line: `okf ...`. It parses, calls the finder once, and prints.
+
+Results go to stdout, progress and notes to stderr. Exit 0 is done, 1 failed, 2 a wrong use; an error is one line that
+says what is wrong and what to do. What a command needs is imported when it runs, so that `okf --help` is quick.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from omnikeywords import __version__
+from omnikeywords.errors import InvalidInput, InvalidOption, OmniKeywordsError
+
+if TYPE_CHECKING:
+    from omnikeywords.analysis import Options
+    from omnikeywords.bulk import Results, Source
+    from omnikeywords.finder import Finder
+    from omnikeywords.formats import Export
+    from omnikeywords.settings import Settings
+
+__all__ = ["app", "help_pages", "main", "run"]
+
+_MOST_SHOWN = 50  # keywords of -k that are shown one by one; more are summed up
+
+app = typer.Typer(
+    name="okf",
+    help="Omni Keywords Finder: reads any keyword export, analyses every keyword, explains every score.",
+    epilog="Start with: okf analyze --sample",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class OutputFormat(StrEnum):
+    """What results are printed or written as."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+    XLSX = "xlsx"
+
+
+class AnalysisType(StrEnum):
+    """How much is analysed."""
+
+    BASIC = "basic"
+    COMPREHENSIVE = "comprehensive"
+
+
+class ReportFormat(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def main() -> None:
+    """The `okf` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code. Errors are printed, as one line."""
+    # A closed terminal or a stopping service ends the work as Ctrl-C does: temporary files go with it.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(list(arguments) or ["--help"], prog_name="okf", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except typer.Exit as exit:
+        return exit.exit_code
+    except KeyboardInterrupt:
+        return _failed("interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read our output has gone. Nothing may be written any more, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except InvalidInput as error:
+        return _failed(str(error), 2)
+    except OmniKeywordsError as error:
+        return _failed(str(error), 1)
+    except OSError as error:
+        name = f" {error.filename!r}" if error.filename else ""
+        return _failed(f"{(error.strerror or str(error)).lower()}{name}", 1)
+    except MemoryError:
+        return _failed("out of memory: analyse fewer keywords at a time", 1)
+    except Exception as error:
+        # What the parser of arguments raises, whichever version of it is installed, can show itself.
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()
+        command = getattr(getattr(error, "ctx", None), "command_path", "okf")
+        return _failed(f"{message[:1].lower()}{message[1:].rstrip('.')} (see {command} --help)", 2)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _failed(message: str, code: int) -> int:
+    one_line = " ".join(message.split())
+    print(f"okf: {one_line}", file=sys.stderr)
+    return code
+
+
+def _settings() -> "Settings":
+    from omnikeywords.settings import Settings
+
+    return Settings.load(os.environ)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"okf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+Market = Annotated[
+    str | None, typer.Option("--market", metavar="MARKET", help="Language and region of the keywords, as pt-BR.")
+]
+
+
+@app.command()
+def analyze(
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE", help="Exports in any known format; - reads stdin.")
+    ] = None,
+    keyword: Annotated[
+        list[str] | None, typer.Option("-k", "--keyword", metavar="KEYWORD", help="A keyword to analyse; repeatable.")
+    ] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Analyse the sample export.")] = False,
+    format: Annotated[
+        OutputFormat | None,
+        typer.Option(
+            "--format",
+            help="What to print or write. Default: as OUT is called, else table on a terminal, else jsonl.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="OUT", help="File to write the results to.")
+    ] = None,
+    market: Market = None,
+    type: Annotated[
+        AnalysisType, typer.Option("--type", help="basic ends with the intents.")
+    ] = AnalysisType.COMPREHENSIVE,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates/--no-duplicates", help="Look for near-duplicates.")
+    ] = True,
+    brand: Annotated[
+        list[str] | None,
+        typer.Option("--brand", metavar="BRAND", help="A name that makes keywords branded; repeatable."),
+    ] = None,
+    bom: Annotated[bool, typer.Option("--bom", help="Begin csv with a byte order mark, for Excel.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, notes or summary.")] = False,
+) -> None:
+    """Analyse keywords of exports, of stdin and of the command line.
+
+    Rows of one keyword in files become one; keywords given by -k are answered one each. Without -o results go to
+    stdout; on a terminal that is a summary, or the keywords themselves where they were given by -k.
+    """
+    names = list(files or [])
+    keywords = list(keyword or [])
+    if not (names or keywords or sample):
+        raise InvalidOption("nothing to analyse: name files, - for stdin, -k KEYWORD or --sample")
+    asked = _output_format(format, out)
+    from omnikeywords.finder import Finder
+
+    finder = Finder(_settings())
+    options = finder.options(type, market, tuple(brand or ()))
+    if sample:
+        names.insert(0, str(finder.sample()))
+    sources = [_source(name) for name in names]
+    _check_output(out, names, asked)
+    _warm(finder, quiet)
+    begun = time.perf_counter()
+    with _analysed(finder, sources, options, keywords, duplicates, quiet) as results:
+        command = _command(files or [], keywords, sample)
+        if asked is OutputFormat.TABLE:
+            _show(results, sources, time.perf_counter() - begun, None, command, sys.stdout)
+        else:
+            _write(results, asked, out, bom, quiet)
+            if not quiet and out is not None:
+                seconds = time.perf_counter() - begun
+                if sys.stderr.isatty() and sources:
+                    _show(results, sources, seconds, str(out), command, sys.stderr)
+                _note(f"wrote {out}: {results.keywords:,} keywords in {seconds:.1f} s")
+
+
+def _output_format(format: OutputFormat | None, out: Path | None) -> OutputFormat:
+    """What is asked for, or what the output's name or the terminal suggest."""
+    if format is not None:
+        if format is OutputFormat.TABLE and out is not None:
+            raise InvalidOption("a table is for reading: leave out -o, or write csv, xlsx, parquet or jsonl")
+        if format in (OutputFormat.PARQUET, OutputFormat.XLSX) and out is None and sys.stdout.isatty():
+            raise InvalidOption(f"{format} is no text for a terminal: give -o OUT")
+        return format
+    if out is not None:
+        suffix = out.suffix.lower().lstrip(".")
+        known = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
+        if known not in ("jsonl", "csv", "parquet", "xlsx"):
+            raise InvalidOption(
+                f"cannot tell a format from the name {str(out)!r}: end it in .csv, .xlsx, .parquet or .jsonl, "
+                "or give --format"
+            )
+        return OutputFormat(known)
+    return OutputFormat.TABLE if sys.stdout.isatty() else OutputFormat.JSONL
+
+
+def _check_output(out: Path | None, names: Sequence[str], format: OutputFormat) -> None:
+    """Refuse at once what would fail after all the work."""
+    if out is None:
+        return
+    if out.is_dir():
+        raise InvalidOption(f"cannot write {str(out)!r}: it is a folder; name a file in it")
+    if not out.absolute().parent.is_dir():
+        raise InvalidOption(f"cannot write {str(out)!r}: there is no folder {str(out.absolute().parent)!r}")
+    if any(name != "-" and out.exists() and Path(name).exists() and out.samefile(name) for name in names):
+        raise InvalidOption(f"{str(out)!r} is one of the files to read: write to another")
+
+
+def _source(name: str) -> "Source":
+    from omnikeywords.bulk import Source
+
+    if name == "-":
+        return Source(sys.stdin.buffer, "stdin")
+    return Source(Path(name), name)
+
+
+def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str:
+    """The part of the command line that says what to analyse, for lines to try next."""
+    words = ["--sample"] if sample else []
+    words += [f'"{name}"' if " " in name else name for name in files[:2]] + (["..."] if len(files) > 2 else [])
+    words += [f'-k "{keyword}"' for keyword in keywords[:1]]
+    return " ".join(words)
+
+
+def _warm(finder: "Finder", quiet: bool) -> None:
+    """Build the language table if this is the first use."""
+    from omnikeywords.errors import LanguageTableMissing
+    from omnikeywords.analysis import load_models
+
+    try:
+        load_models(finder.options())
+    except LanguageTableMissing:
+        _build_table(finder, quiet)
+
+
+def _build_table(finder: "Finder", quiet: bool, again: bool = False) -> bool:
+    from omnikeywords.terminal import console, progress_bar
+
+    path = finder.settings.language_table_path
+    if not quiet:
+        _note(f"building the language table, once: {path}")
+    to = console(sys.stderr)
+    with progress_bar(to, None, after=0.0 if not quiet else float("inf")) as tell:
+        return finder.warm(lambda stage, done, of: tell(f"building {stage}", done, of), again=again)
+
+
+def _analysed(
+    finder: "Finder",
+    sources: Sequence["Source"],
+    options: "Options",
+    keywords: Sequence[str],
+    duplicates: bool,
+    quiet: bool,
+) -> "Results":
+    from omnikeywords.settings import available_cores
+    from omnikeywords.terminal import console, progress_bar
+
+    with progress_bar(console(sys.stderr), _guess_rows(sources), after=float("inf") if quiet else 0.5) as tell:
+        return finder.analyse_files(
+            sources,
+            options,
+            phrases=keywords,
+            near_duplicates=duplicates,
+            processes=available_cores(),
+            progress=tell,
+        )
+
+
+def _guess_rows(sources: Sequence["Source"]) -> int | None:
+    """About how many rows text files hold, by their lines; None where another kind of source is among them."""
+    rows = 0
+    for source in sources:
+        if not isinstance(source.data, Path) or not source.data.is_file():
+            return None
+        with source.data.open("rb") as file:
+            if file.read(2) == b"PK" or source.data.suffix.lower() in (".parquet", ".pq", ".xlsx", ".zip"):
+                return None
+            while block := file.read(1 << 20):
+                rows += block.count(b"\n")
+    return rows or None
+
+
+def _write(results: "Results", format: OutputFormat, out: Path | None, bom: bool, quiet: bool) -> None:
+    from omnikeywords.formats.write import FORMATS, write_results
+    from omnikeywords.terminal import console, progress_bar
+
+    to: Path | IO[bytes] = out if out is not None else sys.stdout.buffer
+    chosen = next(name for name in FORMATS if name == format)
+    with progress_bar(console(sys.stderr), results.keywords, after=float("inf") if quiet else 0.5) as tell:
+
+        def counted() -> Iterator[Any]:
+            done = 0
+            for frame in results.frames():
+                yield frame
+                done += frame.height
+                tell("writing", done, results.keywords)
+
+        written = write_results(counted(), to, chosen, omit=results.empty, bom=bom)
+    if out is None:
+        sys.stdout.buffer.flush()
+    for note in written.notes:
+        if not quiet:
+            _note(note)
+
+
+def _show(
+    results: "Results", sources: Sequence["Source"], seconds: float, wrote: str | None, command: str, file: IO[str]
+) -> None:
+    from omnikeywords.terminal import console, show_keywords, show_summary
+
+    if not sources and results.keywords <= _MOST_SHOWN:
+        show_keywords(console(file), [row for frame in results.frames() for row in frame.iter_rows(named=True)])
+        return
+    from omnikeywords.summary import summarise
+
+    show_summary(console(file), results, summarise(results), seconds, wrote=wrote, command=command)
+
+
+def _note(text: str) -> None:
+    print(f"okf: {text}", file=sys.stderr)
+
+
+@app.command()
+def formats(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to look at; - reads stdin.")],
+    market: Market = None,
+    format: Annotated[ReportFormat, typer.Option("--format", help="How to print it.")] = ReportFormat.TABLE,
+) -> None:
+    """Say what a file is and what would be read of it.
+
+    Names the tool, which columns are understood and which are kept as they are, and how many rows would be skipped
+    and why.
+    """
+    from omnikeywords.finder import Finder
+    from omnikeywords.terminal import console, show_export
+
+    with Finder(_settings()).describe(_source(file), market) as export:
+        preview = [row["keyword"] for row in export.preview(5).to_dicts()]
+        for _ in export.batches():
+            pass
+        skipped = export.skipped.reasons
+        if format is ReportFormat.TABLE:
+            show_export(console(sys.stdout), export, export.rows_kept, skipped, preview)
+        else:
+            _print_json(_export_facts(export, preview, skipped))
+
+
+def _export_facts(export: "Export", preview: Sequence[str], skipped: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "tool": export.tool,
+        "report": export.report,
+        "market": str(export.market) if export.market else None,
+        "period": str(export.period) if export.period else None,
+        "currency": export.currency,
+        "encoding": export.encoding,
+        "delimiter": export.delimiter,
+        "columns": [{"header": c.header, "field": c.field, "note": c.note} for c in export.columns],
+        "rows_in": export.rows_in,
+        "rows_kept": export.rows_kept,
+        "rows_skipped": export.rows_skipped,
+        "skipped": dict(skipped),
+        "warnings": list(export.warnings),
+        "first_keywords": list(preview),
+    }
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    print(json.dumps(value, ensure_ascii=False))
+
+
+@app.command()
+def sample() -> None:
+    """Print where the sample export is.
+
+    It has some 500 Search Console queries of an outdoor and running shop, in Portuguese, Spanish and English.
+    """
+    from omnikeywords.finder import Finder
+
+    print(Finder(_settings()).sample())
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting as it stands, with its meaning.
+
+    Settings are OKF_ variables of the environment.
+    """
+    from omnikeywords.terminal import console, show_settings
+
+    show_settings(console(sys.stdout), _settings().rows())
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine and set-up, and say what to mend.
+
+    Exit 1 if there is a problem.
+    """
+    from omnikeywords.doctor import examine
+    from omnikeywords.terminal import console, show_findings
+
+    findings = list(examine(_settings()))
+    show_findings(console(sys.stdout), findings)
+    if not all(finding.fine for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def warm(
+    again: Annotated[bool, typer.Option("--again", help="Build the table anew even if it is there.")] = False,
+) -> None:
+    """Build the language table, unless it is there.
+
+    Analysis does this itself on first use; images and services do it beforehand. Needs no network.
+    """
+    from omnikeywords.analysis import load_models
+    from omnikeywords.errors import LanguageTableMissing
+    from omnikeywords.finder import Finder
+
+    finder = Finder(_settings())
+    if not again:
+        try:
+            load_models(finder.options())
+        except LanguageTableMissing:
+            pass
+        else:
+            _note(f"the language table is ready: {finder.settings.language_table_path}")
+            return
+    _build_table(finder, quiet=False, again=again)
+    _note("the language table is ready")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on. [OKF_HOST]")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on. [OKF_PORT]")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Processes that answer requests. [OKF_WORKERS]")
+    ] = None,
+    roles: Annotated[str | None, typer.Option("--roles", help="What to run here, by comma. Default: all.")] = None,
+) -> None:
+    """Serve the HTTP API until stopped.
+
+    SIGTERM lets requests in flight finish.
+    """
+    from omnikeywords import service
+    from omnikeywords.finder import Finder
+
+    loaded = _settings()
+    _warm(Finder(loaded), quiet=False)
+    service.serve(loaded, host=host, port=port, workers=workers, roles=roles)
+
+
+def help_pages() -> dict[str, str]:
+    """The help of each command as printed on 100 columns, by how it is called; for docs/cli.md."""
+    from typer.testing import CliRunner
+
+    def page(*words: str) -> str:
+        return CliRunner().invoke(app, [*words, "--help"], prog_name="okf", terminal_width=100).output.strip()
+
+    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    return {"okf": page(), **{f"okf {name}": page(name) for name in names}}

@@ -1,0 +1,128 @@
+"""What `okf doctor` looks at: whether this machine and set-up can do the work, and what to do where not."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnikeywords import __version__
+from omnikeywords.analysis.frequency import FrequencyTable
+from omnikeywords.errors import LanguageTableMissing
+from omnikeywords.settings import Settings, available_cores
+
+__all__ = ["Finding", "examine"]
+
+_GB = 1_000_000_000
+_LEAST_MEMORY = 1 * _GB
+_LEAST_DISK = 1 * _GB
+_LIBRARIES = ("numpy", "polars", "pyarrow", "litestar", "granian", "msgspec", "wordfreq", "fastexcel", "xlsxwriter")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    fine: bool
+    text: str  # how it is
+    advice: str = ""  # what to do where it is not fine
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything, one finding after the other; nothing is changed."""
+    yield Finding("program", True, f"omni-keywords-finder {__version__}")
+    yield _python()
+    yield _libraries()
+    yield _language_table(settings)
+    yield _folder("data folder", settings.data_dir)
+    yield _folder("temporary files", Path(tempfile.gettempdir()), "set TMPDIR to a folder with more room")
+    yield _memory()
+    yield Finding("cores", True, f"{available_cores()} for this process")
+    yield _port(settings.host, settings.port)
+    yield _encoding()
+
+
+def _python() -> Finding:
+    text = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Finding("python", sys.version_info >= (3, 11), text, "install Python 3.11 or later")
+
+
+def _libraries() -> Finding:
+    versions, missing = [], []
+    for name in _LIBRARIES:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    text = ", ".join(versions) if not missing else f"missing: {', '.join(missing)}"
+    return Finding("libraries", not missing, text, "install the program again: pip install .")
+
+
+def _language_table(settings: Settings) -> Finding:
+    path = settings.language_table_path
+    try:
+        FrequencyTable.verify(path)
+    except LanguageTableMissing as error:
+        return Finding("language table", False, str(error), "run `okf warm`")
+    return Finding("language table", True, f"{path} ({path.stat().st_size / 1e6:.0f} MB, checksums right)")
+
+
+def _folder(name: str, folder: Path, advice: str = "free some, or set OKF_DATA_DIR to another folder") -> Finding:
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
+        return Finding(name, False, f"{folder} cannot be written", advice.replace("free some, or ", ""))
+    free = shutil.disk_usage(there).free
+    return Finding(name, free >= _LEAST_DISK, f"{folder} ({free / _GB:.1f} GB free)", advice)
+
+
+def _memory() -> Finding:
+    advice = "a million keywords take up to 1.5 GB: close something, or analyse less at a time"
+    free = _free_memory()
+    if free is None:
+        return Finding("memory", True, "not told by this system")
+    return Finding("memory", free >= _LEAST_MEMORY, f"{free / _GB:.1f} GB free", advice)
+
+
+def _free_memory() -> int | None:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        return None
+    return None
+
+
+def _port(host: str, port: int) -> Finding:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name == "posix":  # a port that was in use a minute ago is free, as it is for the server
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return Finding(
+            "port",
+            False,
+            f"{port} on {host}: {reason}",
+            "stop what uses it (an `okf serve`?), or take another by OKF_PORT and OKF_HOST",
+        )
+    return Finding("port", True, f"{port} on {host} is free")
+
+
+def _encoding() -> Finding:
+    encoding = (getattr(sys.stdout, "encoding", None) or "unknown").lower()
+    return Finding(
+        "terminal", encoding.replace("-", "") == "utf8", f"{encoding} text", "set PYTHONUTF8=1, or a UTF-8 locale"
+    )
