@@ -1,0 +1,151 @@
+"""The application: routes behind the guard, with the router for all that is at no fixed path."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn, cast
+
+from litestar import Litestar, Request, Response
+from litestar.enums import HttpMethod
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+
+from omnikeywords.api.analyze import Analyst, Analyze
+from omnikeywords.api.docs import docs_routes
+from omnikeywords.api.guard import Call, Guard, Receive
+from omnikeywords.api.problems import Problem
+from omnikeywords.api.routes import Route, routes
+from omnikeywords.errors import OmniKeywordsError
+from omnikeywords.ops import Health, gauge, get_logger
+from omnikeywords.settings import Settings
+
+__all__ = ["create_app"]
+
+_build = gauge(
+    "okf_build_info", "What runs here; always 1.", ("version", "model_version"), over_processes="max"
+)
+
+
+def create_app(
+    analyst: Analyst,
+    settings: Settings,
+    *,
+    version: str,
+    model_version: str,
+    warm: Callable[[], None],
+    checks: Health,
+) -> Guard:
+    """The ASGI application of one process.
+
+    `warm` loads what analysis needs; it runs in a thread once the application starts, and /ready says no
+    until it is done.
+    """
+    analyze = Analyze(analyst, model_version, settings)
+    listed = routes(analyze, checks)
+    listed += docs_routes(listed, settings)
+    _build.labels(version, model_version).set(1)
+    models = _Models(warm)
+    checks.register("models", models.check)
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncIterator[None]:
+        loading = asyncio.get_running_loop().run_in_executor(None, models.load)
+        watching = asyncio.create_task(guard.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await loading
+            analyze.close()
+
+    router = Litestar(
+        [_handler(route) for route in listed],
+        lifespan=[life],
+        openapi_config=None,  # ours is made from the same list of routes, and says more
+        exception_handlers={HTTPException: _refuse, Exception: _pass_on},
+        logging_config=None,
+    )
+    allowed = _allowed(listed)
+    router.state.allowed = allowed
+    guard = Guard(
+        router,  # type: ignore[arg-type]
+        settings,
+        {(route.method, route.path): route.endpoint for route in listed},
+        frozenset(allowed),
+    )
+    return guard
+
+
+class _Models:
+    """Whether what analysis needs is loaded."""
+
+    def __init__(self, warm: Callable[[], None]) -> None:
+        self._warm = warm
+        self._trouble: str | None = "loading"
+
+    def load(self) -> None:
+        try:
+            self._warm()
+        except OmniKeywordsError as error:
+            self._trouble = str(error)
+            get_logger("omnikeywords.api").error("models not loaded", reason=str(error))
+        else:
+            self._trouble = None
+
+    def check(self) -> str | None:
+        return self._trouble
+
+
+def _allowed(listed: Sequence[Route]) -> dict[str, str]:
+    """Path to what an Allow header says there."""
+    methods: dict[str, set[str]] = {}
+    for route in listed:
+        methods.setdefault(route.path, {"OPTIONS"}).add(route.method)
+        if route.method == "GET":
+            methods[route.path].add("HEAD")
+    return {path: ", ".join(sorted(names)) for path, names in methods.items()}
+
+
+def _handler(route: Route) -> HTTPRouteHandler:
+    """The same endpoint for the router, which finds it under other spellings of its path."""
+
+    async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
+        receive = cast("Receive", request.receive)
+        reply = await route.endpoint(Call(dict(request.scope["headers"]), receive))
+        return Response(
+            reply.body,
+            status_code=reply.status,
+            media_type=reply.content_type.decode(),
+            headers={name.decode(): value.decode() for name, value in (*reply.kept, *reply.headers)},
+        )
+
+    handler = HTTPRouteHandler(
+        route.path, http_method=HttpMethod(route.method), name=route.name, include_in_schema=False
+    )
+    return handler(answer)
+
+
+def _refuse(request: Request[Any, Any, Any], error: HTTPException) -> NoReturn:
+    """What the router refuses, as a problem; the guard writes it."""
+    path = request.scope["path"]
+    if error.status_code == 404:
+        raise Problem(
+            "not_found", f"nothing is at {path}: /docs lists what there is", {"path": path}
+        ) from error
+    if error.status_code == 405:
+        method = request.scope["method"]
+        allow = request.app.state.allowed.get(path.rstrip("/"), "OPTIONS")
+        raise Problem(
+            "method_not_allowed",
+            f"{method} is not for {path}: use {allow}",
+            {"method": method, "allow": allow.split(", ")},
+            ((b"allow", allow.encode()),),
+        ) from error
+    if error.status_code == 400:
+        raise Problem("invalid_host", "the Host header is not a host name and port") from error
+    raise error
+
+
+def _pass_on(_: Request[Any, Any, Any], error: Exception) -> NoReturn:
+    """To the guard, which knows what each error is to a client."""
+    raise error

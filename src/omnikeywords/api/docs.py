@@ -1,0 +1,218 @@
+"""The OpenAPI document, made from the routes and the schemas, and the page that shows it.
+
+The page and its script come from this package; its content security policy lets a browser load nothing else.
+"""
+
+import gzip
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from omnikeywords import __version__
+from omnikeywords.api.guard import Call, Reply
+from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, PROBLEMS
+from omnikeywords.api.routes import Answer, Route
+from omnikeywords.api.schemas import ProblemDetails
+from omnikeywords.settings import Settings
+
+__all__ = ["docs_routes", "openapi"]
+
+_REF = "#/components/schemas/{name}"
+_EVERYWHERE = ("overloaded", "error")
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Omni Keywords Finder: API</title>
+<link rel="icon" href="data:,">
+<script src="/docs/rapidoc-min.js" defer></script>
+</head>
+<body>
+<rapi-doc spec-url="/openapi.json" load-fonts="false" render-style="read" schema-style="table"
+  regular-font="system-ui, sans-serif" mono-font="ui-monospace, monospace" primary-color="#0b6e4f"
+  show-header="false" allow-authentication="false" allow-server-selection="false"
+  allow-spec-file-download="true" show-method-in-nav-bar="as-colored-text"
+  schema-description-expanded="true" show-curl-before-try="true">
+</rapi-doc>
+<noscript>This page needs JavaScript. What it shows is <a href="/openapi.json">/openapi.json</a>.</noscript>
+</body>
+</html>
+"""
+_DESCRIPTION = """Keyword analysis over HTTP: language, intent with its evidence, question, funnel, modifiers.
+
+Errors are `application/problem+json` (RFC 9457) with a stable `code` and `params` beside the English text.
+Every answer carries `X-Request-Id`, which is the one sent with the request where there was one."""
+
+
+def openapi(routes: Sequence[Route], settings: Settings) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these routes."""
+    documented = [route for route in routes if route.documented]
+    types = {ProblemDetails}
+    for route in documented:
+        types.update(t for t in (route.takes, *(a.type for a in route.answers.values())) if t is not None)
+    ordered = sorted(types, key=lambda t: t.__name__)
+    references, schemas = msgspec.json.schema_components(ordered, ref_template=_REF)
+    if "AnalyzeRequest" in schemas:
+        # The limit is a setting; beyond it the answer is 413, not 422.
+        schemas["AnalyzeRequest"]["properties"]["keywords"]["maxItems"] = settings.analyze_max_keywords
+    reference = dict(zip(ordered, references, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in documented:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, reference)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Omni Keywords Finder",
+            "version": __version__,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [
+            {"name": "keywords", "description": "Keyword research."},
+            {"name": "system", "description": "For operators and machines."},
+        ],
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def _operation(route: Route, reference: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": route.summary,
+        "responses": {str(status): _response(answer, reference) for status, answer in route.answers.items()},
+    }
+    if route.description:
+        operation["description"] = route.description
+    if route.takes is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": reference[route.takes]}},
+        }
+    by_status: dict[int, list[str]] = {}
+    for code in (*route.problems, *_EVERYWHERE):
+        by_status.setdefault(PROBLEMS[code].status, []).append(code)
+    for status, codes in sorted(by_status.items()):
+        response = operation["responses"].setdefault(str(status), {"description": "", "content": {}})
+        said = "; ".join(f"{PROBLEMS[code].title} (`{code}`)" for code in codes)
+        response["description"] = " ".join(filter(None, (response["description"], f"{said}.")))
+        response["content"][PROBLEM_CONTENT_TYPE.decode()] = {
+            "schema": reference[ProblemDetails],
+            "examples": {code: {"value": _example(code)} for code in codes},
+        }
+    return operation
+
+
+def _response(answer: Answer, reference: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    schema = {"type": "string"} if answer.type is None else reference[answer.type]
+    response: dict[str, Any] = {
+        "description": answer.description,
+        "content": {answer.media: {"schema": schema}},
+    }
+    if answer.headers:
+        response["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()
+        }
+    return response
+
+
+_DETAILS = {
+    "invalid_json": ("the body is not JSON: input data was truncated", {}),
+    "not_acceptable": (
+        "the answer is application/json, which Accept: text/html excludes",
+        {"accept": "text/html"},
+    ),
+    "body_timeout": ("the body did not arrive within 10 seconds", {"timeout_seconds": 10}),
+    "body_too_large": (
+        "the body is longer than 4194304 bytes: send less in one call, or use `okf analyze` for whole files",
+        {"limit_bytes": 4194304},
+    ),
+    "too_many_keywords": (
+        "1200 keywords in one call, at most 1000 are allowed: split them, "
+        "or use `okf analyze` for whole files",
+        {"keywords": 1200, "limit": 1000},
+    ),
+    "unsupported_media_type": (
+        "the body is said to be text/plain: send JSON as application/json",
+        {"content_type": "text/plain"},
+    ),
+    "invalid_request": ("keywords[1]: expected str, got int", {"field": "keywords[1]"}),
+    "invalid_market": (
+        "market 'brazil' is not a language and region: write it as pt-BR, en or und-BR",
+        {"market": "brazil"},
+    ),
+    "language_table_missing": ("the language table was not built yet: run `okf warm`", {}),
+    "deadline_exceeded": (
+        "no answer within 10 seconds: try again, or send fewer keywords a call",
+        {"timeout_seconds": 10},
+    ),
+    "overloaded": ("too many requests at once: try again in a second", {}),
+    "error": ("an error of ours, logged under this request's id: report it with the id", {}),
+}
+
+
+def _example(code: str) -> dict[str, Any]:
+    detail, params = _DETAILS[code]
+    return {
+        "type": f"urn:omnikeywords:problem:{code}",
+        "title": PROBLEMS[code].title,
+        "status": PROBLEMS[code].status,
+        "detail": detail,
+        "code": code,
+        "params": params,
+        "request_id": "3f9a1c5e7b20-1f",
+    }
+
+
+@cache
+def _script(compressed: bool) -> bytes:
+    data = (resources.files("omnikeywords.api") / "assets" / "rapidoc-min.js").read_bytes()
+    return gzip.compress(data, 6, mtime=0) if compressed else data
+
+
+def docs_routes(routes: Sequence[Route], settings: Settings) -> list[Route]:
+    """/openapi.json of these routes, and the page that shows it."""
+    document = msgspec.json.encode(openapi(routes, settings))
+
+    async def document_of_api(call: Call) -> Reply:
+        return Reply(document)
+
+    async def page(call: Call) -> Reply:
+        return Reply(
+            _PAGE,
+            content_type=b"text/html; charset=utf-8",
+            kept=((b"content-security-policy", _POLICY), (b"cache-control", b"no-cache")),
+        )
+
+    async def script(call: Call) -> Reply:
+        compressed = b"gzip" in call.headers.get(b"accept-encoding", b"")
+        return Reply(
+            _script(compressed),
+            content_type=b"text/javascript; charset=utf-8",
+            headers=((b"content-encoding", b"gzip"),) if compressed else (),
+            kept=((b"cache-control", b"public, max-age=86400"), (b"vary", b"accept-encoding")),
+        )
+
+    return [
+        Route(
+            "GET",
+            "/openapi.json",
+            document_of_api,
+            "openapi",
+            "system",
+            "This API as OpenAPI",
+            documented=False,
+        ),
+        Route("GET", "/docs", page, "docs", "system", "This API to read and try", documented=False),
+        Route("GET", "/docs/rapidoc-min.js", script, "docsScript", "system", "Its script", documented=False),
+    ]

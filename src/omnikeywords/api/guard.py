@@ -1,0 +1,332 @@
+"""What stands before every request: its id, the limit on requests in flight, CORS, security headers, metrics,
+the access log, and the answer where something went wrong.
+
+It is plain ASGI around the application. Endpoints at fixed paths are called from here at once; the rest, and
+what fits none, goes through the application's router.
+"""
+
+import asyncio
+import itertools
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
+
+from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
+from omnikeywords.ops import counter, gauge, get_logger, histogram
+from omnikeywords.settings import Settings
+
+__all__ = ["Call", "Endpoint", "Guard", "Reply", "read_body"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_requests = counter("http_requests_total", "Requests answered.", ("method", "endpoint", "status"))
+_seconds = histogram(
+    "http_request_duration_seconds",
+    "Time from a request's head to the end of its answer.",
+    ("method", "endpoint"),
+    (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+_in_flight = gauge("http_requests_in_flight", "Requests being answered now, as of the last half second.")
+_lag = gauge(
+    "okf_event_loop_lag_seconds",
+    "How late the event loop was at its last beat: what every small request waits at least.",
+    over_processes="livemax",
+)
+_shed = counter("http_requests_shed_total", "Requests refused because too many were in flight.")
+
+_BEAT_SECONDS = 0.5
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+# Asked by machines that must get an answer when all else is refused.
+_ALWAYS_ANSWERED = frozenset({"/health", "/ready", "/metrics"})
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-\S*)?")
+_SECURITY: Headers = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+# For answers that do not say otherwise.
+_STRICT: Headers = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+
+
+class Call(NamedTuple):
+    """A request as an endpoint gets it."""
+
+    headers: Mapping[bytes, bytes]  # names in lower case
+    receive: Receive
+
+
+class Reply(NamedTuple):
+    """An answer as an endpoint gives it."""
+
+    body: bytes
+    status: int = 200
+    content_type: bytes = b"application/json"
+    headers: Headers = ()
+    kept: Headers = _STRICT  # what browsers may do with it and for how long
+
+
+Endpoint = Callable[[Call], Awaitable[Reply]]
+
+
+_LATE = "the body is late"
+
+
+class _ClientLeft(Exception):
+    """The connection was closed before the body was whole; nobody waits for an answer."""
+
+
+async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes:
+    """The whole body of a request.
+
+    Raises Problem for a body that is longer or does not arrive in time.
+    """
+    length = call.headers.get(b"content-length")
+    if length is not None and int(length) > most_bytes:
+        raise _too_long(most_bytes)
+    # The parts of asyncio.timeout that are needed here, at a third of its cost.
+    task = asyncio.current_task()
+    assert task is not None
+    late = asyncio.get_running_loop().call_later(within_seconds, task.cancel, _LATE)
+    try:
+        message = await call.receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body"):
+            message = await call.receive()
+            body += message.get("body", b"")
+            if len(body) > most_bytes:
+                raise _too_long(most_bytes)
+    except asyncio.CancelledError as error:
+        if error.args != (_LATE,):
+            raise
+        task.uncancel()
+        raise Problem(
+            "body_timeout",
+            f"the body did not arrive within {within_seconds:g} seconds",
+            {"timeout_seconds": within_seconds},
+            ((b"connection", b"close"),),
+        ) from None
+    finally:
+        late.cancel()
+    if message["type"] == "http.disconnect":
+        raise _ClientLeft
+    if len(body) > most_bytes:
+        raise _too_long(most_bytes)
+    return body
+
+
+def _too_long(most_bytes: int) -> Problem:
+    return Problem(
+        "body_too_large",
+        f"the body is longer than {most_bytes} bytes: send less in one call, "
+        "or use `okf analyze` for whole files",
+        {"limit_bytes": most_bytes},
+    )
+
+
+class Guard:
+    """The application that the server calls.
+
+    `direct` are endpoints called without the router, by method and path; `paths` the path templates that the
+    metrics may name: others count as "other", so that scanners make no new series.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        direct: Mapping[tuple[str, str], Endpoint],
+        paths: frozenset[str],
+    ) -> None:
+        self._app = app
+        self._direct = direct
+        self._paths = paths
+        self._most = settings.max_in_flight
+        self._access_log = settings.access_log
+        self._cors = _Cors(settings.cors_origins) if settings.cors_origins else None
+        self._log = get_logger("omnikeywords.api")
+        self._now = 0  # requests in flight in this process
+        self._id_head = secrets.token_hex(6).encode()
+        self._ids = itertools.count(1)
+        self._counts: dict[tuple[str, str, int], Callable[[], None]] = {}
+        self._times: dict[tuple[str, str], Callable[[float], None]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id")
+        if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+            request_id = b"%s-%x" % (self._id_head, next(self._ids))
+        method: str = scope["method"]
+        path: str = scope["path"]
+        added: Headers = ((b"x-request-id", request_id), *_SECURITY)
+        trace = headers.get(b"traceparent")
+        if trace is not None and _TRACEPARENT.fullmatch(trace):
+            added += ((b"traceparent", trace),)
+        if self._cors is not None:
+            added += self._cors.headers(headers)
+
+        self._now += 1
+        head = method == "HEAD"
+        sent = _Sent()
+        try:
+            if self._now > self._most and path not in _ALWAYS_ANSWERED:
+                _shed.inc()
+                raise _busy()
+            if self._cors is not None and method == "OPTIONS" and b"access-control-request-method" in headers:
+                await _write(send, sent, Reply(b"", 204), added, head)
+                return
+            endpoint = self._direct.get(("GET" if head else method, path))
+            if endpoint is not None:
+                await _write(send, sent, await endpoint(Call(headers, receive)), added, head)
+            else:
+                await self._route(scope, receive, send, sent, added)
+        except _ClientLeft:
+            sent.status = 499  # what proxies log for it; nothing is written
+        except Exception as error:
+            if sent.status:
+                raise  # the answer has begun: all that is left is to break the connection
+            problem = problem_of(error)
+            if problem.status == 500:
+                self._log.error(
+                    "request failed",
+                    method=method,
+                    path=path,
+                    request_id=request_id.decode(),
+                    trace_id=_trace_id(trace),
+                    exc_info=error,
+                )
+            body = body_of(problem, request_id.decode())
+            reply = Reply(body, problem.status, PROBLEM_CONTENT_TYPE, problem.headers)
+            await _write(send, sent, reply, added, head)
+        finally:
+            self._now -= 1
+            took = time.perf_counter() - began
+            self._count(scope, method, path, sent.status, took)
+            if self._access_log:
+                self._log.info(
+                    "request",
+                    method=method,
+                    path=path,
+                    status=sent.status,
+                    ms=round(took * 1000, 3),
+                    request_id=request_id.decode(),
+                    trace_id=_trace_id(trace),
+                    client=(scope.get("client") or ("",))[0],
+                )
+
+    async def watch(self) -> None:
+        """Keep the gauges of this process current, until cancelled."""
+        while True:
+            asked = time.perf_counter()
+            await asyncio.sleep(_BEAT_SECONDS)
+            _lag.set(max(0.0, time.perf_counter() - asked - _BEAT_SECONDS))
+            _in_flight.set(self._now)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send, sent: "_Sent", added: Headers) -> None:
+        """Through the router, with our headers on its answer. HEAD is GET whose body stays here."""
+        head = scope["method"] == "HEAD"
+        if head:
+            scope["method"] = "GET"
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                sent.status = message["status"]
+                given = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in given}
+                message["headers"] = given + [h for h in (*_STRICT, *added) if h[0] not in names]
+            elif head:
+                message["body"] = b""
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+    def _count(self, scope: Scope, method: str, path: str, status: int, took: float) -> None:
+        if path not in self._paths:
+            template = scope.get("path_template")
+            path = template if template in self._paths else "other"
+        if method not in _METHODS:
+            method = "other"
+        count = self._counts.get((method, path, status))
+        if count is None:
+            count = self._counts[method, path, status] = _requests.labels(method, path, str(status)).inc
+        count()
+        observe = self._times.get((method, path))
+        if observe is None:
+            observe = self._times[method, path] = _seconds.labels(method, path).observe
+        observe(took)
+
+
+class _Sent:
+    """How far an answer has got."""
+
+    __slots__ = ("status",)
+
+    def __init__(self) -> None:
+        self.status = 0  # none yet
+
+
+async def _write(send: Send, sent: _Sent, reply: Reply, added: Headers, head: bool) -> None:
+    sent.status = reply.status
+    body = reply.body
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [
+                (b"content-type", reply.content_type),
+                (b"content-length", b"%d" % len(body)),
+                *reply.kept,
+                *added,
+                *reply.headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+def _busy() -> Problem:
+    return Problem(
+        "overloaded", "too many requests at once: try again in a second", headers=((b"retry-after", b"1"),)
+    )
+
+
+def _trace_id(traceparent: bytes | None) -> str | None:
+    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return match[1].decode() if match else None
+
+
+class _Cors:
+    """Which web origins may call from a browser; no cookies are ever involved, so none are allowed."""
+
+    def __init__(self, origins: tuple[str, ...]) -> None:
+        self._any = "*" in origins
+        self._origins = frozenset(origin.encode() for origin in origins)
+
+    def headers(self, request: Mapping[bytes, bytes]) -> Headers:
+        origin = request.get(b"origin")
+        vary = (b"vary", b"origin")
+        if origin is None or not (self._any or origin in self._origins):
+            return (vary,)
+        allowed: Headers = (vary, (b"access-control-allow-origin", b"*" if self._any else origin))
+        if b"access-control-request-method" in request:
+            return (
+                *allowed,
+                (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
+                (b"access-control-allow-headers", b"content-type, x-request-id, traceparent"),
+                (b"access-control-max-age", b"600"),
+            )
+        return (*allowed, (b"access-control-expose-headers", b"x-request-id, retry-after"))

@@ -1,0 +1,108 @@
+"""Every endpoint, as data, in one list: the guard calls it, the router knows it, /openapi.json tells it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from omnikeywords.api.analyze import Analyze
+from omnikeywords.api.guard import Endpoint
+from omnikeywords.api.schemas import AnalyzeAnswer, AnalyzeRequest, HealthAnswer, Readiness
+from omnikeywords.api.system import Ready, health, metrics
+from omnikeywords.ops import METRICS_CONTENT_TYPE, Health
+
+__all__ = ["Answer", "Route", "routes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an endpoint answers with one status."""
+
+    description: str
+    type: Any = None  # a struct, for JSON
+    media: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)  # name to description
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint."""
+
+    method: str
+    path: str
+    endpoint: Endpoint
+    name: str  # operationId
+    tag: str
+    summary: str
+    description: str = ""
+    takes: Any = None  # a struct, as the JSON body
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()  # codes; every route may also answer `overloaded` and `error`
+    documented: bool = True  # in /openapi.json
+
+
+_RETRY = {"retry-after": "Seconds after which to try again."}
+
+
+def routes(analyze: Analyze, checks: Health) -> list[Route]:
+    """The endpoints, bound to what answers them."""
+    return [
+        Route(
+            "POST",
+            "/api/v1/analyze",
+            analyze,
+            "analyze",
+            "keywords",
+            "Analyse keywords",
+            "Language, intent, question, length and, if comprehensive, funnel, modifiers, brand, place, year "
+            "and popularity of each keyword, with what decided them. Results come in the order of the "
+            "keywords; one that cannot be analysed has an `error` in its place, and changes no other.",
+            takes=AnalyzeRequest,
+            answers={200: Answer("Every keyword, analysed.", AnalyzeAnswer)},
+            problems=(
+                "invalid_json",
+                "not_acceptable",
+                "body_timeout",
+                "body_too_large",
+                "too_many_keywords",
+                "unsupported_media_type",
+                "invalid_request",
+                "invalid_market",
+                "language_table_missing",
+                "deadline_exceeded",
+            ),
+        ),
+        Route(
+            "GET",
+            "/health",
+            health,
+            "health",
+            "system",
+            "Whether the process is alive",
+            "For liveness probes: looks at nothing else.",
+            answers={200: Answer("It is.", HealthAnswer)},
+        ),
+        Route(
+            "GET",
+            "/ready",
+            Ready(checks),
+            "ready",
+            "system",
+            "Whether requests may be sent here",
+            "For readiness probes and load balancers.",
+            answers={
+                200: Answer("They may.", Readiness),
+                503: Answer(
+                    "Not now: starting, draining, or something is missing.", Readiness, headers=_RETRY
+                ),
+            },
+        ),
+        Route(
+            "GET",
+            "/metrics",
+            metrics,
+            "metrics",
+            "system",
+            "Metrics for Prometheus",
+            answers={200: Answer("Of all workers on this machine together.", None, METRICS_CONTENT_TYPE)},
+        ),
+    ]
