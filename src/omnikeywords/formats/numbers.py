@@ -11,44 +11,56 @@ from dataclasses import dataclass
 
 import polars as pl
 
-__all__ = ["MISSING", "Marks", "Number", "Numbers", "read_number", "read_numbers", "witness"]
+__all__ = ["CURRENCIES", "MISSING", "Marks", "Number", "Numbers", "read_number", "read_numbers", "witness"]
+
+_ISO_4217 = (
+    "AED ARS AUD BDT BGN BOB BRL CAD CHF CLP CNY COP CRC CZK DKK DOP DZD EGP EUR GBP GTQ HKD HNL HRK HUF "
+    "IDR ILS INR JPY KES KRW KWD KZT LKR MAD MXN MYR NGN NIO NOK NZD PAB PEN PHP PKR PLN PYG QAR RON RSD "
+    "RUB SAR SEK SGD THB TND TRY TWD UAH USD UYU VES VND ZAR"
+)
+CURRENCIES = frozenset(_ISO_4217.split())
 
 # Folded texts that say "nothing known"; a missing number stays missing.
-MISSING = frozenset(
-    {
-        "", "-", "--", "---", "–", "—", "∞", "-∞", "+∞", "n/a", "na", "n.a.", "null", "none", "nan", "nil", "unknown",
-        "no data", "not available", "n.d.", "nd", "s/d", "sin datos", "sem dados", "desconhecido", "desconocido",
-        "inconnu", "unbekannt", "sconosciuto", "#n/a", "?", "inf", "-inf", "infinity", ".", "…", "...", "*",
-    }
-)  # fmt: skip
+_UNKNOWN = (
+    "|#n/a|*|+∞|-|--|---|-inf|-∞|.|...|?|desconhecido|desconocido|inconnu"
+    "|inf|infinity|n.a.|n.d.|n/a|na|nan|nd|nil|no data|none|not available|null|s/d"
+    "|sconosciuto|sem dados|sin datos|unbekannt|unknown|–|—|…|∞"
+)
+MISSING = frozenset(_UNKNOWN.split("|"))
 
 _SCALES = {
-    "k": 3, "mil": 3, "mille": 3, "tsd": 3, "tys": 3, "тыс": 3, "thousand": 3, "bin": 3, "tis": 3, "ribu": 3, "rb": 3,
-    "m": 6, "mi": 6, "mio": 6, "mln": 6, "mn": 6, "million": 6, "millions": 6, "milhao": 6, "milhão": 6,
-    "milhões": 6, "milhoes": 6, "millón": 6, "millon": 6, "millones": 6, "milione": 6, "milioni": 6, "mill": 6,
-    "millionen": 6, "mlyn": 6, "млн": 6, "milyon": 6, "jt": 6, "juta": 6, "mio": 6, "miljoen": 6, "milj": 6,
-    "b": 9, "bn": 9, "bi": 9, "mrd": 9, "mld": 9, "md": 9, "billion": 9, "bilhões": 9, "bilhão": 9, "млрд": 9,
-    "milliard": 9, "milliards": 9, "milliarde": 9, "milliarden": 9, "miliardi": 9, "milmillones": 9,
-    "mm": 6, "lakh": 5, "lac": 5, "crore": 7, "cr": 7, "t": 3,
-    "千": 3, "万": 4, "萬": 4, "만": 4, "천": 3, "億": 8, "亿": 8, "억": 8, "백만": 6, "百万": 6,
-}  # fmt: skip
+    word: power
+    for power, words in {
+        3: "k mil mille tsd tys тыс thousand bin tis ribu rb t 千 천",
+        4: "万 萬 만",
+        5: "lakh lac",
+        6: "m mi mio mln mn million millions milhao milhão milhões milhoes millón millon millones "
+        "milione milioni mill millionen mlyn млн milyon jt juta miljoen milj mm 백만 百万 ",
+        7: "crore cr",
+        8: "億 亿 억",
+        9: "b bn bi mrd mld md billion bilhões bilhão млрд milliard milliards milliarde milliarden "
+        "miliardi milmillones ",
+    }.items()
+    for word in words.split()
+}
 
 # Signs that name one currency. "$", "¥" and "kr" alone name several.
-_CURRENCY_SIGNS = (
-    ("US$", "USD"), ("USD", "USD"), ("U$S", "USD"), ("A$", "AUD"), ("AU$", "AUD"), ("CA$", "CAD"), ("C$", "CAD"),
-    ("NZ$", "NZD"), ("HK$", "HKD"), ("S$", "SGD"), ("NT$", "TWD"), ("MX$", "MXN"), ("R$", "BRL"), ("€", "EUR"),
-    ("£", "GBP"), ("₹", "INR"), ("₽", "RUB"), ("₩", "KRW"), ("₺", "TRY"), ("₴", "UAH"), ("₫", "VND"), ("₪", "ILS"),
-    ("₱", "PHP"), ("₦", "NGN"), ("zł", "PLN"), ("Kč", "CZK"), ("CN¥", "CNY"), ("JP¥", "JPY"), ("฿", "THB"),
-)  # fmt: skip
+_SIGNS = (
+    "US$=USD USD=USD U$S=USD A$=AUD AU$=AUD CA$=CAD C$=CAD NZ$=NZD HK$=HKD S$=SGD NT$=TWD MX$=MXN R$=BRL "
+    "€=EUR £=GBP ₹=INR ₽=RUB ₩=KRW ₺=TRY ₴=UAH ₫=VND ₪=ILS ₱=PHP ₦=NGN zł=PLN Kč=CZK CN¥=CNY JP¥=JPY ฿=THB"
+)
+_CURRENCY_SIGNS = tuple(pair.split("=") for pair in _SIGNS.split())
 _SIGN = re.compile(
     "|".join(re.escape(sign) for sign, _ in sorted(_CURRENCY_SIGNS, key=lambda pair: -len(pair[0])))
     + r"|(?<![A-Za-z])[A-Z]{3}(?![A-Za-z])"
 )
-_SIGN_CODES = dict(_CURRENCY_SIGNS)
+_SIGN_CODES = dict(pair.split("=") for pair in _SIGNS.split())
 _LONE_SIGNS = re.compile(r"[$¥]|(?<![a-z])kr\.?(?![a-z])|(?<![a-z])rs\.?(?![a-z])", re.IGNORECASE)
 _SPACES = re.compile(r"[\s\u00a0\u202f\u2009\u2007\u200b\u2060']+|’")
 _NUMBER = re.compile(r"([+-]?)(\d[\d.,]*|[.,]\d+)(?:e([+-]?\d{1,2}))?([^\W\d_]*)\.?", re.IGNORECASE)
-_RANGE = re.compile(r"(?<=[\w.])(?:[–—~〜～−]|-(?=\D?\D?\D?\D?\d)|\b(?:to|a|à|bis|до|至)\b)(?=.*\d)", re.IGNORECASE)
+_RANGE = re.compile(
+    r"(?<=[\w.])(?:[–—~〜～−]|-(?=\D?\D?\D?\D?\d)|\b(?:to|a|à|bis|до|至)\b)(?=.*\d)", re.IGNORECASE
+)
 # Spaces go before the words are told from the numbers, so these stand apart first.
 _WORD_RANGE = re.compile(r"(?<=[\w.])\s+(?:to|a|à|bis|tot|do|до|ile|and|e|y)\s+(?=\D{0,4}\d)", re.IGNORECASE)
 _SPACED_HYPHEN = re.compile(r"(?<=\S)\s+[-–—−]\s+(?=\S)")
@@ -130,7 +142,7 @@ class Number:
 def read_number(text: str, decimal: str = ".") -> Number | None:
     """Read one cell; None where it is no number at all.
 
-    `decimal` is used where the shape leaves the mark open (`1.234`). Takes signs of currency, percent, thousands by
+    `decimal` is used where the shape leaves the mark open (`1.234`); "" says that such a mark groups thousands. Takes signs of currency, percent, thousands by
     point, comma, space or apostrophe, words of scale (`6,1 milhões`, `10K`), ranges (`10K – 100K`, `< 10`, `1M+`).
     """
     if not text.isascii():
@@ -142,7 +154,7 @@ def read_number(text: str, decimal: str = ".") -> Number | None:
     sign = _SIGN.search(text)
     if sign is not None:
         code = _SIGN_CODES.get(sign[0], sign[0])
-        if sign[0] in _SIGN_CODES or code in _ISO:
+        if sign[0] in _SIGN_CODES or code in CURRENCIES:
             currency = code
             text = _SIGN.sub(lambda m: "" if _SIGN_CODES.get(m[0], m[0]) == code else m[0], text)
     text = _LONE_SIGNS.sub("", text)
@@ -187,19 +199,14 @@ def _one(text: str, decimal: str, power: int = 0) -> float | None:
         # "1.234" before a word of scale is no count of its own: the mark is the decimal one.
         if word and digits.count(".") + digits.count(",") == 1:
             mark = "." if "." in digits else ","
+        if not mark:
+            mark = "," if "." in digits else "."
     other = "," if mark == "." else "."
     whole = digits.replace(other, "").replace(mark, ".")
     if whole.count(".") > 1:
         return None
     # One conversion from the decimal text, so that 3.53 % is 0.0353 and not its neighbour.
     return float(f"{sign}{whole}e{int(exponent or 0) + scale + power}")
-
-
-_ISO = frozenset(
-    "AED ARS AUD BDT BGN BOB BRL CAD CHF CLP CNY COP CRC CZK DKK DOP DZD EGP EUR GBP GTQ HKD HNL HRK HUF IDR ILS INR"
-    " JPY KES KRW KWD KZT LKR MAD MXN MYR NGN NIO NOK NZD PAB PEN PHP PKR PLN PYG QAR RON RSD RUB SAR SEK SGD THB TND"
-    " TRY TWD UAH USD UYU VES VND ZAR".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +235,7 @@ def read_numbers(texts: pl.Series, decimal: str, known: dict[str, Number | None]
         return Numbers(value.fill_nan(None))
     quick = texts.cast(pl.Float64, strict=False)
     doubtful = quick.is_null() & texts.is_not_null()
-    if decimal == ",":
+    if decimal != ".":
         doubtful |= texts.str.contains(r"\.\d{3}$")
     if quick.is_nan().any() or quick.is_infinite().any():
         doubtful |= ~quick.is_finite()
@@ -245,7 +252,9 @@ def read_numbers(texts: pl.Series, decimal: str, known: dict[str, Number | None]
 
     def column(values: list[float | None] | list[str | None], dtype: pl.DataType) -> pl.Series:
         table = pl.Series(values, dtype=dtype)
-        return texts.replace_strict(pl.Series(distinct, dtype=pl.String), table, default=None, return_dtype=dtype)
+        return texts.replace_strict(
+            pl.Series(distinct, dtype=pl.String), table, default=None, return_dtype=dtype
+        )
 
     none = Number()
     cells = [number or none for number in read]

@@ -68,7 +68,9 @@ def _month(word: str) -> int | None:
 _ISO_DAY = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
 _ASIAN_DAY = re.compile(r"(\d{4})\s*[年년]\s*(\d{1,2})\s*[月월]\s*(\d{1,2})\s*[日일]")
 _SLASH_DAY = re.compile(r"(?<!\d)(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})(?!\d)")
-_COMPARED = re.compile(r"compared to|em comparação|en comparación|par rapport|im vergleich|rispetto", re.IGNORECASE)
+_COMPARED = re.compile(
+    r"compared to|em comparação|en comparación|par rapport|im vergleich|rispetto", re.IGNORECASE
+)
 
 
 def _day(year: int, month: int, day: int) -> date | None:
@@ -184,10 +186,29 @@ _YEAR = re.compile(r"(?<!\d)(20\d\d|19\d\d)(?!\d)")
 _SEARCHES = frozenset(
     fold(word)
     for word in (
-        "searches", "search", "volume", "pesquisas", "buscas", "búsquedas", "recherches", "suchanfragen", "ricerche",
-        "zoekopdrachten", "wyszukiwania", "aramalar", "запросы", "de", "del", "in", "en", "em", "di", "of", "for",
+        "searches",
+        "search",
+        "volume",
+        "pesquisas",
+        "buscas",
+        "búsquedas",
+        "recherches",
+        "suchanfragen",
+        "ricerche",
+        "zoekopdrachten",
+        "wyszukiwania",
+        "aramalar",
+        "запросы",
+        "de",
+        "del",
+        "in",
+        "en",
+        "em",
+        "di",
+        "of",
+        "for",
     )
-)  # fmt: skip
+)
 
 
 def month_of_header(header: str) -> str | None:

@@ -23,7 +23,9 @@ __all__ = ["Block", "Records", "SkippedRow", "TextPieces", "read_record"]
 
 PIECE = 1 << 20  # bytes read at a time
 _LONGEST_LINE = 8 << 20  # bytes; beyond, it is no table
-_LONGEST_CELL_LINES = 1000  # line ends inside one quoted cell, beyond which the quote was never meant to open one
+_LONGEST_CELL_LINES = (
+    1000  # line ends inside one quoted cell, beyond which the quote was never meant to open one
+)
 _LONGEST_CELL = 1 << 20  # characters
 
 
@@ -128,18 +130,23 @@ def read_record(
     if record is None:
         return None
     read, after = record
-    if len(read) == cells and (read or after == at + 1):
+    if len(read) == cells and not (after > at + 1 and _separate(lines[at : at + 2], delimiter, cells)):
         return read, after
-    # Not what was expected: every other way to read the first line alone that has the right number of cells.
+    # Not what was expected: any other way to read the first line alone that has the right number of cells.
     if first.startswith('"') and first.endswith('"'):
         split = first[1:-1].split(f'"{delimiter}"')
         if len(split) == cells:
             return split, at + 1
+    literal = first.split(delimiter)
     if after > at + 1 or not read:
-        literal = first.split(delimiter)
         if len(literal) == cells or not read:
             return literal, at + 1
     return read, after
+
+
+def _separate(lines: list[str], delimiter: str, cells: int) -> bool:
+    """Whether each line is a full row of its own, so that an open quote in the first is text and not an opening."""
+    return cells > 2 and all(len(line.split(delimiter)) == cells for line in lines)
 
 
 def _quoted_record(
@@ -278,7 +285,9 @@ class Records:
             for i in doubtful.arg_true():
                 if i < read_to:
                     continue
-                record = read_record(raw, i, self._delimiter, self._cells, final=final, multiline=self._multiline)
+                record = read_record(
+                    raw, i, self._delimiter, self._cells, final=final, multiline=self._multiline
+                )
                 if record is None:
                     self._kept = "\n".join(raw[i:]) + "\n"
                     end = i
@@ -303,7 +312,9 @@ class Records:
             blocks.append(Block(self._regular_frame(bare.filter(quoted)), numbers.filter(quoted)))
         if rows:
             columns = list(zip(*rows, strict=True))
-            frame = pl.DataFrame({name: pl.Series(c, dtype=pl.String) for name, c in zip(self._names, columns, strict=True)})
+            frame = pl.DataFrame(
+                {name: pl.Series(c, dtype=pl.String) for name, c in zip(self._names, columns, strict=True)}
+            )
             blocks.append(Block(frame, pl.Series(at, dtype=pl.Int64)))
         skipped += plain.skipped
         if len(blocks) == 1:
@@ -328,10 +339,14 @@ class Records:
         if frame.height == len(lines):
             return frame
         rows = [read_record([line], 0, self._delimiter, self._cells) for line in lines]
-        return pl.DataFrame([row[0] for row in rows if row], schema=dict.fromkeys(self._names, pl.String()), orient="row")
+        return pl.DataFrame(
+            [row[0] for row in rows if row], schema=dict.fromkeys(self._names, pl.String()), orient="row"
+        )
 
     def _surplus(self, line: int, row: str, cells: int) -> SkippedRow:
-        return SkippedRow(line, f"unreadable row: {cells} cells where the header has {self._cells}", row[:200])
+        return SkippedRow(
+            line, f"unreadable row: {cells} cells where the header has {self._cells}", row[:200]
+        )
 
 
 def _lines(text: str) -> pl.Series:

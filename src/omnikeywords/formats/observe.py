@@ -1,0 +1,653 @@
+"""From the columns of a table to observations: what each column means is settled once, then applied block by block."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+
+import polars as pl
+
+from omnikeywords.formats.columns import (
+    COUNT_FIELDS,
+    NUMBER_FIELDS,
+    OBSERVATION_SCHEMA,
+    Column,
+    Header,
+    Recognised,
+    fold,
+)
+from omnikeywords.formats.google_ads import PLANNER_BUCKETS, match_type_of
+from omnikeywords.formats.markets import market_with_region
+from omnikeywords.formats.numbers import (
+    CURRENCIES,
+    MISSING,
+    Marks,
+    Number,
+    Numbers,
+    read_number,
+    read_numbers,
+)
+from omnikeywords.formats.periods import Period, read_day
+from omnikeywords.formats.records import Block, SkippedRow
+from omnikeywords.model import Market
+
+__all__ = ["Plan"]
+
+_WITNESSES = 50  # of a column's decimal mark, after which no more are looked for
+_TOTAL = re.compile(
+    r"\s*(?:grand )?(?:totals?|totales|total general|gesamt|insgesamt|totale|totaal|razem|toplam|celkem|totalt|итого|합계|合計|总计)"
+    r"\s*[:：]",
+    re.IGNORECASE,
+)
+_ADS_KEYWORD = r'^\s*(?:"(.+)"|\[(.+)\])\s*$'
+_LEVELS = {
+    fold(word): level
+    for level, words in {
+        "low": "low baixa baixo baja bajo faible gering niedrig bassa basso laag niska düşük nízká låg lav"
+        " alacsony низкая низкий 低 낮음",
+        "medium": "medium média médio media medio moyenne moyen mittel gemiddeld średnia orta střední medel"
+        " middel közepes средняя средний 中 보통",
+        "high": "high alta alto élevée élevé hoch hoog wysoka yüksek vysoká hög høy høj magas высокая высокий 高 높음",
+    }.items()
+    for word in words.split()
+}
+
+
+class Plan:
+    """What a table's columns mean, and how its blocks become observations.
+
+    Built from the header, the recognised format and a first block, in which decimal marks, scales and ranges are
+    looked for; later blocks only add to what is known.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        recognised: Recognised,
+        sample: pl.DataFrame,
+        *,
+        market: Market | None,
+        market_known: str | None,
+        period: Period | None,
+        currency: str | None = None,
+        semicolons: bool = False,
+        preamble: Sequence[str] = (),
+    ) -> None:
+        self.header = header
+        self.recognised = recognised
+        self.tool = recognised.tool
+        self.market = market
+        self._market = market_known or (str(market) if market else None)
+        self.period = period
+        self.currency = currency
+        self._semicolons = semicolons
+        self._preamble = {cell for cell in preamble if cell.strip()}
+        self._of: dict[str, int] = {}  # field to column
+        self._extra: list[int] = []
+        self._marks: dict[int, Marks] = {}
+        self._known: dict[int, tuple[str, dict[str, Number | None]]] = {}
+        self._sheet_floats = False
+        self.columns: list[Column] = []
+        self.unread: Counter[str] = Counter()  # cells that are no numbers, by header
+        self.unread_example: dict[str, tuple[str, int]] = {}
+        self.oddities: Counter[str] = Counter()  # numbers that cannot be, by what is wrong
+        self._settle(sample)
+        self._learn(sample)
+        self._percent_points = self._over_one(sample, "ctr") and not self._has_percent(sample, "ctr")
+        self._competition_scale = recognised.competition_scale or (
+            100.0
+            if self._over_one(sample, "competition") and not self._has_percent(sample, "competition")
+            else 1.0
+        )
+        self._buckets_without_months = recognised.buckets and self._only_buckets(sample)
+        self._single_currency(sample)
+
+    # -- settling what columns mean ------------------------------------------------------------------------------
+
+    def _settle(self, sample: pl.DataFrame) -> None:
+        header, found = self.header, self.recognised
+        wanted: dict[str, tuple[int, int]] = {}  # field to (rank, column)
+        for i in range(len(header)):
+            if i in found.months or i in found.trends or i in found.flags:
+                continue
+            if i in found.fields:
+                field, rank = found.fields[i], -1
+            else:
+                field, rank = header.aliases[i] or (None, 0)
+            if field == "competition_level" and self._is_numeric(sample, i):
+                field = "competition"
+            if field is None or (field in NUMBER_FIELDS and not self._may_be_numeric(sample, i)):
+                continue
+            if field not in wanted or rank < wanted[field][0]:
+                wanted[field] = (rank, i)
+        self._of = {field: i for field, (_, i) in wanted.items()}
+        if found.dated_positions:
+            self._of.pop("position", None)
+            self._of.pop("date", None)
+        field_of = {i: field for field, i in self._of.items()}
+        for i, name in enumerate(header.distinct):
+            note = found.notes.get(i, "")
+            shown: str | None = field_of.get(i)
+            if i in found.months:
+                shown, note = "monthly_searches", found.months[i]
+            elif i in found.trends:
+                shown, note = "monthly_searches", f"{found.trends[i][0]} to {found.trends[i][-1]}"
+            elif i in found.flags:
+                shown, note = "vendor_intent", "where it is true"
+            elif shown == "date":
+                shown, note = "period_start", note or "the day of each row"
+            elif shown is None and not note:
+                alias = header.aliases[i]
+                if alias and alias[0] in self._of:
+                    note = f"another column has {alias[0].replace('_', ' ')}: kept as it is"
+                elif alias and alias[0] in NUMBER_FIELDS:
+                    note = "no numbers in it: kept as it is"
+            if shown is None or i in found.keep:
+                self._extra.append(i)
+            self.columns.append(Column(name, shown, note))
+
+    @property
+    def keyword_column(self) -> int:
+        return self._of["keyword"]
+
+    def _texts(self, frame: pl.DataFrame, column: int) -> pl.Series:
+        series = frame[str(column)]
+        return series if series.dtype == pl.String else series.cast(pl.String, strict=False)
+
+    def _cells(self, sample: pl.DataFrame, column: int) -> list[str]:
+        """Distinct cells of a column's sample that say something, at most 1,000."""
+        if str(column) not in sample.columns:
+            return []
+        texts = self._texts(sample, column).drop_nulls().str.strip_chars().unique(maintain_order=True)
+        return [text for text in texts.head(1000) if text.casefold() not in MISSING]
+
+    def _is_numeric(self, sample: pl.DataFrame, column: int) -> bool:
+        cells = self._cells(sample, column)
+        return bool(cells) and all(read_number(cell) is not None for cell in cells)
+
+    def _may_be_numeric(self, sample: pl.DataFrame, column: int) -> bool:
+        cells = self._cells(sample, column)
+        return not cells or any(read_number(cell) is not None for cell in cells)
+
+    def _over_one(self, sample: pl.DataFrame, field: str) -> bool:
+        if field not in self._of:
+            return False
+        column = self._of[field]
+        numbers = (read_number(cell, self._decimal(column, field)) for cell in self._cells(sample, column))
+        return any(number is not None and number.value is not None and number.value > 1 for number in numbers)
+
+    def _has_percent(self, sample: pl.DataFrame, field: str) -> bool:
+        return field in self._of and any("%" in cell for cell in self._cells(sample, self._of[field]))
+
+    def _only_buckets(self, sample: pl.DataFrame) -> bool:
+        """Whether a planner file without monthly columns has nothing but the volumes of low-spend accounts."""
+        if self.recognised.months or "volume" not in self._of:
+            return False
+        volumes = {
+            number.value
+            for cell in self._cells(sample, self._of["volume"])
+            if (number := read_number(cell, ""))
+        }
+        volumes.discard(None)
+        return bool(volumes - {0.0}) and volumes <= set(map(float, PLANNER_BUCKETS))
+
+    def _single_currency(self, sample: pl.DataFrame) -> None:
+        """The file's currency, where its header or every cell of the sample names the same one."""
+        if self.currency:
+            return
+        if "currency" in self._of:
+            codes = {code for cell in self._cells(sample, self._of["currency"]) if (code := _currency(cell))}
+            self.currency = codes.pop() if len(codes) == 1 else None
+            return
+        for field in ("cpc", "cost"):
+            if field in self._of:
+                column = self._of[field]
+                self.currency = self.currency or self.header.currencies[column]
+                named = {
+                    n.currency
+                    for cell in self._cells(sample, column)
+                    if (n := read_number(cell)) and n.currency
+                }
+                if len(named) == 1:
+                    self.currency = self.currency or named.pop()
+
+    # -- decimal marks -------------------------------------------------------------------------------------------
+
+    def _learn(self, frame: pl.DataFrame) -> None:
+        """Look for witnesses of decimal marks in the columns whose mark is not settled yet."""
+        for field, column in self._of.items():
+            if field not in NUMBER_FIELDS or frame[str(column)].dtype != pl.String:
+                continue
+            marks = self._marks.setdefault(column, Marks())
+            if marks.points + marks.commas >= _WITNESSES:
+                continue
+            texts = frame[str(column)]
+            marked = texts.filter(texts.str.contains(r"\d[.,]\d"))
+            if len(marked):
+                marks.see(marked.unique(maintain_order=True).head(1000).to_list())
+
+    def _decimal(self, column: int, field: str) -> str:
+        own = self._marks.get(column, Marks()).decimal
+        if own:
+            return own
+        if field in COUNT_FIELDS:
+            return ""
+        everywhere = sum(self._marks.values(), Marks()).decimal
+        return everywhere or ("," if self._semicolons else ".")
+
+    # -- applying ------------------------------------------------------------------------------------------------
+
+    def apply(self, block: Block) -> tuple[pl.DataFrame, list[SkippedRow]]:
+        """Observations of a block's rows (`OBSERVATION_SCHEMA` and `extra`), and the rows that hold no keyword."""
+        frame, lines, skipped = self._without_rest(block)
+        self._learn(frame)
+        made: dict[str, pl.Series] = {"line": lines}
+        leftover: dict[int, pl.Series] = {}
+        keyword = self._texts(frame, self.keyword_column)
+        if self.recognised.ads_syntax:
+            made["match_type"] = _ads_match_types(keyword)
+            keyword = _ads_keywords(keyword)
+        made["keyword"] = keyword
+        currencies: list[pl.Series] = []
+        for field, column in self._of.items():
+            if field in NUMBER_FIELDS:
+                self._number(field, column, frame, lines, made, leftover, currencies)
+        self._planner_buckets(frame, made)
+        self._derived_texts(frame, made, leftover)
+        self._currency(frame, made, currencies)
+        self._months(frame, made)
+        self._intents(frame, made)
+        self._dates(frame, made)
+        self._check(made)
+        made["extra"] = self._extras(frame, leftover)
+        have = pl.DataFrame([series.alias(name) for name, series in made.items()])
+        constants: dict[str, str | date | None] = {"source": self.tool, "market": self._market}
+        if self.period:
+            constants |= {
+                "period_start": self.period.start,
+                "period_end": self.period.end,
+                "period_granularity": self.period.granularity,
+                "period_from": self.period.known_from,
+            }
+        select = []
+        for name, dtype in OBSERVATION_SCHEMA.items():
+            if name not in made:
+                select.append(pl.lit(constants.get(name), dtype=dtype).alias(name))
+            elif name in constants and constants[name] is not None:
+                select.append(pl.col(name).fill_null(pl.lit(constants[name])).cast(dtype))
+            else:
+                select.append(pl.col(name).cast(dtype))
+        return have.select(*select, pl.col("extra")), skipped
+
+    def add_columns(self, names: Sequence[str]) -> None:
+        """More columns, found later in a file whose rows name their own (JSONL): all are kept verbatim."""
+        for name in names[len(self.header) :]:
+            self._extra.append(len(self.header))
+            self.header.append(name)
+            self.columns.append(Column(self.header.distinct[-1], None))
+
+    def _without_rest(self, block: Block) -> tuple[pl.DataFrame, pl.Series, list[SkippedRow]]:
+        """The rows that hold a keyword; and the others, each with its reason."""
+        frame, lines = block.frame, block.lines
+        keyword = self._texts(frame, self.keyword_column)
+        empty = keyword.is_null() | (keyword.str.strip_chars().str.len_bytes() == 0)
+        name = self.header.cells[self.keyword_column]
+        repeated = (keyword == name).fill_null(False)
+        drop = empty | repeated
+        firsts: list[pl.Series] = []
+        if self.recognised.totals:
+            # The word is in the first columns, whichever holds text, and the keyword may be empty or be that word.
+            firsts = [self._texts(frame, i) for i in range(min(5, len(self.header)))]
+            for texts in firsts:
+                drop |= texts.str.contains("(?i)^" + _TOTAL.pattern).fill_null(False)
+        else:
+            drop |= keyword.str.contains("(?i)^" + _TOTAL.pattern).fill_null(False)
+        if self._preamble:
+            drop |= keyword.is_in(list(self._preamble)).fill_null(False)
+        if not drop.any():
+            return frame, lines, block.skipped
+        skipped = list(block.skipped)
+        keep = ~drop
+        rows = frame.filter(drop)
+        cells = rows.select(pl.all().cast(pl.String, strict=False)).rows()
+        back: list[int] = []
+        for row, line in zip(cells, lines.filter(drop), strict=True):
+            reason = self._reason([cell or "" for cell in row])
+            if reason is None:
+                back.append(line)
+            else:
+                skipped.append(
+                    SkippedRow(line, reason, ",".join(cell or "" for cell in row).strip(",")[:200])
+                )
+        if back:
+            keep |= lines.is_in(back)
+        skipped.sort(key=lambda row: row.line)
+        return frame.filter(keep), lines.filter(keep), skipped
+
+    def _reason(self, row: list[str]) -> str | None:
+        keyword = row[self.keyword_column]
+        if self.recognised.totals:
+            if any(_TOTAL.match(cell) for cell in row[:5]):
+                return "total row"
+        elif _TOTAL.match(keyword) and not any(
+            cell and read_number(cell) is None for cell in row[self.keyword_column + 1 :]
+        ):
+            return "total row"
+        if not keyword.strip():
+            return "empty keyword"
+        if row[: len(self.header)] == self.header.cells[: len(row)]:
+            return "repeated header"
+        if keyword in self._preamble and not any(cell.strip() for cell in row[self.keyword_column + 1 :]):
+            return "repeated header"
+        return None
+
+    def _number(
+        self,
+        field: str,
+        column: int,
+        frame: pl.DataFrame,
+        lines: pl.Series,
+        made: dict[str, pl.Series],
+        leftover: dict[int, pl.Series],
+        currencies: list[pl.Series],
+    ) -> None:
+        texts = frame[str(column)]
+        percent_matters = field in ("ctr", "competition")
+        numbers: Numbers
+        if texts.dtype == pl.String:
+            decimal = self._decimal(column, field)
+            known = self._known.get(column)
+            if known is None or known[0] != decimal:
+                known = self._known[column] = (decimal, {})
+            if not percent_matters and texts.str.contains("%", literal=True).any():
+                texts = texts.str.replace("%", "", literal=True)
+            numbers = read_numbers(texts, decimal, known[1])
+        else:
+            numbers = read_numbers(texts, ".")
+        value = numbers.value
+        if numbers.currency is not None:
+            currencies.append(numbers.currency)
+        lost = numbers.unreadable
+        if numbers.low is not None and numbers.high is not None:
+            is_range = numbers.low.is_not_null() | numbers.high.is_not_null()
+            if field == "volume":
+                made["volume_min"] = numbers.low.round().cast(pl.Int64)
+                made["volume_max"] = numbers.high.round().cast(pl.Int64)
+            else:
+                lost = is_range if lost is None else lost | is_range
+        if field in COUNT_FIELDS:
+            value = value.round()
+            wrong = ((value < 0) | (value > 9e15)).fill_null(False)
+            if wrong.any():
+                lost = wrong if lost is None else lost | wrong
+                value = pl.select(pl.when(~wrong).then(value)).to_series()
+            value = value.cast(pl.Int64, strict=False)
+        elif field == "ctr" and self._percent_points:
+            value = value / 100
+        elif field == "competition" and self._competition_scale != 1.0 and not numbers.percent:
+            value = value / self._competition_scale
+        if field == "position":
+            nowhere = (value == 0).fill_null(False)
+            if nowhere.any():
+                self.oddities["position 0, read as not ranking"] += int(nowhere.sum())
+                value = pl.select(pl.when(~nowhere).then(value)).to_series()
+        if field in made and field in ("volume_min", "volume_max"):
+            value = made[field].fill_null(value)
+        made[field] = value
+        if lost is not None and lost.any():
+            name = self.header.distinct[column]
+            self.unread[name] += int(lost.sum())
+            first = lost.arg_true()[0]
+            self.unread_example.setdefault(name, (str(frame[str(column)][first]), int(lines[first])))
+            leftover[column] = lost
+
+    def _planner_buckets(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
+        """Volumes of a low-spend account stand for ranges: in a file of nothing else, or beside empty months."""
+        if not self.recognised.buckets or "volume" not in made:
+            return
+        volume = made["volume"]
+        bucket = volume.is_in(list(PLANNER_BUCKETS)).fill_null(False)
+        if self.recognised.months:
+            for column in self.recognised.months:
+                bucket &= _blank(self._texts(frame, column))
+        elif not self._buckets_without_months:
+            return
+        if not bucket.any():
+            return
+        for name, end in (("volume_min", 0), ("volume_max", 1)):
+            bound = volume.replace_strict(
+                list(PLANNER_BUCKETS),
+                [bounds[end] for bounds in PLANNER_BUCKETS.values()],
+                default=None,
+                return_dtype=pl.Int64,
+            )
+            old = made.get(name, pl.repeat(None, len(volume), dtype=pl.Int64, eager=True))
+            made[name] = pl.select(pl.when(bucket & old.is_null()).then(bound).otherwise(old)).to_series()
+        made["volume"] = pl.select(pl.when(~bucket).then(volume)).to_series()
+        self.oddities["volume of a low-spend account, read as the range it stands for"] += int(bucket.sum())
+
+    def _derived_texts(
+        self, frame: pl.DataFrame, made: dict[str, pl.Series], leftover: dict[int, pl.Series]
+    ) -> None:
+        for field in ("url", "parent_keyword"):
+            if field in self._of:
+                made[field] = _said(self._texts(frame, self._of[field]))
+        if "match_type" in self._of:
+            said = _mapped(_said(self._texts(frame, self._of["match_type"])), match_type_of)
+            made["match_type"] = said.fill_null(made["match_type"]) if "match_type" in made else said
+        if "competition_level" in self._of:
+            column = self._of["competition_level"]
+            said = _said(self._texts(frame, column))
+            made["competition_level"] = _mapped(said, lambda text: _LEVELS.get(fold(text)))
+            lost = said.is_not_null() & made["competition_level"].is_null()
+            if lost.any():
+                leftover[column] = lost
+        if "serp_features" in self._of:
+            made["serp_features"] = _list(_said(self._texts(frame, self._of["serp_features"])))
+        if "market" in self._of:
+            column = self._of["market"]
+            said = _said(self._texts(frame, column))
+            made["market"] = _mapped(said, lambda text: market_with_region(text, self.market))
+            lost = said.is_not_null() & made["market"].is_null()
+            if lost.any():
+                leftover[column] = lost
+
+    def _currency(self, frame: pl.DataFrame, made: dict[str, pl.Series], currencies: list[pl.Series]) -> None:
+        if "currency" in self._of:
+            made["currency"] = _mapped(_said(self._texts(frame, self._of["currency"])), _currency)
+            return
+        named: pl.Series | None = None
+        for currency in currencies:
+            named = currency if named is None else named.fill_null(currency)
+        of_header = next(
+            (
+                code
+                for f in ("cpc", "cost")
+                if f in self._of and (code := self.header.currencies[self._of[f]])
+            ),
+            None,
+        )
+        if of_header:
+            money = [made[field].is_not_null() for field in ("cpc", "cost") if field in made]
+            has_money = money[0] if len(money) == 1 else money[0] | money[1]
+            code = pl.select(pl.when(has_money).then(pl.lit(of_header))).to_series()
+            named = code if named is None else named.fill_null(code)
+        if named is not None:
+            made["currency"] = named
+
+    def _months(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
+        if self.recognised.months:
+            read = {
+                month: read_numbers(frame[str(column)], "").value.round().cast(pl.Int64, strict=False)
+                for column, month in sorted(self.recognised.months.items(), key=lambda pair: pair[1])
+            }
+            columns = pl.DataFrame({str(i): series for i, series in enumerate(read.values())})
+            entries = [
+                pl.struct(pl.lit(month).alias("month"), pl.col(str(i)).alias("searches"))
+                for i, month in enumerate(read)
+            ]
+            known = pl.any_horizontal(pl.all().is_not_null())
+            made["monthly_searches"] = columns.select(
+                pl.when(known).then(pl.concat_list(entries)).alias("monthly_searches")
+            ).to_series()
+            return
+        for column, months in self.recognised.trends.items():
+            values = [
+                [{"month": m, "searches": n} for m, n in zip(months, numbers, strict=True)]
+                if (numbers := _trend(text)) and len(numbers) == len(months)
+                else None
+                for text in self._texts(frame, column)
+            ]
+            made["monthly_searches"] = pl.Series(values, dtype=OBSERVATION_SCHEMA["monthly_searches"])
+
+    def _intents(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
+        if self.recognised.flags:
+            flags = [
+                pl.when(pl.col(str(column)).str.to_lowercase() == "true").then(pl.lit(label))
+                for column, label in self.recognised.flags.items()
+            ]
+            labels = frame.select(pl.concat_list(flags).list.drop_nulls().alias("labels"))
+            made["vendor_intent"] = labels.select(
+                pl.when(pl.col("labels").list.len() > 0).then(pl.col("labels"))
+            ).to_series()
+        elif "vendor_intent" in self._of:
+            codes = self.recognised.intent_codes
+            labels_of = _list(_said(self._texts(frame, self._of["vendor_intent"])).str.to_lowercase())
+            if codes:
+                labels_of = labels_of.list.eval(pl.element().replace(codes))
+            made["vendor_intent"] = labels_of
+
+    def _dates(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
+        dated = self.recognised.dated_positions
+        if dated:
+            self._latest_position(frame, made)
+            return
+        if "date" not in self._of:
+            return
+        texts = self._texts(frame, self._of["date"])
+        distinct = texts.drop_nulls().unique()
+        days = pl.Series([read_day(text) for text in distinct], dtype=pl.Date)
+        if days.is_null().all():
+            return
+        day = texts.replace_strict(distinct, days, default=None, return_dtype=pl.Date)
+        self._set_days(made, day)
+
+    def _latest_position(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
+        position: pl.Series | None = None
+        day: pl.Series | None = None
+        url: pl.Series | None = None
+        for column, url_column, iso in sorted(
+            self.recognised.dated_positions, key=lambda item: item[2], reverse=True
+        ):
+            there = read_numbers(frame[str(column)], ".").value
+            there = pl.select(pl.when(there > 0).then(there)).to_series()
+            date_there = pl.select(
+                pl.when(there.is_not_null()).then(pl.lit(date.fromisoformat(iso)))
+            ).to_series()
+            url_there = _said(self._texts(frame, url_column)) if url_column is not None else None
+            if position is None or day is None:
+                position, day, url = there, date_there, url_there
+                continue
+            first = position.is_null() & there.is_not_null()
+            if url is not None and url_there is not None:
+                url = pl.select(pl.when(first).then(url_there).otherwise(url)).to_series()
+            position, day = position.fill_null(there), day.fill_null(date_there)
+            if not position.is_null().any():
+                break
+        if position is None or day is None:
+            return
+        made["position"] = position
+        if url is not None:
+            made["url"] = url.fill_null(made["url"]) if "url" in made else url
+        self._set_days(made, day)
+
+    def _set_days(self, made: dict[str, pl.Series], day: pl.Series) -> None:
+        known = day.is_not_null()
+        made["period_start"] = day
+        made["period_end"] = day
+        made["period_granularity"] = pl.select(pl.when(known).then(pl.lit("day"))).to_series()
+        made["period_from"] = pl.select(pl.when(known).then(pl.lit("file"))).to_series()
+
+    def _check(self, made: dict[str, pl.Series]) -> None:
+        """Count what cannot be, for the warnings; the numbers stay as the source has them."""
+        if "ctr" in made:
+            self.oddities["click-through rate above 100 %"] += int((made["ctr"] > 1).sum())
+        if "clicks" in made and "impressions" in made:
+            self.oddities["more clicks than impressions"] += int((made["clicks"] > made["impressions"]).sum())
+
+    def _extras(self, frame: pl.DataFrame, leftover: Mapping[int, pl.Series]) -> pl.Series:
+        columns: list[pl.Expr] = []
+        for i in self._extra:
+            text = pl.col(str(i)).cast(pl.String, strict=False)
+            columns.append(pl.when(text != "").then(text).alias(self.header.distinct[i]))
+        for i, lost in leftover.items():
+            if i not in self._extra:
+                text = pl.col(str(i)).cast(pl.String, strict=False)
+                columns.append(pl.when(pl.lit(lost)).then(text).alias(self.header.distinct[i]))
+        if not columns:
+            return pl.repeat(None, frame.height, dtype=pl.Null, eager=True).alias("extra")
+        return frame.select(pl.struct(columns).alias("extra")).to_series()
+
+
+def _blank(texts: pl.Series) -> pl.Series:
+    return texts.is_null() | (texts.str.strip_chars().str.len_bytes() == 0)
+
+
+_UNSAID = sorted(MISSING)
+
+
+def _said(texts: pl.Series) -> pl.Series:
+    """Texts, null where the cell says that there is nothing."""
+    unsaid = texts.str.strip_chars().str.to_lowercase().is_in(_UNSAID)
+    return pl.select(pl.when(~unsaid).then(texts)).to_series()
+
+
+def _mapped(texts: pl.Series, of: Callable[[str], str | None]) -> pl.Series:
+    """Each distinct text mapped once."""
+    distinct = texts.drop_nulls().unique()
+    to = pl.Series([of(text) for text in distinct], dtype=pl.String)
+    return texts.replace_strict(distinct, to, default=None, return_dtype=pl.String)
+
+
+def _list(texts: pl.Series) -> pl.Series:
+    """`a, b` as a list; null for null and for nothing between the commas."""
+    lists = texts.str.split(",").list.eval(pl.element().str.strip_chars().replace("", None).drop_nulls())
+    return pl.select(pl.when(lists.list.len() > 0).then(lists)).to_series()
+
+
+def _currency(text: str) -> str | None:
+    code = text.strip().upper()
+    if code in CURRENCIES:
+        return code
+    number = read_number(f"{text.strip()} 1")
+    return number.currency if number else None
+
+
+def _trend(text: str | None) -> list[int | None]:
+    if not text:
+        return []
+    numbers = [read_number(part, "") for part in text.strip("[] ").split(",")]
+    if any(number is None for number in numbers):
+        return []
+    return [round(n.value) if n is not None and n.value is not None else None for n in numbers]
+
+
+def _ads_match_types(keywords: pl.Series) -> pl.Series:
+    quoted = keywords.str.contains(r'^\s*".+"\s*$')
+    exact = keywords.str.contains(r"^\s*\[.+\]\s*$")
+    return pl.select(
+        pl.when(quoted)
+        .then(pl.lit("phrase"))
+        .when(exact)
+        .then(pl.lit("exact"))
+        .otherwise(pl.lit(None, dtype=pl.String))
+    ).to_series()
+
+
+def _ads_keywords(keywords: pl.Series) -> pl.Series:
+    inner = keywords.to_frame("k").select(
+        pl.coalesce(
+            pl.col("k").str.extract(_ADS_KEYWORD, 1), pl.col("k").str.extract(_ADS_KEYWORD, 2), pl.col("k")
+        )
+    )
+    return inner.to_series()

@@ -1,0 +1,232 @@
+"""Our own exports read back: every observed value as it was, what analysis derived left to be derived again."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from omnikeywords.formats.columns import OBSERVATION_SCHEMA, Column, Header
+from omnikeywords.formats.records import Block, SkippedRow
+from omnikeywords.model import Market
+
+__all__ = ["OwnPlan"]
+
+# A cell made safe from being run as a formula, as write.py does it: one apostrophe too many before these.
+_MADE_SAFE = r"^'+[=+\-@\t\r]"
+_DERIVED = re.compile(
+    r"(?:normalized|id|language|language_confidence|words|length|question|intent|intents(?:_\w+)?|funnel|modifiers"
+    r"|branded|local|year|popularity|difficulty(?:_\w+)?|opportunity(?:_\w+)?|evidence"
+    r"|near_duplicate_of|near_duplicate_\w+|error|model_version|line)"
+)
+_LISTS = ("serp_features", "vendor_intent")
+
+
+class OwnPlan:
+    """Reads the columns of our own exports; `cells` says that values are cells of CSV or XLSX, not JSON or Parquet."""
+
+    tool = "okf"
+
+    def __init__(self, header: Header, *, cells: bool, market: Market | None) -> None:
+        self.header = header
+        self.currency: str | None = None
+        self.unread: Counter[str] = Counter()
+        self.unread_example: dict[str, tuple[str, int]] = {}
+        self.oddities: Counter[str] = Counter()
+        self.columns: list[Column] = []
+        self._cells = cells
+        self._market = str(market) if market else None
+        self._at: dict[str, int] = {}  # field of Observation, or `normalized` and `extra`, to column
+        self._extra: list[int] = []
+        for i, name in enumerate(header.cells):
+            self._settle(i, name)
+
+    def _settle(self, i: int, name: str) -> None:
+        # The source's own difficulty stands beside ours, which has the name.
+        field = "difficulty" if name == "vendor_difficulty" else name
+        if field in OBSERVATION_SCHEMA and name not in ("line", "difficulty"):
+            self._at.setdefault(field, i)
+            self.columns.append(Column(name, field))
+        elif name == "extra":
+            self._at.setdefault(name, i)
+            self.columns.append(Column(name, None, "columns of the file it first came from"))
+        elif _DERIVED.fullmatch(name):
+            self._at.setdefault(name, i)
+            self.columns.append(Column(name, None, "derived: computed again"))
+        else:
+            self._extra.append(i)
+            self.columns.append(Column(self.header.distinct[i], None))
+
+    @property
+    def keyword_column(self) -> int:
+        """Where the keyword is."""
+        return self._at["keyword"]
+
+    def add_columns(self, names: Sequence[str]) -> None:
+        """More columns, found later in a file whose rows name their own (JSONL)."""
+        for name in names[len(self.header) :]:
+            self.header.append(name)
+            self._settle(len(self.header) - 1, name)
+
+    def apply(self, block: Block) -> tuple[pl.DataFrame, list[SkippedRow]]:
+        """Observations of a block's rows, and the rows without a keyword."""
+        frame, lines, skipped = block.frame, block.lines, list(block.skipped)
+        keyword = self._text(frame, "keyword")
+        empty = keyword.is_null() | (keyword == "")
+        repeated = (keyword == "keyword") & (self._text(frame, "normalized") == "normalized")
+        drop = empty | repeated.fill_null(False)
+        if drop.any():
+            for line, text in zip(lines.filter(drop), keyword.filter(drop), strict=True):
+                skipped.append(SkippedRow(line, "repeated header" if text else "empty keyword", text or ""))
+            skipped.sort(key=lambda row: row.line)
+            frame, lines, keyword = frame.filter(~drop), lines.filter(~drop), keyword.filter(~drop)
+        made: dict[str, pl.Series] = {"line": lines, "keyword": keyword}
+        for name, dtype in OBSERVATION_SCHEMA.items():
+            if name in made or name not in self._at or str(self._at[name]) not in frame.columns:
+                continue
+            if name in _LISTS:
+                made[name] = self._lists(frame, name)
+            elif name == "monthly_searches":
+                made[name] = self._months(frame)
+            elif dtype == pl.Date:
+                made[name] = self._text(frame, name).str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+            elif dtype.is_numeric():
+                made[name] = self._number(frame, name, dtype)
+            else:
+                text = self._text(frame, name)
+                made[name] = pl.select(pl.when(text != "").then(text)).to_series()
+        if "market" in made and self._market:
+            made["market"] = made["market"].fill_null(self._market)
+        made["extra"] = self._extras(frame)
+        have = pl.DataFrame([series.alias(name) for name, series in made.items()])
+        constant = {"market": self._market}
+        return (
+            have.select(
+                *(
+                    pl.col(name).cast(dtype)
+                    if name in made
+                    else pl.lit(constant.get(name), dtype=dtype).alias(name)
+                    for name, dtype in OBSERVATION_SCHEMA.items()
+                ),
+                pl.col("extra"),
+            ),
+            skipped,
+        )
+
+    def _text(self, frame: pl.DataFrame, name: str) -> pl.Series:
+        if name not in self._at:
+            return pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+        series = frame[str(self._at[name])]
+        if series.dtype != pl.String:
+            return series.cast(pl.String, strict=False)
+        if not self._cells:
+            return series
+        safe = series.str.contains(_MADE_SAFE).fill_null(False)
+        if not safe.any():
+            return series
+        return pl.select(pl.when(safe).then(series.str.slice(1)).otherwise(series)).to_series()
+
+    def _number(self, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Series:
+        series = frame[str(self._at[name])]
+        if series.dtype != pl.String:
+            return series.cast(dtype, strict=False)
+        number = series.cast(dtype, strict=False)
+        lost = number.is_null() & series.is_not_null() & (series != "")
+        if lost.any():
+            whole = series.cast(pl.Float64, strict=False)
+            number = number.fill_null(whole.cast(dtype, strict=False))
+            lost &= number.is_null()
+            if lost.any():
+                self.unread[name] += int(lost.sum())
+                first = lost.arg_true()[0]
+                self.unread_example.setdefault(name, (str(series[first]), first))
+        return number
+
+    def _lists(self, frame: pl.DataFrame, name: str) -> pl.Series:
+        texts = self._text(frame, name)
+        if not self._cells:
+            distinct = texts.drop_nulls().unique()
+            lists = [_json_list(text) for text in distinct]
+            return (
+                texts.replace_strict(
+                    distinct,
+                    pl.Series(lists, dtype=pl.List(pl.String)),
+                    default=None,
+                    return_dtype=pl.List(pl.String),
+                )
+                if len(distinct)
+                else pl.repeat(None, len(texts), dtype=pl.List(pl.String), eager=True)
+            )
+        said = pl.select(pl.when(texts != "").then(texts)).to_series()
+        if said.str.contains("\\", literal=True).any():
+            return pl.Series([None if t is None else _items(t) for t in said], dtype=pl.List(pl.String))
+        return said.str.split("|")
+
+    def _months(self, frame: pl.DataFrame) -> pl.Series:
+        texts = self._text(frame, "monthly_searches")
+        rows = [_months_of(text, self._cells) for text in texts]
+        return pl.Series(rows, dtype=OBSERVATION_SCHEMA["monthly_searches"])
+
+    def _extras(self, frame: pl.DataFrame) -> pl.Series:
+        rows: list[dict[str, str] | None] = [None] * frame.height
+        if "extra" in self._at:
+            for i, text in enumerate(self._text(frame, "extra")):
+                if text:
+                    rows[i] = _json_texts(text)
+        names = list(dict.fromkeys(name for row in rows if row for name in row))
+        columns = {
+            name: pl.Series([row.get(name) if row else None for row in rows], dtype=pl.String)
+            for name in names
+        }
+        for i in self._extra:
+            text = frame[str(i)].cast(pl.String, strict=False)
+            said = pl.select(pl.when(text != "").then(text)).to_series()
+            if said.is_not_null().any():
+                columns.setdefault(self.header.distinct[i], said)
+        if not columns:
+            return pl.repeat(None, frame.height, dtype=pl.Null, eager=True)
+        return pl.DataFrame(columns).to_struct()
+
+
+def _items(text: str) -> list[str]:
+    """A list joined with `|`, whose items have `\\|` and `\\\\` for what they hold."""
+    return [re.sub(r"\\(.)", r"\1", item) for item in re.findall(r"(?:^|(?<=\|))((?:\\.|[^|\\])*)", text)]
+
+
+def _json_list(text: str) -> list[str] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return [text] if text else None
+    return [str(item) for item in value] if isinstance(value, list) else None
+
+
+def _json_texts(text: str) -> dict[str, str]:
+    try:
+        value: Any = json.loads(text)
+    except ValueError:
+        return {"extra": text}
+    if not isinstance(value, dict):
+        return {"extra": text}
+    return {
+        str(name): item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+        for name, item in value.items()
+        if item is not None
+    }
+
+
+def _months_of(text: str | None, cells: bool) -> list[dict[str, str | int | None]] | None:
+    if not text:
+        return None
+    if cells:
+        pairs = [part.partition(":")[::2] for part in text.split("|")]
+        return [{"month": month, "searches": int(count) if count.strip() else None} for month, count in pairs]
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    if isinstance(value, list):
+        value = {entry["month"]: entry["searches"] for entry in value if isinstance(entry, dict)}
+    return [{"month": month, "searches": count} for month, count in value.items()] if value else None

@@ -1,0 +1,381 @@
+"""Text, JSON lines and Parquet: lists of one keyword a line, delimited tables of any tool, and our own exports."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import polars as pl
+import pyarrow.parquet as pq
+
+from omnikeywords.errors import UnreadableExport
+from omnikeywords.formats.archive import Peeked
+from omnikeywords.formats.columns import Header, Recognised
+from omnikeywords.formats.records import Block, Records, SkippedRow, TextPieces, read_record
+from omnikeywords.formats.sniff import Encoding, refuse_junk, sniff_encoding
+from omnikeywords.formats.tables import Found, find_in_rows, no_keyword_column, recognise, without_header
+
+__all__ = ["HEAD", "JsonTable", "ParquetTable", "TextTable", "open_text"]
+
+HEAD = 1 << 18  # bytes looked at before anything is read
+MAX_COLUMNS = 16_384  # what a spreadsheet can hold
+_MAX_JSON_ARRAY = 64 << 20  # bytes; longer ones must come as one object a line
+_DELIMITERS = (",", "\t", ";", "|")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def open_text(stream: Peeked) -> "TextTable | JsonTable":
+    """The table in a stream of text: delimited, one keyword a line, or JSON lines.
+
+    Raises UnreadableExport where it is no text, or has no keywords.
+    """
+    head = stream.peek(HEAD)
+    whole = len(head) < HEAD
+    encoding = sniff_encoding(head, whole)
+    if encoding.codec == "utf-8":
+        text = head.decode("utf-8", "replace" if _has_bad_lines(head, whole) else "ignore")
+    else:
+        text = head.decode(encoding.codec, "ignore")
+    text = text.lstrip("\ufeff")
+    refuse_junk(head, encoding, text)
+    start = text.lstrip()[:2000]
+    if start.startswith("{") and _is_json(start, text):
+        return JsonTable(stream, encoding)
+    if re.match(r'\[\s*(?:[{"]|\])', start):
+        rows = _json_array(stream, encoding)
+        if rows is not None:
+            return JsonTable(None, encoding, rows)
+    return TextTable(stream, encoding, text, whole)
+
+
+def _has_bad_lines(head: bytes, whole: bool) -> bool:
+    try:
+        head[: len(head) if whole else -4].decode()
+    except UnicodeDecodeError as error:
+        return error.end < len(head) - 4
+    return False
+
+
+def _is_json(start: str, text: str) -> bool:
+    line = _LINE_END.split(text.lstrip(), maxsplit=1)[0]
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        pass
+    try:
+        decoded, _ = json.JSONDecoder().raw_decode(text.lstrip())
+    except ValueError:
+        return False
+    raise UnreadableExport(
+        f"this is one JSON object over several lines, with the keys {', '.join(list(decoded)[:5])};"
+        " write one object a line (JSON lines), each with a 'keyword'"
+    )
+
+
+def _json_array(stream: Peeked, encoding: Encoding) -> list[Any] | None:
+    data = stream.peek(_MAX_JSON_ARRAY + 1)
+    try:
+        rows = (
+            json.loads(data.decode(encoding.codec).lstrip("\ufeff")) if len(data) <= _MAX_JSON_ARRAY else None
+        )
+    except ValueError:
+        return None
+    if rows is None:
+        raise UnreadableExport("this JSON array is longer than 64 MiB; write one object a line (JSON lines)")
+    return rows if isinstance(rows, list) else None
+
+
+class TextTable:
+    """A delimited table, or a list of one keyword a line."""
+
+    def __init__(self, stream: Peeked, encoding: Encoding, head: str, whole: bool) -> None:
+        self._stream = stream
+        self._pieces = TextPieces(stream, encoding, "\n" not in head and "\r" in head)  # type: ignore[arg-type]
+        self._encoding = encoding
+        self.encoding: str | None = encoding.codec
+        lines = _LINE_END.split(head)
+        if not whole and len(lines) > 1:
+            lines.pop()  # it may be cut
+        self._multiline = True
+        self.delimiter: str | None = None
+        self.container = "csv"
+        self._skip_lines = 0
+        self.found = self._find(lines[:400])
+        if len(self.found.header) > MAX_COLUMNS:
+            raise UnreadableExport(
+                f"the header has {len(self.found.header):,} columns, more than the {MAX_COLUMNS:,} a table may have"
+            )
+
+    def _find(self, lines: list[str]) -> Found:
+        best: tuple[int, str, Found, int] | None = None
+        for delimiter in _DELIMITERS:
+            rows, ends = _rows(lines[:80], delimiter)
+            found = find_in_rows(rows)
+            if found and found.index is not None:
+                understood = sum(alias is not None for alias in found.header.aliases) * 100 + len(
+                    found.header
+                )
+                if best is None or understood > best[0]:
+                    best = (understood, delimiter, found, ends[found.index])
+        if best:
+            _, self.delimiter, found, self._skip_lines = best
+            if len(found.header) == 1 and all(d not in found.header.cells[0] for d in _DELIMITERS):
+                self.delimiter = None
+                self.container = "text"
+            return found
+        return self._without_known_header(lines)
+
+    def _without_known_header(self, lines: list[str]) -> Found:
+        for delimiter in ("\t", ";", ",", "|"):
+            rows = [row for row in _rows(lines, delimiter)[0] if any(cell.strip() for cell in row)][:200]
+            if not _even(rows) or (delimiter == "," and all(", " in line for line in lines if "," in line)):
+                continue
+            found = without_header(rows)
+            if found is None:
+                raise no_keyword_column(rows[0])
+            self.delimiter = delimiter
+            if found.index is not None:
+                self._skip_lines = next(i for i, line in enumerate(lines) if line.strip()) + 1
+            return found
+        filled = [line.strip() for line in lines if line.strip()]
+        urls = sum(bool(re.match(r"(?:https?://|www\.)\S+$", line, re.IGNORECASE)) for line in filled)
+        if urls > 0.5 * len(filled) and len(filled) > 1:
+            raise UnreadableExport(
+                "this is a list of addresses (URLs), not of keywords; give one keyword a line"
+            )
+        numbers = sum(not any(c.isalpha() for c in line) for line in filled)
+        if numbers == len(filled) and len(filled) > 3:
+            raise UnreadableExport("this is a list of numbers, not of keywords; give one keyword a line")
+        self.container = "text"
+        self._multiline = False
+        return Found(None, Header(["keyword"]), Recognised("plain", "keyword list", ads_syntax=True))
+
+    def blocks(self) -> Iterator[Block]:
+        """The rows below the header, a piece of about 1 MiB of text at a time."""
+        records = Records(
+            self.delimiter, len(self.found.header), line=self._skip_lines + 1, multiline=self._multiline
+        )
+        skip = self._skip_lines
+        last: str | None = None
+        for piece in self._pieces:
+            if skip:
+                ends = [match.end() for match, _ in zip(_LINE_END.finditer(piece), range(skip), strict=False)]
+                skip -= len(ends)
+                piece = piece[ends[-1] :] if ends and skip == 0 else ""
+            if last:
+                yield records.read(last, final=False)
+            last = piece
+        if last:
+            yield records.read(last, final=True)
+
+    def warnings(self) -> list[str]:
+        """What was odd about the encoding."""
+        if self._encoding.codec == "cp1252":
+            return [
+                "not UTF-8: read as Windows-1252; if accents look wrong, save the file as UTF-8 and read it again"
+            ]
+        if self._pieces.patched:
+            return [f"{self._pieces.patched:,} lines were not UTF-8 and were read as Windows-1252"]
+        return []
+
+    def close(self) -> None:
+        """Nothing of its own is open: the stream belongs to the export."""
+
+
+def _rows(lines: list[str], delimiter: str) -> tuple[list[list[str]], list[int]]:
+    """Records of lines that are all there is, and the line each ends before."""
+    rows, ends, i = [], [], 0
+    while i < len(lines):
+        record = read_record(lines, i, delimiter, 0)
+        assert record is not None
+        row, i = record
+        rows.append(row)
+        ends.append(i)
+    return rows, ends
+
+
+def _even(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether nearly all rows have the same number of cells, and more than one."""
+    widths = [len(row) for row in rows]
+    common = max(set(widths), key=widths.count) if widths else 0
+    return common > 1 and widths.count(common) >= 0.9 * len(widths)
+
+
+class JsonTable:
+    """JSON lines: an object a line, each with its own keys; or the items of an array."""
+
+    def __init__(self, stream: Peeked | None, encoding: Encoding, items: list[Any] | None = None) -> None:
+        self.container = "json lines" if items is None else "json"
+        self.encoding: str | None = encoding.codec
+        self.delimiter: str | None = None
+        self._names: dict[str, int] = {}
+        self._line = 1
+        self._items = items
+        self._pieces = iter(TextPieces(stream, encoding)) if stream else iter(())  # type: ignore[arg-type]
+        self._first = self._next()
+        if self._first is None:
+            raise UnreadableExport("this JSON holds no keywords: it is empty")
+        header = Header(self._names)
+        if not header.cells:
+            raise UnreadableExport("this JSON holds no objects with a 'keyword'; write one object a line")
+        recognised = recognise(header, [])
+        if recognised is None:
+            raise no_keyword_column(header.cells)
+        if recognised.tool == "plain":
+            recognised.report = "keyword objects"
+        self.found = Found(0, header, recognised)
+
+    @property
+    def names(self) -> list[str]:
+        """All keys seen so far."""
+        return list(self._names)
+
+    def _next(self) -> Block | None:
+        if self._items is not None:
+            items, self._items = self._items, []
+            return self._block(list(enumerate(items, 1)), []) if items else None
+        text = next(self._pieces, None)
+        if text is None:
+            return None
+        decode = msgspec.json.Decoder().decode
+        rows: list[tuple[int, Any]] = []
+        skipped: list[SkippedRow] = []
+        for line in text.removesuffix("\n").split("\n"):
+            number = self._line
+            self._line += 1
+            if not line or line.isspace():
+                continue
+            try:
+                rows.append((number, decode(line)))
+            except (msgspec.DecodeError, UnicodeEncodeError) as error:
+                skipped.append(SkippedRow(number, f"unreadable row: {error}", line[:200]))
+        return self._block(rows, skipped)
+
+    def _block(self, rows: list[tuple[int, Any]], skipped: list[SkippedRow]) -> Block:
+        objects: list[dict[str, Any]] = []
+        lines: list[int] = []
+        for number, item in rows:
+            if isinstance(item, str):
+                item = {"keyword": item}
+            if isinstance(item, dict):
+                objects.append(item)
+                lines.append(number)
+                if not self._names.keys() >= item.keys():
+                    for name in item:
+                        self._names.setdefault(name, len(self._names))
+            else:
+                skipped.append(SkippedRow(number, "unreadable row: no JSON object", str(item)[:200]))
+        columns = {
+            str(i): _json_column([item.get(name) for item in objects]) for i, name in enumerate(self._names)
+        }
+        if len(columns) > MAX_COLUMNS:
+            raise UnreadableExport(
+                f"these JSON objects have more than {MAX_COLUMNS:,} keys together: this is no table"
+            )
+        frame = pl.DataFrame(columns)
+        return Block(frame, pl.Series(lines, dtype=pl.Int64), sorted(skipped, key=lambda row: row.line))
+
+    def blocks(self) -> Iterator[Block]:
+        """The objects of a piece of about 1 MiB of text at a time."""
+        block = self._first
+        self._first = None
+        while block is not None:
+            yield block
+            block = self._next()
+
+    def warnings(self) -> list[str]:
+        """Nothing to warn of."""
+        return []
+
+    def close(self) -> None:
+        """Nothing of its own is open: the stream belongs to the export."""
+
+
+def _json_column(values: list[Any]) -> pl.Series:
+    """Numbers as numbers, all else as text; what is nested as the JSON it was."""
+    kinds = {type(value) for value in values}
+    kinds.discard(type(None))
+    if kinds == {int}:
+        try:
+            return pl.Series(values, dtype=pl.Int64)
+        except (OverflowError, TypeError):
+            pass
+    elif kinds and kinds <= {int, float}:
+        return pl.Series([None if value is None else float(value) for value in values], dtype=pl.Float64)
+    elif kinds <= {str}:
+        return pl.Series(values, dtype=pl.String)
+    return pl.Series([_json_text(value) for value in values], dtype=pl.String)
+
+
+def _json_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else json.dumps(value, ensure_ascii=False)
+
+
+class ParquetTable:
+    """A Parquet file, by row groups."""
+
+    def __init__(self, source: Any) -> None:
+        self.container = "parquet"
+        self.encoding: str | None = None
+        self.delimiter: str | None = None
+        try:
+            self._file = pq.ParquetFile(source)
+        except Exception as error:
+            raise UnreadableExport(f"this Parquet file cannot be read: {_first_line(error)}") from error
+        header = Header(self._file.schema_arrow.names)
+        recognised = recognise(header, [])
+        if recognised is None:
+            raise no_keyword_column(header.cells)
+        if len(header) > MAX_COLUMNS:
+            raise UnreadableExport(
+                f"the file has {len(header):,} columns, more than the {MAX_COLUMNS:,} a table may have"
+            )
+        self.found = Found(0, header, recognised)
+
+    def blocks(self) -> Iterator[Block]:
+        """Rows, 16,384 at a time; a row's line is its number from 1."""
+        row = 1
+        try:
+            for batch in self._file.iter_batches(batch_size=16_384):
+                frame = pl.DataFrame(
+                    [_arrow_column(str(i), column) for i, column in enumerate(batch.columns)]
+                )
+                lines = pl.int_range(row, row + frame.height, eager=True, dtype=pl.Int64)
+                row += frame.height
+                yield Block(frame, lines)
+        except OSError as error:
+            raise UnreadableExport(f"this Parquet file is damaged: {_first_line(error)}") from error
+
+    def warnings(self) -> list[str]:
+        """Nothing to warn of."""
+        return []
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _arrow_column(name: str, column: Any) -> pl.Series:
+    series = pl.Series(name, column)
+    if series.dtype.is_nested():
+        return pl.Series(name, [_json_text(_jsonable(value)) for value in series.to_list()], dtype=pl.String)
+    if series.dtype.is_numeric() or series.dtype == pl.String:
+        return series
+    return series.cast(pl.String, strict=False).alias(name)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0][:200]

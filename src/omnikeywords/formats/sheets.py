@@ -1,0 +1,165 @@
+"""Spreadsheets: the sheet that holds keywords, and the sheets that carry it on."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import fastexcel
+import numpy as np
+import polars as pl
+
+from omnikeywords.errors import UnreadableExport
+from omnikeywords.formats import search_console
+from omnikeywords.formats.columns import Header
+from omnikeywords.formats.records import Block
+from omnikeywords.formats.tables import Found, find_in_rows, no_keyword_column, without_header
+
+__all__ = ["SheetTable"]
+
+_ROWS_A_BLOCK = 20_000
+# A number stored in 32 bits and shown with 9 digits: 0.769999981 was 0.77.
+_SINGLE = re.compile(r"-?\d+\.\d{6,}")
+
+
+class SheetTable:
+    """A spreadsheet (xlsx, xls, ods) as one table: a sheet's rows, then those of sheets with the same header."""
+
+    def __init__(self, source: Path | bytes) -> None:
+        self.container = "xlsx"
+        self.encoding: str | None = None
+        self.delimiter: str | None = None
+        self.other_sheets: list[str] = []
+        try:
+            self._book = fastexcel.read_excel(source if isinstance(source, bytes) else str(source))
+        except Exception as error:
+            raise UnreadableExport(f"this spreadsheet cannot be read: {_reason(error)}") from error
+        names = self._book.sheet_names
+        self._sheets: list[str] = []
+        found: Found | None = None
+        refused: UnreadableExport | None = None
+        seen: list[str] = []
+        for name in names:
+            rows = self._head(name)
+            if not any(cell for row in rows for cell in row):
+                continue
+            seen = seen or [cell for row in rows[:1] for cell in row]
+            try:
+                there = find_in_rows(rows)
+            except UnreadableExport as error:
+                refused = refused or error
+                self.other_sheets.append(name)
+                continue
+            if there is None:
+                self.other_sheets.append(name)
+            elif found is None:
+                found = there
+                self._sheets = [name]
+            elif there.header.cells == found.header.cells:
+                self._sheets.append(name)
+            elif _better(there, found):
+                self.other_sheets += self._sheets
+                found, self._sheets = there, [name]
+            else:
+                self.other_sheets.append(name)
+        if found is None and len(names) > 0 and refused is None:
+            found = self._without_known_header(names)
+        if found is None:
+            if refused:
+                raise refused
+            if not seen:
+                raise UnreadableExport("the spreadsheet is empty: no sheet has a cell")
+            raise no_keyword_column(seen)
+        self.found = found
+
+    def _without_known_header(self, names: list[str]) -> Found | None:
+        for name in names:
+            rows = self._head(name)
+            found = without_header(rows)
+            if found is None and rows and all(len([c for c in row if c]) <= 1 for row in rows):
+                found = _list_of(rows)
+            if found:
+                self._sheets = [name]
+                self.other_sheets = [other for other in names if other != name]
+                return found
+        return None
+
+    def _load(self, name: str, rows: int | None = None) -> pl.DataFrame:
+        try:
+            sheet = self._book.load_sheet(
+                name, header_row=None, n_rows=rows, dtypes="string", skip_whitespace_tail_rows=True
+            )
+            return sheet.to_polars()
+        except Exception as error:
+            if "empty" in str(error).lower() or "no data" in str(error).lower():
+                return pl.DataFrame()
+            raise UnreadableExport(f"sheet {name!r} cannot be read: {_reason(error)}") from error
+
+    def _head(self, name: str) -> list[list[str]]:
+        return [[cell or "" for cell in row] for row in self._load(name, 60).rows()]
+
+    def blocks(self) -> Iterator[Block]:
+        """Rows of the sheets in order; a row's line is its row in its sheet."""
+        width = len(self.found.header)
+        names = [str(i) for i in range(width)]
+        for name in self._sheets:
+            frame = self._load(name)
+            start = self.found.index + 1 if self.found.index is not None else 0
+            frame = frame.slice(start)
+            if frame.width < width:
+                frame = frame.with_columns(
+                    pl.lit(None, dtype=pl.String).alias(f"missing {i}") for i in range(width - frame.width)
+                )
+            frame = frame[:, :width]
+            frame.columns = names
+            lines = pl.int_range(start + 1, start + 1 + frame.height, eager=True, dtype=pl.Int64)
+            filled = frame.select(pl.any_horizontal(pl.all().is_not_null() & (pl.all() != ""))).to_series()
+            if not filled.all():
+                frame, lines = frame.filter(filled), lines.filter(filled)
+            frame = frame.with_columns(_unsingled(series) for series in frame)
+            for at in range(0, frame.height, _ROWS_A_BLOCK):
+                yield Block(frame.slice(at, _ROWS_A_BLOCK), lines.slice(at, _ROWS_A_BLOCK))
+
+    def warnings(self) -> list[str]:
+        """Sheets that were left out."""
+        if not self.other_sheets:
+            return []
+        return [f"sheets without keywords were left out: {', '.join(self.other_sheets)}"]
+
+    def close(self) -> None:
+        """Let go of the book."""
+        del self._book
+
+
+def _list_of(rows: list[list[str]]) -> Found:
+    from omnikeywords.formats.columns import Recognised
+
+    return Found(None, Header(["keyword"]), Recognised("plain", "keyword list", ads_syntax=True))
+
+
+def _better(one: Found, other: Found) -> bool:
+    """Whether one sheet's table tells more than the other's: a known tool's before any other."""
+    if one.recognised.tool == search_console.TOOL:
+        return other.recognised.tool != search_console.TOOL
+    return (one.recognised.tool != "plain") > (other.recognised.tool != "plain")
+
+
+def _unsingled(series: pl.Series) -> pl.Series:
+    """Numbers that were stored in 32 bits as their writer meant them."""
+    long = series.str.contains(r"^-?\d+\.\d{6,}$").fill_null(False)
+    if not long.any():
+        return series
+    distinct = series.filter(long).unique()
+    short = []
+    for text in distinct:
+        single = np.float32(text)
+        meant = str(single)
+        same = f"{float(text):.9g}" == f"{float(single):.9g}"
+        short.append(meant if same and len(meant) <= 8 and "e" not in meant else text)
+    return series.replace(distinct, pl.Series(short, dtype=pl.String))
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).split("\n")[0]
+    if "password" in text.lower() or "encrypt" in text.lower():
+        return "it is encrypted with a password; save it without one"
+    return text[:200]
