@@ -1,10 +1,11 @@
 """What the normaliser must know of Unicode 14.0 whatever version the running Python has.
 
-Keyword ids hang on the normaliser, and Python's tables grow with each release: 3.11 has Unicode 14.0, 3.14 has 16.0.
-A code point that 14.0 did not know is therefore left as it is for ever, even where a later `str.lower()` would change
-it. What 14.0 did know, lower case and NFC keep stable by Unicode's own policy.
+Keyword ids hang on the normaliser, and Python's tables grow with each release: 3.11 has Unicode 14.0, 3.14
+has 16.0. A code point that 14.0 did not know is therefore left as it is for ever, even where a later
+`str.lower()` would change it. What 14.0 did know, lower case and NFC keep stable by Unicode's own policy.
 
-Tables are hexadecimal ranges, both ends included, made from the `unicodedata` of Python 3.11; a test makes them again.
+Tables are hexadecimal ranges, both ends included, made from the `unicodedata` of Python 3.11; a test makes
+them again.
 """
 
 import re
@@ -14,7 +15,7 @@ from functools import cache
 
 __all__ = ["COMPOSING", "UNASSIGNED", "character_class", "is_unassigned", "ranges", "split_unassigned"]
 
-# General category Cn in 14.0, less noncharacters and reserved default-ignorable code points: those have rules.
+# General category Cn in 14.0, less noncharacters and reserved default-ignorables, which the rules settle.
 UNASSIGNED = """
 378-379 380-383 38b 38d 3a2 530 557-558 58b-58c 590 5c8-5cf 5eb-5ee 5f5-5ff 70e 74b-74c 7b2-7bf 7fb-7fc
 82e-82f 83f 85c-85d 85f 86b-86f 88f 892-897 984 98d-98e 991-992 9a9 9b1 9b3-9b5 9ba-9bb 9c5-9c6 9c9-9ca
@@ -78,8 +79,8 @@ fe75 fefd-fefe ff00 ffbf-ffc1 ffc8-ffc9 ffd0-ffd1 ffd8-ffd9 ffdd-ffdf ffe7 ffef 
 e1000-efffd
 """
 
-# NFC_Quick_Check No or Maybe within the Basic Multilingual Plane: only beside these can NFC change a text (but for
-# the order of marks).
+# NFC_Quick_Check No or Maybe within the first plane: only beside these can NFC change a text, but for the
+# order of marks.
 COMPOSING = """
 300-304 306-30c 30f 311 313-314 31b 323-328 32d-32e 330-331 338 340-345 374 37e 387 653-655 93c 958-95f 9be
 9d7 9dc-9dd 9df a33 a36 a59-a5b a5e b3e b56-b57 b5c-b5d bbe bd7 c56 cc2 cd5-cd6 d3e d57 dca dcf ddf f43 f4d
@@ -98,7 +99,7 @@ def ranges(table: str) -> Iterator[tuple[int, int]]:
 
 
 def character_class(table: str, last: int = 0x10FFFF) -> str:
-    """The ranges of a table that begin at or below `last`, to stand between the brackets of a regular expression."""
+    """The ranges of a table that begin at or below `last`, for within the brackets of a regular expression."""
     return "".join(f"\\U{a:08x}-\\U{b:08x}" for a, b in ranges(table) if a <= last)
 
 
