@@ -12,13 +12,13 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import BinaryIO, Self
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from omnikeywords.analysis import Analysis, Options, analyse, duplicates, load_models
 from omnikeywords.analysis.language import LANGUAGES, LanguageModel
 from omnikeywords.analysis.score import OBSERVED_COLUMNS
-from omnikeywords.formats import Export, open_export
+from omnikeywords.formats import Export, SkippedRow, open_export
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA
 from omnikeywords.formats.merge import PART_COLUMNS, merge_rows, with_parts
 from omnikeywords.formats.write import OBSERVED_FIELDS, extra_as_text
@@ -38,7 +38,7 @@ __all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources"]
 BATCH = 10_000
 # Fewer batches are done before worker processes would have started.
 _FEW_BATCHES = 4
-_ERRORS_KEPT = 100
+_EXAMPLES = 100  # of skipped rows, kept of each file
 
 Progress = Callable[[str, int, int | None], None]  # stage, rows done, rows in all if known
 
@@ -47,24 +47,23 @@ Progress = Callable[[str, int, int | None], None]  # stage, rows done, rows in a
 class Source:
     """A file to read."""
 
-    data: Path | bytes | IO[bytes]
+    data: Path | bytes | BinaryIO
     name: str  # for people, and as a hint to the formats
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class FileReport:
-    """What was read from one source; complete once the results are."""
+    """What was read from one source."""
 
     name: str
     tool: str
     report: str
     market: str | None
     period: str | None
-    warnings: Sequence[str] = ()
-    rows: int = 0  # kept
-    skipped: int = 0
-    skipped_reasons: dict[str, int] = field(default_factory=dict)
-    skipped_examples: list[tuple[int, str, str]] = field(default_factory=list)  # line, reason, text
+    warnings: Sequence[str]
+    rows: int  # read
+    skipped: Mapping[str, int]  # rows by reason, most first
+    examples: Sequence[SkippedRow]  # the first of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,6 @@ class Results:
         self.errors = 0  # keywords that cannot be analysed
         self.groups = 0  # of near-duplicates
         self.members = 0  # near-duplicates apart from the heads of their groups
-        self.reasons: Counter[str] = Counter()  # why members joined
         self.observed: frozenset[str] = frozenset()  # observed columns with any value
         self._folder = tempfile.TemporaryDirectory(prefix="okf-", ignore_cleanup_errors=True)
         self._laid: list[_Laid] = []
@@ -200,14 +198,15 @@ def _export_batches(exports: Sequence[Export], reports: list[FileReport]) -> Ite
 
 def _report(export: Export) -> FileReport:
     return FileReport(
-        name=export.name,
+        name=Path(export.name or "").name,
         tool=export.tool,
         report=export.report,
         market=str(export.market) if export.market else None,
         period=str(export.period) if export.period else None,
         warnings=tuple(export.warnings),
         rows=export.rows_kept,
-        skipped=export.rows_skipped,
+        skipped=dict(export.skipped.reasons.most_common()),
+        examples=tuple(export.skipped[:_EXAMPLES]),
     )
 
 

@@ -332,11 +332,12 @@ def _near_duplicates(results: "Results", summary: "Summary") -> RenderableType:
 
 def _skipped(report: "FileReport") -> RenderableType:
     lines = []
-    for reason, count in report.skipped_reasons.items():
-        example = next((e for e in report.skipped_examples if e[1] == reason), None)
+    for reason, count in report.skipped.items():
+        # A reason may go on, after a colon, with what is particular to a row.
+        example = next((row for row in report.examples if row.reason.split(":")[0] == reason), None)
         line = Text.assemble("  ", (f"{count:,} × ", "yellow"), reason, (f"  in {report.name}", "dim"))
         if example:
-            line.append(f", as line {example[0]:,}: {example[2]!r}", style="dim")
+            line.append(f", as line {example.line:,}: {example.text}", style="dim")
         line.no_wrap, line.overflow = True, "ellipsis"
         lines.append(line)
     return Group(*lines)

@@ -47,7 +47,7 @@ _SPLITTERS = frozenset(
 )  # fmt: skip
 
 _TRAFFIC = ("impressions", "clicks", "cost", "conversions")
-_NO_PERIOD = -(2**31)  # before every date
+_NO_PERIOD = -(2**30)  # before every date
 _BETWEEN = "\x1f"  # no cell of a text file holds it
 
 # Fields that belong together come from one row: the first that has any of them.
@@ -108,7 +108,7 @@ def merge_rows(rows: pl.DataFrame, key: str = "id") -> pl.DataFrame:
     )
     merged = rows.group_by(key, maintain_order=True).agg(_aggregates(rows, key))
     traffic = [name for name in _TRAFFIC if name in rows]
-    if traffic:
+    if traffic or "ctr" in rows:
         merged = merged.join(_traffic(rows, key, traffic), on=key, how="left", maintain_order="left")
         if "cost" in traffic and "currency" in rows:
             other = pl.col("currency") != pl.col("_currency")
@@ -116,6 +116,11 @@ def merge_rows(rows: pl.DataFrame, key: str = "id") -> pl.DataFrame:
                 pl.when(other).then(None).otherwise("cost").alias("cost"),
                 pl.coalesce("currency", pl.when(pl.col("cost").is_not_null()).then("_currency")),
             )
+    if "position" in rows:
+        merged = merged.join(_best_positions(rows, key), on=key, how="left", maintain_order="left")
+        if "url" in rows:
+            ranked = pl.col("position").is_not_null()
+            merged = merged.with_columns(pl.when(ranked).then("_url").otherwise("url").alias("url"))
     if "monthly_searches" in rows:
         merged = merged.join(_months(rows, key), on=key, how="left", maintain_order="left")
     if "extra" in rows:
@@ -138,9 +143,7 @@ def _row_text(rows: pl.DataFrame, key: str) -> pl.Expr:
 
 def _aggregates(rows: pl.DataFrame, key: str) -> Iterable[pl.Expr]:
     """Everything that is taken from the first row that says it; the rows come in their order of precedence."""
-    grouped: set[str] = {*_TRAFFIC, "monthly_searches", "extra"}
-    if any(name in rows for name in _TRAFFIC):
-        grouped.add("ctr")
+    grouped: set[str] = {*_TRAFFIC, "ctr", "monthly_searches", "extra"}
     for group in _GROUPS:
         names = [name for name in group if name in rows]
         # A currency alone says nothing of a cpc.
@@ -150,20 +153,14 @@ def _aggregates(rows: pl.DataFrame, key: str) -> Iterable[pl.Expr]:
         grouped.update(names)
     if "currency" in rows and "cpc" not in rows:
         yield pl.col("currency").drop_nulls().first()
-    if "position" in rows:
-        ranked = pl.col("position").is_not_null()
-        latest = ranked & (pl.col("_period") == pl.col("_period").filter(ranked).first())
-        yield pl.col("position").filter(latest).min()
-        if "url" in rows:
-            best = pl.col("url").filter(latest).sort_by(
-                pl.col("position").filter(latest), pl.col("url").filter(latest), nulls_last=True
-            )
-            yield pl.when(ranked.any()).then(best.first()).otherwise(pl.col("url").drop_nulls().first()).alias("url")
-        grouped.update(("position", "url"))
+    grouped.add("position")
     for name in ("source", "match_type"):
         if name in rows:
-            named = pl.col(name).drop_nulls().str.split("|").explode().unique().sort()
-            yield named.str.join("|").replace("", None)
+            if rows[name].drop_nulls().n_unique() > 1:  # what costs most is left out where it says nothing
+                named = pl.col(name).drop_nulls().str.split("|").explode().unique().sort()
+                yield named.str.join("|").replace("", None)
+            else:
+                yield pl.col(name).drop_nulls().first()
             grouped.add(name)
     if "line" in rows:
         yield pl.col("line").min()
@@ -181,15 +178,16 @@ def _aggregates(rows: pl.DataFrame, key: str) -> Iterable[pl.Expr]:
 def _traffic(rows: pl.DataFrame, key: str, traffic: list[str]) -> pl.DataFrame:
     """Clicks, impressions, cost, conversions and ctr of each key: the parts of its leading report, added up."""
     report = [key, *(c for c in ("source", "period_start", "period_end", "currency") if c in rows), "split_by"]
-    filled = rows.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in traffic))
+    shares = ["ctr"] if "ctr" in rows else []
+    filled = rows.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in (*traffic, *shares)))
     parts = (
-        filled.sort(*traffic, "_text", descending=True, nulls_last=True)
+        filled.sort(*traffic, *shares, "_text", descending=True, nulls_last=True)
         .group_by([*report, "part"], maintain_order=True)
         .first()
     )
     has_ctr = {"clicks", "impressions"} <= set(traffic)
     ctr: list[pl.Expr] = []
-    if "ctr" in rows:
+    if shares:
         quotient = (pl.col("clicks").sum() / pl.col("impressions").sum()).fill_nan(None) if has_ctr else pl.lit(None)
         ctr = [pl.when(pl.len() == 1).then(pl.col("ctr").first()).otherwise(quotient).alias("ctr")]
     sums = (
@@ -208,7 +206,19 @@ def _traffic(rows: pl.DataFrame, key: str, traffic: list[str]) -> pl.DataFrame:
         .first()
     )
     money = [pl.col("currency").alias("_currency")] if "currency" in rows else []
-    return leading.select(key, *traffic, *(["ctr"] if ctr else []), *money)
+    return leading.select(key, *traffic, *shares, *money)
+
+
+def _best_positions(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The best position of each key in the latest period that has one, and the page that holds it."""
+    page = [pl.col("url").alias("_url")] if "url" in rows else []
+    return (
+        rows.filter(pl.col("position").is_not_null())
+        .select(key, "position", *page, (-pl.col("_period")).alias("_age"))
+        .sort("_age", "position", *(["_url"] if page else []), nulls_last=True)
+        .unique(key, keep="first", maintain_order=True)
+        .drop("_age")
+    )
 
 
 def _months(rows: pl.DataFrame, key: str) -> pl.DataFrame:
