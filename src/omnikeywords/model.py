@@ -3,6 +3,7 @@
 Plain data, no I/O, standard library only.
 """
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from omnikeywords.errors import InvalidMarket
 __all__ = [
     "FUNNELS",
     "INTENTS",
+    "KEYWORD_ID_BYTES",
     "KEYWORD_ID_PREFIX",
     "LENGTHS",
     "Funnel",
@@ -24,8 +26,8 @@ __all__ = [
     "Length",
     "Market",
     "Observation",
+    "base32",
     "keyword_id",
-    "keyword_ids",
 ]
 
 
@@ -90,48 +92,22 @@ class Market:
 
 
 KEYWORD_ID_PREFIX = "k1"  # the digit is the version of the normaliser that made the phrase
-_DIGITS = b"abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648 base32, lower case
-# Twelve bits at a time: two digits, ready to be joined.
-_PAIRS = tuple(chr(_DIGITS[i >> 5]) + chr(_DIGITS[i & 31]) for i in range(1024))
+KEYWORD_ID_BYTES = 15  # of the digest: 24 base32 digits without padding
 
 
 def keyword_id(market: Market | None, normalized: str) -> str:
     """The id of a keyword: `k1` and 24 base32 digits of BLAKE2b over the market and the normalized phrase.
 
-    The same phrase in the same market has the same id in analyze, import and export.
+    The hashed bytes are the market as text (empty for none), a line feed, and the phrase in UTF-8; neither can contain
+    a line feed. The same phrase in the same market has the same id in analyze, import and export.
     """
-    return keyword_ids(market, [normalized])[0]
+    digest = hashlib.blake2b(f"{market or ''}\n{normalized}".encode(), digest_size=KEYWORD_ID_BYTES).digest()
+    return KEYWORD_ID_PREFIX + base32(digest)
 
 
-def keyword_ids(market: Market | None, normalized: Sequence[str]) -> list[str]:
-    """The ids of many phrases of one market, in their order.
-
-    The hashed bytes are the market as text (empty for none), a line feed, and the phrase in UTF-8; neither can
-    contain a line feed. The digest is 15 bytes long, so that 24 base32 digits hold it without padding.
-    """
-    seed = hashlib.blake2b(f"{market or ''}\n".encode(), digest_size=15)
-    pairs = _PAIRS
-    ids = []
-    for phrase in normalized:
-        digest = seed.copy()
-        digest.update(phrase.encode())
-        n = int.from_bytes(digest.digest(), "big")
-        ids.append(
-            KEYWORD_ID_PREFIX
-            + pairs[n >> 110]
-            + pairs[n >> 100 & 1023]
-            + pairs[n >> 90 & 1023]
-            + pairs[n >> 80 & 1023]
-            + pairs[n >> 70 & 1023]
-            + pairs[n >> 60 & 1023]
-            + pairs[n >> 50 & 1023]
-            + pairs[n >> 40 & 1023]
-            + pairs[n >> 30 & 1023]
-            + pairs[n >> 20 & 1023]
-            + pairs[n >> 10 & 1023]
-            + pairs[n & 1023]
-        )
-    return ids
+def base32(raw: bytes) -> str:
+    """RFC 4648 base32 in lower case."""
+    return base64.b32encode(raw).decode("ascii").lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ import hashlib
 
 import pytest
 
+from omnikeywords.analysis.ids import keyword_ids
 from omnikeywords.errors import InvalidMarket
-from omnikeywords.model import Market, keyword_id, keyword_ids
+from omnikeywords.model import Market, keyword_id
 
 
 @pytest.mark.parametrize(
@@ -44,4 +45,6 @@ def test_an_id_is_base32_of_blake2b_over_market_and_phrase():
 
 def test_ids_of_many_are_those_of_each():
     phrases = ["a", "b", "", "ção"]
-    assert keyword_ids(None, phrases) == [keyword_id(None, phrase) for phrase in phrases]
+    for market in (None, Market("pt", "BR")):
+        for count in (0, 1, 4, 50):
+            assert keyword_ids(market, phrases * count) == [keyword_id(market, phrase) for phrase in phrases] * count

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from omnikeywords.analysis.features import Features, find
 from omnikeywords.analysis.frequency import default_table_path
+from omnikeywords.analysis.ids import keyword_ids
 from omnikeywords.analysis.language import LanguageModel, detect, popularity
 from omnikeywords.analysis.lexicon import Lexicon
 from omnikeywords.analysis.normalise import normalise_batch
 from omnikeywords.analysis.score import Column, Scores, Weights, column, score_difficulty, score_opportunity
 from omnikeywords.analysis.words import Vocabulary, Words
 from omnikeywords.errors import InvalidKeyword, InvalidOption
-from omnikeywords.model import Market, keyword_ids
+from omnikeywords.model import Market
 
 if TYPE_CHECKING:
     import polars
