@@ -123,7 +123,10 @@ class KeywordResult(Struct, frozen=True):
     difficulty: Score | UnsetType | None = UNSET
     opportunity: Score | UnsetType | None = UNSET
     evidence: Annotated[list[str] | UnsetType | None, Meta(description="What decided the intent.")] = UNSET
-    near_duplicate_of: str | UnsetType | None = UNSET
+    near_duplicate_of: Annotated[
+        str | UnsetType | None, Meta(description="The head of its group, where groups were looked for.")
+    ] = UNSET
+    near_duplicate_reason: str | UnsetType | None = UNSET
 
 
 class AnalyzeAnswer(Struct, frozen=True):

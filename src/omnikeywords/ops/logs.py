@@ -50,11 +50,9 @@ def server_log_config(level: str, format: str) -> dict[str, Any]:
                 "formatter": _HANDLER,
             }
         },
-        "root": {"handlers": [_HANDLER], "level": _LEVELS[level]},
-        "loggers": {
-            # Its starts and stops are ours to tell; what goes wrong in it is not.
-            "_granian": {"level": max(logging.WARNING, _LEVELS[level]), "propagate": True},
-        },
+        # What libraries do is ours to tell; what goes wrong in them is not.
+        "root": {"handlers": [_HANDLER], "level": max(logging.WARNING, _LEVELS[level])},
+        "loggers": {"omnikeywords": {"level": _LEVELS[level]}, "_granian": {"propagate": True}},
     }
 
 
