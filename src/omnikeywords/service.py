@@ -1,0 +1,249 @@
+"""`okf serve`: puts the parts together, starts them, and stops them so that no accepted request is lost.
+
+start   settings and roles are checked, the port is tried, the language table is opened: what is wrong is
+        one line and exit 1. Then a folder for what workers share, the workers, and word to the terminal
+        once /ready says yes.
+stop    SIGTERM: /ready says no for OKF_DRAIN_DELAY_MS while everything is still served; then workers take
+        no new connections and end what is in flight, within OKF_DRAIN_TIMEOUT_MS. SIGINT, or a second
+        signal, goes without the delay.
+"""
+
+import errno
+import functools
+import http.client
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from omnikeywords import __version__
+from omnikeywords.errors import InvalidOption
+from omnikeywords.ops import Health, SharedFlag, configure_logs, get_logger, server_log_config, share_metrics
+from omnikeywords.settings import Settings
+
+__all__ = ["ROLES", "serve"]
+
+ROLES = ("analyzer",)  # analyzer: /api/v1/analyze; touches no disk, keeps nothing
+
+_CONNECTIONS = 16_384  # of one worker, idle ones included; requests are limited by the guard
+_DRAINING = "draining"  # the file of the flag, in the folder that workers share
+
+
+def serve(
+    settings: Settings,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
+    roles: str | None = None,
+) -> None:
+    """Serve until a signal says stop; options that are None come from the settings.
+
+    `roles` are names by comma; None is all of them.
+
+    Raises LanguageTableMissing, and InvalidOption for an unknown role, a port that is in use, an address that
+    is not of this machine. Ends the process with status 1 where workers keep dying.
+    """
+    _check_roles(roles)
+    where = _reserve(settings.host if host is None else host, settings.port if port is None else port)
+    number = settings.workers if workers is None else workers
+    if number < 1:
+        raise InvalidOption(f"{number} workers cannot serve: give 1 or more", workers=number)
+    configure_logs(settings.log_level, settings.log_format)
+    with tempfile.TemporaryDirectory(prefix="okf-serve-") as name:
+        folder = Path(name)
+        if number > 1:
+            share_metrics(folder)
+        # Loaded before the workers split off, so that they start at once and share the memory.
+        _load(settings)
+        server = _Server(settings, where, number, SharedFlag(folder / _DRAINING))
+        server.serve(target_loader=functools.partial(_application, settings, folder), wrap_loader=False)
+
+
+def _check_roles(roles: str | None) -> None:
+    for role in roles.split(",") if roles is not None else ():
+        if role.strip() not in ROLES:
+            raise InvalidOption(
+                f"role {role.strip()!r} is unknown: use {', '.join(ROLES)}",
+                role=role.strip(),
+                allowed=list(ROLES),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def _reserve(host: str, port: int) -> _Address:
+    """The address to listen on, port 0 resolved.
+
+    The server lets processes share a port, so a second service would be heard as the first: refused here.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            if sys.platform != "win32":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+            bound = probe.getsockname()
+    except OverflowError:
+        raise InvalidOption(f"port {port} is none: give 0 to 65535", port=port) from None
+    except socket.gaierror as error:
+        raise InvalidOption(
+            f"host {host!r} is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all networks",
+            host=host,
+        ) from error
+    except PermissionError as error:
+        raise InvalidOption(
+            f"port {port} is not allowed to this user: give one from 1024 on, as --port 8080", port=port
+        ) from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InvalidOption(
+                f"port {port} of {host} is in use: stop what listens there, or give another with --port",
+                host=host,
+                port=port,
+            ) from error
+        raise InvalidOption(
+            f"host {host!r} is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all networks",
+            host=host,
+        ) from error
+    return _Address(bound[0], bound[1])
+
+
+def _load(settings: Settings) -> Any:
+    """The finder, with everything that answering needs in memory."""
+    from omnikeywords.analysis.batch import load_models
+    from omnikeywords.finder import Finder
+
+    finder = Finder(settings)
+    load_models(finder.options())
+    return finder
+
+
+def _application(settings: Settings, folder: Path) -> Any:
+    """The application of one worker; called in its process."""
+    from omnikeywords.analysis.batch import MODEL_VERSION
+    from omnikeywords.api import create_app
+    from omnikeywords.finder import Finder
+
+    configure_logs(settings.log_level, settings.log_format)
+    finder = Finder(settings)
+
+    def warm() -> None:
+        finder.analyse(["how to choose trail running shoes", "comprar ténis de corrida"])
+
+    return create_app(
+        finder,
+        settings,
+        version=__version__,
+        model_version=MODEL_VERSION,
+        warm=warm,
+        checks=Health(SharedFlag(folder / _DRAINING)),
+    )
+
+
+class _Server(MPServer):
+    """The server, draining before it stops and saying when it is ready."""
+
+    def __init__(self, settings: Settings, where: _Address, workers: int, draining: SharedFlag) -> None:
+        super().__init__(
+            "omnikeywords.service",
+            address=where.host,
+            port=where.port,
+            interface=Interfaces.ASGI,
+            workers=workers,
+            loop=Loops.auto,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=settings.request_timeout_ms),
+            websockets=False,
+            backlog=settings.backlog,
+            backpressure=_CONNECTIONS,
+            log_level=LogLevels.warning if settings.log_level != "error" else LogLevels.error,
+            log_dictconfig=server_log_config(settings.log_level, settings.log_format),
+            log_access=False,
+            respawn_failed_workers=True,
+            respawn_interval=0.1,
+            workers_kill_timeout=max(1, settings.drain_timeout_ms // 1000),
+        )
+        self._where = where
+        self._draining = draining
+        self._delay = settings.drain_delay_ms / 1000
+        self._text = settings.log_format == "text"
+        self._signal = 0
+        self._hurry = threading.Event()
+        self._log = get_logger("omnikeywords.service")
+
+    def signal_handler_interrupt(self, signum: int = 0, *rest: object) -> None:
+        if self._signal:
+            self._hurry.set()
+        self._signal = signum
+        super().signal_handler_interrupt(signum, *rest)  # type: ignore[no-untyped-call]
+
+    def startup(self, *given: object) -> None:
+        super().startup(*given)  # type: ignore[no-untyped-call]
+        threading.Thread(target=self._announce, name="announce", daemon=True).start()
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        self._draining.set()
+        if self._signal == signal.SIGTERM and self._delay:
+            self._log.info("draining", seconds=self._delay)
+            self._hurry.wait(self._delay)
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+        self._log.info("stopped")
+
+    def _announce(self) -> None:
+        """Wait until a worker says that it is ready, and tell."""
+        while not self._is_ready():
+            if self.interrupt_signal or self._hurry.wait(0.05):
+                return
+        url = self._where.url
+        call = (
+            f"curl -s {url}/api/v1/analyze -H 'content-type: application/json' "
+            """-d '{"keywords": ["comprar ténis de corrida", "how to choose trail running shoes"]}'"""
+        )
+        if not self._text:
+            self._log.info(
+                "ready", url=url, docs=f"{url}/docs", try_this=call, workers=self.workers, version=__version__
+            )
+            return
+        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
+        lines: Iterable[str] = (
+            f"Omni Keywords Finder {__version__} serves on {url} ({workers})",
+            f"  read and try the API   {url}/docs",
+            f"  a first call           {call}",
+            "  a file of your own     okf analyze FILE",
+            "  stop                   Ctrl-C",
+        )
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+    def _is_ready(self) -> bool:
+        host, _, port = self._where.url.removeprefix("http://").rpartition(":")
+        connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=2)
+        try:
+            connection.request("GET", "/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
