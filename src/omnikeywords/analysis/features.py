@@ -1,0 +1,159 @@
+"""What a phrase says besides its intent: question, modifiers, brand, place, year, and the funnel stage they add up to.
+
+Funnel, from the intent and what else is in the phrase:
+
+    awareness       informational, unless the phrase weighs, prices or names a product
+    consideration   commercial, unless it states a price or an action; informational that weighs, prices or names a
+                    product
+    decision        transactional; navigational; commercial with a price or an action
+
+`local` is a phrase that wants something near: "near me", "open now", or a town or region, unless the phrase asks for a
+fact about it, how to do something, or the way there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnikeywords.analysis.intent import find_evidence, score
+from omnikeywords.analysis.lexicon import (
+    CLASSES,
+    MODIFIER_TYPES,
+    QUESTIONS,
+    SAYS_BRAND,
+    SAYS_LOCAL,
+    SAYS_MODIFIER,
+    SAYS_QUESTION,
+    Lexicon,
+    Match,
+    slots_of,
+    years_of,
+)
+from omnikeywords.analysis.words import Words
+from omnikeywords.model import FUNNELS, INTENTS, Funnel, Intent
+
+__all__ = ["COMMERCIAL_THRESHOLD", "MODIFIER_TYPES", "QUESTIONS", "Features", "Spans", "find"]
+
+# A phrase counts as (also) commercial from this probability on, where labels may be several.
+COMMERCIAL_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Runs of words in a batch, in order of their first words; more than one, or none, in a phrase."""
+
+    phrase: NDArray[np.intp]  # the phrase (0..N-1) each run is in
+    first: NDArray[np.intp]  # its first word (0..W-1)
+    count: NDArray[np.intp]  # how many words it has
+
+    def __len__(self) -> int:
+        return len(self.phrase)
+
+    def text(self, words: Words) -> list[str]:
+        """The runs as they stand in the normalized phrases."""
+        text = words.text
+        return [
+            text[first] if count == 1 else " ".join(text[first : first + count])
+            for first, count in zip(self.first.tolist(), self.count.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Columns of N phrases."""
+
+    intents: NDArray[np.float32]  # (N, 4) probabilities, in the order of model.INTENTS
+    intent: NDArray[np.int8]  # index into INTENTS of the likeliest
+    evidence: Spans  # what decided the intent
+    modifiers: Spans
+    modifier_types: NDArray[np.int8]  # one a modifier, index into MODIFIER_TYPES
+    question: NDArray[np.int8]  # index into QUESTIONS, -1 none
+    branded: NDArray[np.bool_]
+    local: NDArray[np.bool_]
+    year: NDArray[np.int16]  # the last year named, 0 none
+    funnel: NDArray[np.int8]  # index into FUNNELS
+
+
+def find(words: Words, lexicon: Lexicon, language_index: NDArray[np.int8]) -> Features:
+    """The features of N phrases.
+
+    `words` must have the lexicon's column `lexicon`; `language_index` (N,) indexes LANGUAGES, -1 where unknown.
+    """
+    starts, counts = words.starts, words.counts
+    slots = slots_of(language_index, counts, starts)
+    match = lexicon.match(words.take("lexicon"), slots, starts + counts - 1)
+    kind = match.kind
+    intents = score(kind, starts, lexicon)
+    phrase = words.phrase_of_word()
+    evidence = find_evidence(intents, match, slots, phrase, starts, lexicon)
+
+    says = lexicon.says.take(kind)
+    n = len(starts)
+    question = np.full(n, -1, np.int8)
+    asked = (says & SAYS_QUESTION).nonzero()[0][::-1]  # backwards, so that the first one of a phrase is written last
+    question[phrase.take(asked)] = lexicon.question.take(kind.take(asked))
+    modifies = (says & SAYS_MODIFIER).nonzero()[0]
+    modifiers = _spans(modifies, match, phrase)
+    types = lexicon.modifier.take(kind.take(modifies))
+    year = np.zeros(n, np.int16)
+    dated = modifies[types == _YEAR]
+    if len(dated):
+        tokens = match.tokens.take(dated)
+        year[phrase.take(dated)] = years_of(tokens)
+    flags = np.bitwise_or.reduceat(says, starts)
+    return Features(
+        intents=intents.probabilities,
+        intent=intents.best.astype(np.int8),
+        evidence=_spans(evidence, match, phrase),
+        modifiers=modifiers,
+        modifier_types=types,
+        question=question,
+        branded=(flags & SAYS_BRAND) != 0,
+        local=_IS_LOCAL.take(intents.classes) & ((flags & SAYS_LOCAL) != 0),
+        year=year,
+        funnel=_FUNNEL.take(intents.classes * np.intp(len(INTENTS)) + intents.best),
+    )
+
+
+def _spans(first: NDArray[np.intp], match: Match, phrase: NDArray[np.intp]) -> Spans:
+    """The entries that begin at `first` (ascending) as spans."""
+    count = np.ones(len(first), np.intp)
+    if len(match.longer) and len(first):
+        at = match.longer.searchsorted(first)
+        at[at == len(match.longer)] = 0
+        count[match.longer[at] == first] = match.lengths[at[match.longer[at] == first]]
+    return Spans(phrase.take(first), first, count)
+
+
+_YEAR = MODIFIER_TYPES.index("year")
+
+
+def _sets_with(*names: str) -> NDArray[np.bool_]:
+    """Of every set of classes, whether it has one of these."""
+    bits = sum(1 << CLASSES.index(name) for name in names)
+    return (np.arange(1 << len(CLASSES)) & bits) != 0
+
+
+def _local_sets() -> NDArray[np.bool_]:
+    """The sets of classes with which a phrase that names a place or nearness wants something there."""
+    wanted = _sets_with("trade", "product", "organisation", "act", "compare", "brand", "other", "access")
+    asks = _sets_with("ask", "instruct")
+    return _sets_with("near") | (_sets_with("place") & wanted & ~asks)
+
+
+def _funnels() -> NDArray[np.int8]:
+    """(sets of classes * 4,): the funnel stage of each set with each intent."""
+    table = np.zeros((1 << len(CLASSES), len(INTENTS)), np.int8)
+    awareness, consideration, decision = map(FUNNELS.index, Funnel)
+    weighs = _sets_with("compare", "cost", "price", "product", "trade")
+    closes = _sets_with("price", "act", "near")
+    table[:, INTENTS.index(Intent.INFORMATIONAL)] = np.where(weighs, consideration, awareness)
+    table[:, INTENTS.index(Intent.COMMERCIAL)] = np.where(closes, decision, consideration)
+    table[:, INTENTS.index(Intent.TRANSACTIONAL)] = decision
+    table[:, INTENTS.index(Intent.NAVIGATIONAL)] = decision
+    return table.reshape(-1)
+
+
+_IS_LOCAL = _local_sets()
+_FUNNEL = _funnels()

@@ -1,0 +1,646 @@
+"""The lexicons: what words and phrases mean to a searcher, read from a folder of tables and compiled for batches.
+
+Three sorts of table, all tab-separated with a header line; lines that begin with `#` and empty lines are skipped.
+
+`kinds.tsv`, one kind a line: `kind`, `classes` (of CLASSES, separated by spaces), the four intents' weights (natural
+logarithms, added up over the words of a phrase), `modifier` (of MODIFIER_TYPES), `question` (of QUESTIONS),
+`flags` (of FLAGS) and `about`.
+
+`rules.tsv`, one interaction a line: `with` and `without` (classes; all of the first and none of the second must be in
+the phrase), the four weights, `about`.
+
+Every other `*.tsv`, entries: `kind`, `languages`, `phrases`. Phrases are separated by commas and have one to five words;
+`cheap(|er|est)` stands for `cheap`, `cheaper` and `cheapest`. Case and accents do not matter. Languages are separated by
+spaces; a phrase counts whatever the language of the keyword is, unless another language lists it too, but with
+`!` behind the language (`de!`) only in that language or where the language cannot be told; `*` is every language.
+The kind `none` forgets phrases listed before, so that a folder of one's own can mend the shipped one.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnikeywords.analysis.frequency import LANGUAGES
+from omnikeywords.analysis.normalise import fold, fold_batch
+from omnikeywords.errors import InvalidInput
+from omnikeywords.model import INTENTS
+
+__all__ = [
+    "CLASSES",
+    "FLAGS",
+    "KIND_INSIDE",
+    "KIND_UNKNOWN",
+    "LEXICON_LANGUAGES",
+    "MODIFIER_TYPES",
+    "QUESTIONS",
+    "SAYS_BRAND",
+    "SAYS_LOCAL",
+    "SAYS_MODIFIER",
+    "SAYS_QUESTION",
+    "Kind",
+    "Lexicon",
+    "Match",
+    "at_start",
+    "slots_of",
+    "years_of",
+]
+
+# What a word does in a phrase; the rules speak of these, and a phrase is the set of its words' classes.
+CLASSES: tuple[str, ...] = (
+    "other",  # a word that no lexicon knows
+    "instruct",  # how to
+    "ask",  # wants a fact: what, when, meaning, symptoms
+    "compare",  # best, versus, review
+    "cost",  # how much does it cost
+    "price",  # the noun
+    "act",  # buy, download, hire, coupon
+    "tool",  # converter, template, free, online
+    "brand",
+    "access",  # login, customer service, official site
+    "organisation",  # bank, university, county
+    "place",
+    "near",  # near me, open now
+    "product",  # a thing or service that is sold
+    "trade",  # plumber, dentist: done on the spot
+    "problem",  # error, repair, care
+)
+MODIFIER_TYPES: tuple[str, ...] = (
+    *("price", "comparison", "quality", "location", "year", "time", "audience", "action"),
+    *("format", "condition", "feature", "problem", "access"),
+)
+QUESTIONS: tuple[str, ...] = ("how", "what", "which", "who", "when", "where", "why", "can", "other")
+FLAGS: tuple[str, ...] = (
+    "start",  # counts only as the first word of a phrase
+    "branded",
+    "local",
+    "inflects",  # singular and plural mean the same
+)
+LEXICON_LANGUAGES: tuple[str, ...] = ("en", "pt", "es", "fr", "de", "it")
+
+_OTHER_LANGUAGE = len(LEXICON_LANGUAGES)
+_UNKNOWN_LANGUAGE = _OTHER_LANGUAGE + 1
+_LANGUAGE_SLOTS = _UNKNOWN_LANGUAGE + 1
+SLOTS = 2 * _LANGUAGE_SLOTS  # the second half is for words that begin a phrase
+MOST_WORDS = 5
+
+# Where LANGUAGES[i] is looked up; -1, the last, is a language that could not be told.
+_SLOT_OF_LANGUAGE = np.array(
+    [
+        LEXICON_LANGUAGES.index(code) if code in LEXICON_LANGUAGES else _OTHER_LANGUAGE
+        for code in LANGUAGES
+    ]
+    + [_UNKNOWN_LANGUAGE],
+    np.intp,
+)
+
+KIND_UNKNOWN = 0  # of a word no lexicon knows
+KIND_INSIDE = 1  # of the second and later words of a longer entry
+_BUILT_IN = ("unknown", "inside", "number", "year", "money", "percent", "domain", "handle", "brand", "brand_word")
+
+SAYS_QUESTION, SAYS_MODIFIER, SAYS_BRAND, SAYS_LOCAL = 1, 2, 4, 8
+
+_FIRST_YEAR, _YEARS = 1900, 200
+_SHAPES = ("number", "money", "percent", "domain", "handle")
+_TOKEN_OF_SHAPE = {shape: 1 + _YEARS + i for i, shape in enumerate(_SHAPES)}
+_RESERVED_TOKENS = 1 + _YEARS + len(_SHAPES)
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,:/x×-][0-9]+)*(?:st|nd|rd|th|k|º|ª|o)?\+?")
+_MONEY = re.compile(r"(?:r\$|us\$|[$€£¥₹])[0-9][0-9.,]*k?|[0-9][0-9.,]*k?(?:[$€£¥₹])")
+_PERCENT = re.compile(r"[0-9]+(?:[.,][0-9]+)?%")
+_HANDLE = re.compile(r"@[\w.]{2,}|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_DOMAIN = re.compile(
+    r"https?:.*|www\d?\..+|(?:[\w-]+\.)+"
+    r"(?:com|net|org|gov|edu|mil|info|biz|io|co|ai|app|dev|tv|me|gg|ly|shop|store|online|site|blog|cloud"
+    r"|br|pt|es|mx|ar|cl|pe|uk|us|ca|au|nz|ie|in|de|at|ch|fr|be|nl|it|eu|pl|se|no|dk|fi|jp|cn|ru|uy|ec|bo|py|cr)"
+    r"(?:[/?:].*)?"
+)
+_NOT_DOMAINS = frozenset(("asp.net", "vb.net", "ado.net", "ml.net", "st.me"))
+_ELISION = re.compile(r"(?:l|d|qu|s|c|un|dell|all|nell|dall|sull)['’](.+)")
+_ALTERNATIVES = re.compile(r"\(([^()]*)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the entries of one kind add to a phrase; a line of `kinds.tsv`."""
+
+    name: str
+    classes: int  # bit i is CLASSES[i]
+    weights: tuple[float, float, float, float]  # natural logarithms, in the order of INTENTS
+    modifier: int  # index into MODIFIER_TYPES, -1 none
+    question: int  # index into QUESTIONS, -1 none
+    flags: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    words: tuple[str, ...]  # folded
+    kind: int
+    languages: tuple[str, ...]  # empty: every language
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The W words of a batch as the lexicons read them."""
+
+    kind: NDArray[np.int16]  # W: of the entry that begins here, KIND_INSIDE within one, KIND_UNKNOWN
+    tokens: NDArray[np.int32]  # W
+    longer: NDArray[np.intp]  # first words of entries of two words or more, ascending
+    lengths: NDArray[np.intp]  # how many words each of those has
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lexicon:
+    """Compiled lexicons; made by `load`, never changed, safe to share between threads."""
+
+    kinds: tuple[Kind, ...]
+    weights: NDArray[np.float32]  # (kinds, 4)
+    classes: NDArray[np.uint16]  # (kinds,)
+    modifier: NDArray[np.int8]  # (kinds,) index into MODIFIER_TYPES, -1 none
+    question: NDArray[np.int8]  # (kinds,) index into QUESTIONS, -1 none
+    says: NDArray[np.uint8]  # (kinds,) SAYS_ bits: asks, modifies, is a brand, is near
+    interactions: NDArray[np.float32]  # (sets of classes, 4): what the rules add
+    tokens: dict[str, int]  # of every word of every entry; 0 is any other word
+    near_tokens: dict[str, int]  # singulars and plurals of words that inflect
+    typos: dict[str, int]  # long brand names with one letter left out
+    single: NDArray[np.int16]  # (tokens * SLOTS,) kind of the word alone
+    begins: NDArray[np.bool_]  # (tokens,) may begin a longer entry
+    follows: NDArray[np.bool_]  # (tokens,) may go on in one
+    speaks_for: NDArray[np.bool_]  # (kinds * 4,) may be named as evidence of an intent
+    continues: NDArray[np.bool_]  # (tokens,) may stand before another word of a longer entry
+    start_matters: NDArray[np.bool_]  # (tokens,) means another thing at the start of a phrase
+    edges: NDArray[np.int64]  # sorted: node * tokens + next token
+    targets: NDArray[np.intp]  # node that each edge leads to; nodes below the number of tokens are first words
+    terminal: NDArray[np.int16]  # (nodes * SLOTS,) kind of the entry that ends here, KIND_UNKNOWN none
+
+    @classmethod
+    def load(cls, brands: Sequence[str] = (), folder: Path | None = None) -> "Lexicon":
+        """Read and compile the shipped tables, then those in `folder`, then `brands` as names that make a phrase branded.
+
+        A folder's `kinds.tsv` adds or replaces kinds, its `rules.tsv` replaces all rules, its entries come on top.
+        Raises InvalidInput naming file and line for a table that cannot be read.
+        """
+        tables = _Tables()
+        tables.read(_shipped_files())
+        if folder is not None:
+            if not folder.is_dir():
+                raise InvalidInput(f"lexicon folder {str(folder)!r} does not exist: give a folder of .tsv files")
+            tables.read(sorted(folder.glob("*.tsv")))
+        for brand in brands:
+            words = tuple(fold(brand.lower()).split())
+            if 0 < len(words) <= MOST_WORDS:
+                tables.entries[words, ""] = _Entry(words, tables.number["brand"], (), False)
+                tables.forget(words, keep="")
+        return _compile(tables)
+
+    def word_columns(self, words: list[str]) -> dict[str, NDArray[np.int32]]:
+        """Of n distinct words as normalised: `lexicon` int32 (n,), the token by which the lexicons know the word."""
+        look_up = self.tokens.get
+        folded = fold_batch(words)
+        found = [look_up(word, 0) for word in folded]
+        for i, token in enumerate(found):
+            if not token:
+                found[i] = self._unlisted(folded[i])
+        return {"lexicon": np.array(found, np.int32)}
+
+    def _unlisted(self, word: str) -> int:
+        """The token of a word that no table lists as it stands: a shape, an inflection, a misspelt brand."""
+        if not word:
+            return 0
+        if word[0] in "0123456789$€£¥₹+-" or word[0] in "ru" and "$" in word[:3]:
+            if len(word) == 4 and word.isdigit() and word.isascii() and 0 <= int(word) - _FIRST_YEAR < _YEARS:
+                return 1 + int(word) - _FIRST_YEAR
+            if _NUMBER.fullmatch(word):
+                return _TOKEN_OF_SHAPE["number"]
+            if _MONEY.fullmatch(word):
+                return _TOKEN_OF_SHAPE["money"]
+            if _PERCENT.fullmatch(word):
+                return _TOKEN_OF_SHAPE["percent"]
+        if "." in word or word.startswith("http"):
+            if _DOMAIN.fullmatch(word) and word not in _NOT_DOMAINS:
+                return _TOKEN_OF_SHAPE["domain"]
+        if "@" in word and _HANDLE.fullmatch(word):
+            return _TOKEN_OF_SHAPE["handle"]
+        if token := self.near_tokens.get(word, 0):
+            return token
+        if not word.isalpha():
+            bare = word.removesuffix("'s").strip("'\"()[]!?.,;:")
+            if elided := _ELISION.fullmatch(bare):
+                bare = elided[1]
+            if bare != word and bare:
+                return self.tokens.get(bare, 0) or self.near_tokens.get(bare, 0)
+        elif len(word) >= _SHORTEST_MISSPELT and word.isascii():
+            return self._misspelt(word)
+        return 0
+
+    def _misspelt(self, word: str) -> int:
+        """The token of a brand one letter away (left out, put in, another, or two swapped), 0 if there is none."""
+        typos = self.typos
+        if token := typos.get(word, 0):
+            return token
+        for i in range(1, len(word)):
+            if token := typos.get(word[:i] + word[i + 1 :], 0):
+                return token
+        return 0
+
+    def match(self, tokens: NDArray[np.int32], slots: NDArray[np.intp], last: NDArray[np.intp]) -> Match:
+        """Find the longest entries in W words; of two that overlap the longer, then the earlier one stands.
+
+        `slots` (W,) says under which language each word is read, `last` (N,) where each phrase's last word is.
+        """
+        kind = self.single.take(tokens * SLOTS + slots)
+        begins = self.begins.take(tokens)
+        begins[last] = False
+        pairs = begins[:-1] & self.follows.take(tokens[1:])
+        first = pairs.nonzero()[0]
+        if len(first) == 0:
+            return Match(kind, tokens, first, first)
+        starts, lengths, kinds = self._longer(tokens, slots, last, first)
+        if len(starts):
+            if len(starts) > 1:
+                kept = _without_overlaps(starts, lengths)
+                starts, lengths, kinds = starts[kept], lengths[kept], kinds[kept]
+            kind[starts] = kinds
+            for step in range(1, int(lengths.max())):
+                kind[starts[lengths > step] + step] = KIND_INSIDE
+        return Match(kind, tokens, starts, lengths)
+
+    def _longer(
+        self, tokens: NDArray[np.int32], slots: NDArray[np.intp], last: NDArray[np.intp], first: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int16]]:
+        """The longest entry of two words or more from each word in `first` on: first word, words, kind."""
+        n_tokens = len(self.begins)
+        final = np.zeros(len(tokens) + 1, np.bool_)
+        final[last] = True
+        lengths = np.zeros(len(first), np.intp)
+        kinds = np.zeros(len(first), np.int16)
+        alive = np.arange(len(first))
+        node = tokens[first].astype(np.int64)
+        at = first.copy()
+        slot = slots[first]
+        for step in range(2, MOST_WORDS + 1):
+            at += 1
+            key = node * n_tokens + tokens[at]
+            edge = self.edges.searchsorted(key)
+            edge[edge == len(self.edges)] = 0
+            go = (self.edges[edge] == key).nonzero()[0]
+            if len(go) == 0:
+                break
+            node, at, slot, alive = self.targets[edge[go]], at[go], slot[go], alive[go]
+            ending = self.terminal.take(node * SLOTS + slot)
+            ends = ending > KIND_INSIDE
+            lengths[alive[ends]] = step
+            kinds[alive[ends]] = ending[ends]
+            more = (~final[at]).nonzero()[0]
+            if len(more) == 0:
+                break
+            node, at, slot, alive = node[more], at[more], slot[more], alive[more]
+        found = lengths.nonzero()[0]
+        return first[found], lengths[found], kinds[found]
+
+
+def slots_of(language: NDArray[np.int8], counts: NDArray[np.intp], starts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The slot of each word, from the language of each phrase (index into LANGUAGES, -1 unknown)."""
+    slots = _SLOT_OF_LANGUAGE[language].repeat(counts)
+    slots[starts] += _LANGUAGE_SLOTS
+    return slots
+
+
+def at_start(slots: NDArray[np.intp], starts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The slots of words that now begin phrases at `starts` and nowhere else."""
+    slots = slots % _LANGUAGE_SLOTS
+    slots[starts] += _LANGUAGE_SLOTS
+    return slots
+
+
+def years_of(tokens: NDArray[np.int32]) -> NDArray[np.int16]:
+    """The years that tokens of the kind `year` stand for."""
+    return (tokens + (_FIRST_YEAR - 1)).astype(np.int16)
+
+
+def _without_overlaps(starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Which of the spans stand when of two that overlap the longer, then the earlier one does; `starts` ascend."""
+    ends = starts + lengths
+    if bool((starts[1:] >= ends[:-1]).all()):
+        return np.arange(len(starts))
+    # Few spans overlap, so the rest of them go one by one.
+    clash = (starts[1:] < ends[:-1]).nonzero()[0]
+    involved = np.zeros(len(starts), np.bool_)
+    for offset in range(MOST_WORDS):
+        near = clash[clash + offset < len(starts)] + offset
+        involved[near] = True
+    kept = ~involved
+    claimed: set[int] = set()
+    rest = involved.nonzero()[0]
+    for i in sorted(rest.tolist(), key=lambda i: (-int(lengths[i]), i)):
+        span = range(int(starts[i]), int(ends[i]))
+        if claimed.isdisjoint(span):
+            claimed.update(span)
+            kept[i] = True
+    return kept.nonzero()[0]
+
+
+# ---- compiling ------------------------------------------------------------------------------------------------------
+
+_SPEAKS = 0.2  # a kind speaks for an intent that it raises by more than this above the average of the four
+_SHORTEST_MISSPELT = 7  # shorter names have too many real words around them
+
+
+class _Tables:
+    """The tables as read, before they are compiled."""
+
+    def __init__(self) -> None:
+        self.kinds: list[Kind] = []
+        self.number: dict[str, int] = {}
+        self.rules: list[tuple[int, int, tuple[float, ...]]] = []
+        self.entries: dict[tuple[tuple[str, ...], str], _Entry] = {}
+
+    def read(self, files: Sequence[Traversable | Path]) -> None:
+        named = {file.name: file for file in files}
+        if kinds := named.pop("kinds.tsv", None):
+            for where, row in _rows(kinds, _KIND_COLUMNS):
+                self._add_kind(_kind(where, row))
+        if rules := named.pop("rules.tsv", None):
+            self.rules = [
+                (_bits(where, row["with"]), _bits(where, row["without"]), _weights(where, row))
+                for where, row in _rows(rules, _RULE_COLUMNS)
+            ]
+        for name in sorted(named):
+            for where, row in _rows(named[name], _ENTRY_COLUMNS):
+                self._add_entries(where, row)
+
+    def _add_kind(self, kind: Kind) -> None:
+        if kind.name in self.number:
+            self.kinds[self.number[kind.name]] = kind
+        else:
+            self.number[kind.name] = len(self.kinds)
+            self.kinds.append(kind)
+
+    def _add_entries(self, where: str, row: dict[str, str]) -> None:
+        kind = self.number.get(row["kind"])
+        if kind is None and row["kind"] != "none":
+            raise InvalidInput(f"{where}: kind {row['kind']!r} is not in kinds.tsv: add it there or use one of its kinds")
+        codes = row["languages"].split()
+        strict = any(code.endswith("!") for code in codes)
+        languages = tuple(code.removesuffix("!") for code in codes if code != "*")
+        for code in languages:
+            if code not in LEXICON_LANGUAGES:
+                raise InvalidInput(f"{where}: language {code!r} is unknown: use {' '.join(LEXICON_LANGUAGES)} or *")
+        for phrase in _phrases(row["phrases"]):
+            words = tuple(fold(phrase.lower()).split())
+            if not 0 < len(words) <= MOST_WORDS:
+                raise InvalidInput(f"{where}: phrase {phrase!r} has {len(words)} words: write 1 to {MOST_WORDS}")
+            if kind is None:
+                self.forget(words)
+                continue
+            for code in languages or ("",):
+                self.entries[words, code] = _Entry(words, kind, (code,) if code else (), strict)
+
+    def forget(self, words: tuple[str, ...], keep: str | None = None) -> None:
+        """Drop what was listed for a phrase in any language but `keep`."""
+        for code in ("", *LEXICON_LANGUAGES):
+            if code != keep:
+                self.entries.pop((words, code), None)
+
+
+_WEIGHT_COLUMNS = tuple(str(intent) for intent in INTENTS)
+_KIND_COLUMNS = ("kind", "classes", *_WEIGHT_COLUMNS, "modifier", "question", "flags", "about")
+_RULE_COLUMNS = ("with", "without", *_WEIGHT_COLUMNS, "about")
+_ENTRY_COLUMNS = ("kind", "languages", "phrases")
+
+
+def _shipped_files() -> list[Traversable]:
+    folder = resources.files(__package__) / "lexicons"
+    return [file for file in folder.iterdir() if file.name.endswith(".tsv")]
+
+
+def _rows(file: Traversable | Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The lines of a table as (file and line, values by column)."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file.name}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
+    header: tuple[str, ...] | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        cells = tuple(cell.strip() for cell in line.split("\t"))
+        where = f"{file.name} line {number}"
+        if header is None:
+            unknown = [cell for cell in cells if cell not in columns]
+            missing = [column for column in columns if column not in cells]
+            if unknown:
+                raise InvalidInput(f"{where}: column {unknown[0]!r} is unknown: use {', '.join(columns)}")
+            if missing:
+                raise InvalidInput(f"{where}: column {missing[0]!r} is missing: the header is {', '.join(columns)}")
+            header = cells
+        elif len(cells) > len(header):
+            raise InvalidInput(f"{where}: {len(cells)} cells under {len(header)} columns: separate them by single tabs")
+        else:
+            yield where, dict(zip(header, cells + ("",) * (len(header) - len(cells)), strict=True))
+
+
+def _kind(where: str, row: dict[str, str]) -> Kind:
+    if not row["kind"] or row["kind"] == "none":
+        raise InvalidInput(f"{where}: kind {row['kind']!r} cannot be a name: choose another")
+    flags = frozenset(row["flags"].split())
+    for flag in flags.difference(FLAGS):
+        raise InvalidInput(f"{where}: flag {flag!r} is unknown: use {', '.join(FLAGS)}")
+    return Kind(
+        row["kind"],
+        _bits(where, row["classes"]),
+        _weights(where, row),
+        _index(where, "modifier", row["modifier"], MODIFIER_TYPES),
+        _index(where, "question", row["question"], QUESTIONS),
+        flags,
+    )
+
+
+def _bits(where: str, text: str) -> int:
+    bits = 0
+    for name in text.split():
+        bits |= 1 << _index(where, "class", name, CLASSES)
+    return bits
+
+
+def _index(where: str, what: str, name: str, allowed: tuple[str, ...]) -> int:
+    if not name:
+        return -1
+    if name not in allowed:
+        raise InvalidInput(f"{where}: {what} {name!r} is unknown: use {', '.join(allowed)}")
+    return allowed.index(name)
+
+
+def _weights(where: str, row: dict[str, str]) -> tuple[float, float, float, float]:
+    values = []
+    for column in _WEIGHT_COLUMNS:
+        text = row[column] or "0"
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not -20 <= value <= 20:
+            raise InvalidInput(f"{where}: {column} {text!r} is no weight: write a number from -20 to 20")
+        values.append(value)
+    return values[0], values[1], values[2], values[3]
+
+
+def _phrases(text: str) -> Iterator[str]:
+    """The phrases of a cell, with `a(b|c)` written out."""
+    for item in text.split(","):
+        if "(" not in item:
+            if item.strip():
+                yield item
+            continue
+        parts = _ALTERNATIVES.split(item)
+        yield from map("".join, product(*(part.split("|") if i % 2 else [part] for i, part in enumerate(parts))))
+
+
+def _compile(tables: _Tables) -> Lexicon:
+    kinds, number = tables.kinds, tables.number
+    for name in _BUILT_IN:
+        if name not in number:
+            raise InvalidInput(f"kinds.tsv: kind {name!r} is missing: it is built in, keep a line for it")
+    tokens: dict[str, int] = {}
+    by_words: dict[tuple[str, ...], list[_Entry]] = {}
+    for entry in tables.entries.values():
+        by_words.setdefault(entry.words, []).append(entry)
+        for word in entry.words:
+            tokens.setdefault(word, _RESERVED_TOKENS + len(tokens))
+    n_tokens = _RESERVED_TOKENS + len(tokens)
+
+    node_of: dict[tuple[str, ...], int] = {(word,): token for word, token in tokens.items()}
+    edges: dict[int, int] = {}
+    begins = np.zeros(n_tokens, np.bool_)
+    follows = np.zeros(n_tokens, np.bool_)
+    continues = np.zeros(n_tokens, np.bool_)
+    for words in by_words:
+        for end in range(2, len(words) + 1):
+            if words[:end] not in node_of:
+                node_of[words[:end]] = n_tokens + len(edges)
+                edges[node_of[words[: end - 1]] * n_tokens + tokens[words[end - 1]]] = node_of[words[:end]]
+                begins[tokens[words[0]]] = True
+                continues[tokens[words[end - 2]]] = True
+                follows[tokens[words[end - 1]]] = True
+    terminal = np.zeros((n_tokens + len(edges), SLOTS), np.int16)
+    for words, entries in by_words.items():
+        terminal[node_of[words]] = _kinds_by_slot(entries, kinds)
+    single = terminal[:n_tokens].copy()
+    terminal[:n_tokens] = KIND_UNKNOWN
+    single[1 : 1 + _YEARS] = number["year"]
+    for shape, token in _TOKEN_OF_SHAPE.items():
+        single[token] = number[shape]
+
+    inflects = {k for k, kind in enumerate(kinds) if "inflects" in kind.flags}
+    near: dict[str, int] = {}
+    typos: dict[str, int] = {}
+    for words, entries in by_words.items():
+        if len(words) == 1:
+            word, token = words[0], tokens[words[0]]
+            if len(word) >= 3 and any(entry.kind in inflects for entry in entries):
+                for variant in _variants(word):
+                    if variant not in tokens:
+                        near.setdefault(variant, token)
+            if len(word) >= _SHORTEST_MISSPELT and any(entry.kind == number["brand"] for entry in entries):
+                for i in range(1, len(word)):
+                    typos.setdefault(word[:i] + word[i + 1 :], token)
+                typos[word] = token
+
+    keys = np.array(sorted(edges), np.int64)
+    return Lexicon(
+        kinds=tuple(kinds),
+        weights=np.array([kind.weights for kind in kinds], np.float32),
+        classes=np.array([kind.classes for kind in kinds], np.uint16),
+        modifier=np.array([kind.modifier for kind in kinds], np.int8),
+        question=np.array([kind.question for kind in kinds], np.int8),
+        says=np.array([_says(kind) for kind in kinds], np.uint8),
+        interactions=_interactions(tables.rules),
+        tokens=tokens,
+        near_tokens=near,
+        typos=typos,
+        single=single.reshape(-1),
+        begins=begins,
+        follows=follows,
+        speaks_for=_speaks_for(kinds, tables.rules),
+        continues=continues,
+        start_matters=(single[:, :_LANGUAGE_SLOTS] != single[:, _LANGUAGE_SLOTS:]).any(axis=1),
+        edges=keys,
+        targets=np.array([edges[int(key)] for key in keys], np.intp),
+        terminal=terminal.reshape(-1),
+    )
+
+
+def _kinds_by_slot(entries: list[_Entry], kinds: list[Kind]) -> list[int]:
+    """The kind of one phrase in each slot, from all its entries in the order they were listed."""
+    chosen = [KIND_UNKNOWN] * SLOTS
+    for slot in range(_LANGUAGE_SLOTS):
+        code = LEXICON_LANGUAGES[slot] if slot < _OTHER_LANGUAGE else None
+        own = [e for e in entries if code is not None and code in e.languages]
+        everywhere = [e for e in entries if not e.languages]
+        borrowed = [e for e in entries if not e.strict or slot == _UNKNOWN_LANGUAGE]
+        for i, start in ((slot, False), (slot + _LANGUAGE_SLOTS, True)):
+            for entry in (*own, *everywhere, *borrowed):
+                if start or "start" not in kinds[entry.kind].flags:
+                    chosen[i] = entry.kind
+                    break
+    return chosen
+
+
+def _variants(word: str) -> Iterator[str]:
+    """Singulars and plurals of an English, Portuguese, Spanish, French or Italian noun, as far as letters tell."""
+    if word.endswith("s"):
+        yield word[:-1]
+        if word.endswith("es"):
+            yield word[:-2]
+        if word.endswith("ies"):
+            yield word[:-3] + "y"
+        if word.endswith("oes"):
+            yield word[:-3] + "ao"
+    else:
+        yield word + "s"
+        if word.endswith(("s", "x", "z", "ch", "sh", "r", "n", "l", "d", "o")):
+            yield word + "es"
+        if word.endswith("y"):
+            yield word[:-1] + "ies"
+        if word.endswith("ao"):
+            yield word[:-2] + "oes"
+        if word.endswith(("al", "el", "il", "ol")):
+            yield word[:-1] + "is"
+        if word.endswith("m"):
+            yield word[:-1] + "ns"
+        if word.endswith("z"):
+            yield word[:-1] + "ces"
+
+
+def _says(kind: Kind) -> int:
+    bits = SAYS_QUESTION * (kind.question >= 0) | SAYS_MODIFIER * (kind.modifier >= 0)
+    return bits | SAYS_BRAND * ("branded" in kind.flags) | SAYS_LOCAL * ("local" in kind.flags)
+
+
+def _speaks_for(kinds: list[Kind], rules: list[tuple[int, int, tuple[float, ...]]]) -> NDArray[np.bool_]:
+    """(kinds * 4,): whether a kind, or a rule for one of its classes, raises an intent above the others."""
+    other = 1 << CLASSES.index("other")
+    table = np.zeros((len(kinds), len(INTENTS)), np.bool_)
+    for k, kind in enumerate(kinds):
+        if k in (KIND_UNKNOWN, KIND_INSIDE):
+            continue
+        weights = [kind.weights, *(rule[2] for rule in rules if rule[0] & ~other & kind.classes)]
+        for row in weights:
+            table[k] |= np.array(row) > max(0.0, sum(row) / len(row)) + _SPEAKS
+    return table.reshape(-1)
+
+
+def _interactions(rules: list[tuple[int, int, tuple[float, ...]]]) -> NDArray[np.float32]:
+    """What the rules add to each set of classes."""
+    sets = np.arange(1 << len(CLASSES), dtype=np.uint32)
+    table = np.zeros((len(sets), len(INTENTS)), np.float32)
+    for needed, excluded, weights in rules:
+        table[(sets & (needed | excluded)) == needed] += np.array(weights, np.float32)
+    return table
