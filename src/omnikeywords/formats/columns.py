@@ -72,8 +72,10 @@ _PUNCTUATION = re.compile(r"[^\w%#$€£¥()+]+|_+")
 
 def fold(text: str) -> str:
     """A header without accents, case and punctuation: `Média de pesquisas mensais ` is `media de pesquisas mensais`."""
-    text = unicodedata.normalize("NFKD", text.replace("\ufeff", "").casefold())
-    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = text.casefold()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text.replace("\ufeff", ""))
+        text = "".join(c for c in text if not unicodedata.combining(c))
     return _PUNCTUATION.sub(" ", text).strip()
 
 

@@ -593,13 +593,13 @@ def _blank(texts: pl.Series) -> pl.Series:
     return texts.is_null() | (texts.str.strip_chars().str.len_bytes() == 0)
 
 
-_UNSAID = sorted(MISSING)
+_UNSAID = sorted({spelt for text in MISSING for spelt in (text, text.upper(), text.capitalize(), f" {text}")})
 
 
 def _said(texts: pl.Series) -> pl.Series:
     """Texts, null where the cell says that there is nothing."""
-    unsaid = texts.str.strip_chars().str.to_lowercase().is_in(_UNSAID)
-    return pl.select(pl.when(~unsaid).then(texts)).to_series()
+    unsaid = texts.is_in(_UNSAID).fill_null(False)
+    return pl.select(pl.when(~unsaid).then(texts)).to_series() if unsaid.any() else texts
 
 
 def _mapped(texts: pl.Series, of: Callable[[str], str | None]) -> pl.Series:
@@ -611,8 +611,8 @@ def _mapped(texts: pl.Series, of: Callable[[str], str | None]) -> pl.Series:
 
 def _list(texts: pl.Series) -> pl.Series:
     """`a, b` as a list; null for null and for nothing between the commas."""
-    lists = texts.str.split(",").list.eval(pl.element().str.strip_chars().replace("", None).drop_nulls())
-    return pl.select(pl.when(lists.list.len() > 0).then(lists)).to_series()
+    tidy = texts.str.replace_all(r"\s*,[\s,]*", ",").str.strip_chars(" ,\t\n")
+    return pl.select(pl.when(tidy != "").then(tidy.str.split(","))).to_series()
 
 
 def _currency(text: str) -> str | None:

@@ -238,18 +238,24 @@ class JsonTable:
         text = next(self._pieces, None)
         if text is None:
             return None
-        decode = msgspec.json.Decoder().decode
+        lines = text.removesuffix("\n").split("\n")
+        start = self._line
+        self._line += len(lines)
+        numbered = [(n, line) for n, line in enumerate(lines, start) if line and not line.isspace()]
+        try:
+            # One call for all lines, where all are well.
+            items = msgspec.json.decode("[" + ",".join(line for _, line in numbered) + "]")
+            if len(items) == len(numbered):
+                return self._block([(n, item) for (n, _), item in zip(numbered, items, strict=True)], [])
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            pass
         rows: list[tuple[int, Any]] = []
         skipped: list[SkippedRow] = []
-        for line in text.removesuffix("\n").split("\n"):
-            number = self._line
-            self._line += 1
-            if not line or line.isspace():
-                continue
+        for n, line in numbered:
             try:
-                rows.append((number, decode(line)))
-            except (msgspec.DecodeError, UnicodeEncodeError) as error:
-                skipped.append(SkippedRow(number, f"unreadable row: {error}", line[:200]))
+                rows.append((n, msgspec.json.decode(line)))
+            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+                skipped.append(SkippedRow(n, f"unreadable row: {error}", line[:200]))
         return self._block(rows, skipped)
 
     def _block(self, rows: list[tuple[int, Any]], skipped: list[SkippedRow]) -> Block:

@@ -212,7 +212,8 @@ class Records:
         self._kept = ""
         sep = re.escape(self._delimiter)
         cell = f'(?:"(?:[^"]|"")*"|[^"{sep}]*)'
-        self._regular = f"^{cell}(?:{sep}{cell})*$"
+        # A line whose quotes are regular and that has all its cells; beyond 200 cells the pattern would be too large.
+        self._regular = f"^{cell}(?:{sep}{cell}){{{cells - 1}}}$" if cells <= 200 else ""
         self._names = [str(i) for i in range(cells)]
 
     def read(self, text: str, *, final: bool) -> Block:
@@ -232,7 +233,7 @@ class Records:
         if lone_returns:
             # Lone carriage returns end lines too, except inside quotes, where they are text.
             text = "\n".join(part.rstrip("\n") for part in _outside_quotes(text))
-        return self._quoted(_lines(text), final)
+        return self._quoted(text, final)
 
     def _plain(self, lines: pl.Series, numbers: pl.Series) -> Block:
         """Lines without quotes: each is a record."""
@@ -262,17 +263,18 @@ class Records:
             frame.columns = self._names
         return Block(frame, numbers, skipped)
 
-    def _quoted(self, lines: pl.Series, final: bool) -> Block:
+    def _quoted(self, text: str, final: bool) -> Block:
+        lines = _lines(text)
         start = self._line
-        bare = lines.str.strip_suffix("\r")
+        bare = lines.str.strip_suffix("\r") if "\r" in text else lines
         has_quote = lines.str.contains('"', literal=True)
-        regular = bare.str.contains(self._regular)
-        width = (
-            bare.str.replace_all('"[^"]*"', "").str.count_matches(self._delimiter, literal=True)
-            if self._delimiter != "\x1f"
-            else pl.repeat(0, len(lines), eager=True)
-        )
-        doubtful = has_quote & (~regular | (width != self._cells - 1))
+        regular = bare.str.contains(self._regular) if self._regular else ~has_quote
+        if self._cells > 1 and regular.all():
+            frame = self._read_regular(text.encode(), len(lines))
+            if frame is not None:
+                self._line += len(lines)
+                return Block(frame, pl.int_range(start, start + len(lines), eager=True, dtype=pl.Int64))
+        doubtful = has_quote & ~regular
         numbers = pl.int_range(start, start + len(lines), eager=True, dtype=pl.Int64)
         rows: list[list[str]] = []
         at: list[int] = []
@@ -306,7 +308,7 @@ class Records:
         still[end:] = False
         left = pl.Series(still)
         plain = self._plain(bare.filter(left & ~has_quote), numbers.filter(left & ~has_quote))
-        blocks = [plain]
+        blocks = [plain] if len(plain.lines) else []
         quoted = left & has_quote
         if quoted.any():
             blocks.append(Block(self._regular_frame(bare.filter(quoted)), numbers.filter(quoted)))
@@ -317,31 +319,37 @@ class Records:
             )
             blocks.append(Block(frame, pl.Series(at, dtype=pl.Int64)))
         skipped += plain.skipped
-        if len(blocks) == 1:
-            return Block(plain.frame, plain.lines, sorted(skipped, key=lambda row: row.line))
+        skipped.sort(key=lambda row: row.line)
+        if len(blocks) < 2:
+            only = blocks[0] if blocks else plain
+            return Block(only.frame, only.lines, skipped)
         lines_of = pl.concat([block.lines.alias("line") for block in blocks])
         frame = pl.concat([block.frame for block in blocks])
         order = lines_of.arg_sort()
-        return Block(frame[order], lines_of.gather(order), sorted(skipped, key=lambda row: row.line))
+        return Block(frame[order], lines_of.gather(order), skipped)
 
     def _regular_frame(self, lines: pl.Series) -> pl.DataFrame:
         """Lines with regular quotes and the right number of cells: what polars reads as anyone does."""
         if self._cells == 1:
             cell = lines.str.slice(1, lines.str.len_chars() - 2).str.replace_all('""', '"', literal=True)
             return cell.alias("0").to_frame()
+        texts = lines.to_list()
+        frame = self._read_regular("\n".join(texts).encode(), len(texts))
+        if frame is not None:
+            return frame
+        rows = [record[0] for line in texts if (record := read_record([line], 0, self._delimiter, self._cells))]
+        return pl.DataFrame(rows, schema=dict.fromkeys(self._names, pl.String()), orient="row")
+
+    def _read_regular(self, data: bytes, rows: int) -> pl.DataFrame | None:
+        """Regular lines by polars; None where it does not find as many rows as there are lines."""
         frame = pl.read_csv(
-            io.BytesIO("\n".join(lines.to_list()).encode()),
+            io.BytesIO(data),
             has_header=False,
             schema=dict.fromkeys(self._names, pl.String()),
             separator=self._delimiter,
             quote_char='"',
         )
-        if frame.height == len(lines):
-            return frame
-        rows = [read_record([line], 0, self._delimiter, self._cells) for line in lines]
-        return pl.DataFrame(
-            [row[0] for row in rows if row], schema=dict.fromkeys(self._names, pl.String()), orient="row"
-        )
+        return frame if frame.height == rows else None
 
     def _surplus(self, line: int, row: str, cells: int) -> SkippedRow:
         return SkippedRow(

@@ -13,6 +13,7 @@ from omnikeywords.formats.records import Block
 
 __all__ = ["OWN_TOOL", "Found", "Table", "find_in_rows", "no_keyword_column", "recognise", "without_header"]
 
+_KEYWORD_ELSEWHERE = ("ph", "keyword or list", "search category")  # names that only one tool uses so
 HEADER_WITHIN = 40  # rows from the top in which a header is looked for
 OWN_TOOL = "okf"
 
@@ -92,7 +93,8 @@ def find_in_rows(rows: Sequence[Sequence[str]]) -> Found | None:
                 f" {search_console.NOT_KEYWORDS_ADVICE}",
                 table=tab,
             )
-        if recognise(header, rows[i + 1 : i + 40]) is None:
+        may_be = "keyword" in header.fields or header.any(_KEYWORD_ELSEWHERE)
+        if not may_be or recognise(header, rows[i + 1 : i + 40]) is None:
             continue
         understood = sum(alias is not None for alias in header.aliases)
         lone = understood < 2 and not _looks_like_header(i, row, rows)
