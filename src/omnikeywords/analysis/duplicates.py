@@ -28,6 +28,7 @@ from omnikeywords.analysis.roots import (
     Zipf,
     directed,
     fold_piece,
+    has_s_models,
     inflection_roots,
     keeps_next,
     pieces,
@@ -36,7 +37,7 @@ from omnikeywords.analysis.roots import (
     stop_languages,
 )
 from omnikeywords.analysis.scripts import code_points
-from omnikeywords.analysis.typos import SHORTEST_ALONE, find_typos
+from omnikeywords.analysis.typos import REAL, find_typos
 from omnikeywords.analysis.words import split_words
 
 __all__ = ["REASONS", "Analysed", "Duplicates", "duplicates"]
@@ -169,7 +170,8 @@ class _Pieces:
     raw_hash: Hashed
     folded_hash: Hashed
     root_hash: Hashed
-    in_bag: NDArray[np.uint64]  # root, as a summand
+    in_bag: NDArray[np.uint64]  # root, as a summand; the sum of its parts for a compound
+    root_in_bag: NDArray[np.uint64]
     inflected_in_bag: NDArray[np.uint64]  # root before spellings were made one
     folded_in_bag: NDArray[np.uint64]
     stop_inside: NDArray[np.int64]  # bits of languages
@@ -179,6 +181,7 @@ class _Pieces:
     ends_with_digit: NDArray[np.bool_]
     lone_vowel: NDArray[np.bool_]
     lone_article: NDArray[np.bool_]
+    has_s_models: NDArray[np.bool_]
     gives_direction: NDArray[np.bool_]
     gives_direction_in_pairs: NDArray[np.bool_]
 
@@ -227,6 +230,7 @@ def _describe(raw: list[str], zipf: Zipf | None) -> _Pieces:
         folded_hash,
         root_hash,
         mix(root_hash.value),
+        mix(root_hash.value),
         mix(hash_texts(inflected).value),
         mix(folded_hash.value),
         np.array(inside, np.int64),
@@ -236,6 +240,7 @@ def _describe(raw: list[str], zipf: Zipf | None) -> _Pieces:
         np.fromiter((piece[-1:].isdigit() for piece in folded), bool, count),
         np.fromiter(map("aeiou".__contains__, folded), bool, count),
         np.fromiter(map("ao".__contains__, folded), bool, count),
+        np.fromiter(map(has_s_models, root), bool, count),
         np.array(alone, bool),
         np.array(paired, bool),
     )
@@ -249,13 +254,17 @@ def _without_stop_words(flat: Flat, known: _Pieces, language: NDArray[np.int8]) 
         bit[LANGUAGES.index(name)] = i
     mask = np.repeat(np.left_shift(1, bit[language]), counts)  # -1, unknown, is the last of `bit`
     stop = (known.stop_inside[ids] & mask) > 0
-    stop[starts] = (known.stop_leading[ids[starts]] & mask[starts]) > 0
-    stop[starts + counts - 1] = False
     after = np.zeros(len(ids), bool)
     after[1:] = known.keeps_next[ids[:-1]]
+    after[starts] = False
     stop &= ~after
     kept = np.add.reduceat((~stop).astype(np.intp), starts)
     stop &= np.repeat(kept >= 2, counts)
+    # At the ends of a short phrase they are part of a name (in design, the of), or the rest is cut off (made in).
+    short = kept < 3
+    begin, end = starts[short], (starts + counts - 1)[short]
+    stop[begin] &= (known.stop_leading[ids[begin]] & mask[begin]) > 0
+    stop[end] = False
     return flat.bag(np.where(stop, np.uint64(0), known.in_bag[ids]))
 
 
@@ -283,12 +292,13 @@ def _group(
     zipf = None if model is None else _frequencies(model)
     raw, flat = _cut(texts)
     known = _describe(raw, zipf)
-    bag = flat.bag(known.in_bag[flat.ids])
-    shorter_bag = _without_stop_words(flat, known, language)
     apart = _apart(flat, known)
     joined_roots = flat.join(known.root_hash, apart)
+    _open_compounds(flat, known, joined_roots)
+    bag = flat.bag(known.in_bag[flat.ids])
+    shorter_bag = _without_stop_words(flat, known, language)
     joined = flat.join(known.folded_hash, apart)
-    meant = _typo_of(flat, known, bag, model)
+    meant = _typo_of(flat, known, language, shorter_bag, model)
     keys = _Keys(bag, shorter_bag, joined_roots, joined, meant)
 
     head = np.arange(len(texts))
@@ -306,13 +316,53 @@ def _group(
     ]
     ranked = rows[order]
     direction = _Direction(flat, known, language, ranked)
-    heads = _join(classes[order], target[order], direction)
+    heads, for_typo = _join(classes[order], target[order], direction)
     head[ranked] = ranked[heads]
+    typo = np.zeros(len(texts), bool)
+    typo[ranked] = for_typo
     members = np.flatnonzero(head != np.arange(len(texts)))
     reason = np.zeros(len(texts), np.int8)
     if len(members):
-        reason[members] = _reasons(texts, flat, known, keys, members, head[members])
+        reason[members] = _reasons(texts, flat, known, keys, members, head[members], typo[members])
     return head, reason
+
+
+def _open_compounds(flat: Flat, known: _Pieces, joined_roots: NDArray[np.uint64]) -> None:
+    """Let words that this batch writes together and apart (coronavirus, corona virus) weigh the same in bags.
+
+    Only words for which several phrases show it: then it holds whatever the order of the other words.
+    """
+    _, class_, size = np.unique(joined_roots, return_inverse=True, return_counts=True)
+    rows = np.flatnonzero(size[class_] > 1)
+    rows = rows[np.argsort(class_[rows], kind="stable")]
+    seen: dict[tuple[int, int, int], set[int]] = {}
+    some = flat.of(rows)
+    ids, root = some.ids.tolist(), known.root
+    group: list[list[int]] = []
+    last = -1
+    for at, count, number in zip(some.starts.tolist(), some.counts.tolist(), class_[rows].tolist(), strict=True):
+        if number != last:
+            group, last = [], number
+        one = ids[at : at + count]
+        for other in group:
+            longer, shorter = (one, other) if len(one) > len(other) else (other, one)
+            if len(longer) != len(shorter) + 1:
+                continue
+            i = next((i for i, (a, b) in enumerate(zip(longer, shorter, strict=False)) if root[a] != root[b]), -1)
+            if i >= 0 and root[longer[i]] + root[longer[i + 1]] == root[shorter[i]]:
+                seen.setdefault((shorter[i], longer[i], longer[i + 1]), set()).add(number)
+        if len(group) < _COMPARED:
+            group.append(one)
+    by_root: dict[str, tuple[int, int, int]] = {}
+    shown: dict[tuple[str, str, str], int] = {}
+    for (whole, first, second), classes in seen.items():
+        roots = root[whole], root[first], root[second]
+        shown[roots] = shown.get(roots, 0) + len(classes)
+        by_root[root[whole]] = max(by_root.get(root[whole], (0, 0, 0)), (shown[roots], first, second))
+    for i, name in enumerate(root):
+        evidence, first, second = by_root.get(name, (0, 0, 0))
+        if evidence >= _SHOWN:
+            known.in_bag[i] = known.in_bag[[first, second]].sum()
 
 
 def _frequencies(model: LanguageModel) -> Zipf:
@@ -336,8 +386,20 @@ class _Keys:
     meant: NDArray[np.intp]  # a phrase whose bag this would have without its typo, -1 for none
 
 
+def _spoken_with() -> NDArray[np.intp]:
+    """For each language and, last, for none: the languages whose words its phrases may have."""
+    table = [[i, LANGUAGES.index("en")] * 3 for i in range(len(LANGUAGES))]
+    for name in ("pt", "es"):  # short phrases are easily taken for the other
+        table[LANGUAGES.index(name)] = [LANGUAGES.index(other) for other in ("pt", "es", "en")] * 2
+    table.append([LANGUAGES.index(name) for name in ROOT_LANGUAGES])
+    return np.array(table)
+
+
+_SPOKEN_WITH = _spoken_with()
+
+
 def _typo_of(
-    flat: Flat, known: _Pieces, bag: NDArray[np.uint64], model: LanguageModel | None
+    flat: Flat, known: _Pieces, language: NDArray[np.int8], bag: NDArray[np.uint64], model: LanguageModel | None
 ) -> NDArray[np.intp]:
     """For each phrase, one whose bag it would have were its likeliest typo corrected; -1 where it has none."""
     meant = np.full(len(bag), -1)
@@ -347,10 +409,9 @@ def _typo_of(
     piece = np.zeros(len(folded), np.intp)
     piece[of_piece[::-1]] = np.arange(len(of_piece))[::-1]
     often = np.bincount(of_piece[flat.ids], minlength=len(folded))
-    if model is None:
-        zipf = np.zeros(len(folded), np.float32)
-    else:
-        zipf = model.table.zipf_codes(code_points(folded)).max(axis=1) / np.float32(ZIPF_STEPS)
+    zipf = np.zeros((len(folded), len(LANGUAGES)), np.float32)
+    if model is not None:
+        zipf[:] = model.table.zipf_codes(code_points(folded)) / np.float32(ZIPF_STEPS)
     pairs = find_typos(folded, often, zipf)
     if len(pairs.typo) == 0:
         return meant
@@ -358,13 +419,18 @@ def _typo_of(
     tries = np.diff(begin)[of_piece]  # of each piece
     at = np.flatnonzero(tries[flat.ids])
     phrase = np.searchsorted(flat.starts, at, "right") - 1
-    letters = np.fromiter(map(len, known.folded), np.intp, len(known.folded))
-    fair = (flat.counts[phrase] > 1) | (letters[flat.ids[at]] >= SHORTEST_ALONE)
-    at, phrase = at[fair], phrase[fair]
     count = tries[flat.ids[at]]
     first = begin[of_piece[flat.ids[at]]]
     pair = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
     at, phrase = np.repeat(at, count), np.repeat(phrase, count)
+    # In the language of the phrase it may be a word.
+    spoken = _SPOKEN_WITH[language[phrase]]
+    spoken = np.where(pairs.final_s[pair, None] & (spoken == LANGUAGES.index("en")), -1, spoken)
+    common = np.pad(zipf, ((0, 0), (0, 1)))[of_piece[flat.ids[at]][:, None], spoken].max(axis=1, initial=0)
+    fair = common < REAL
+    models = np.add.reduceat(known.has_s_models[flat.ids].astype(np.intp), flat.starts) > 0
+    fair &= (flat.counts[phrase] >= pairs.context[pair]) & ~(pairs.of_number[pair] & models[phrase])
+    at, phrase, pair = at[fair], phrase[fair], pair[fair]
     corrected = bag[phrase] - known.in_bag[flat.ids[at]] + known.in_bag[piece[pairs.meant[pair]]]
     order = np.argsort(bag, kind="stable")
     found = np.minimum(np.searchsorted(bag[order], corrected), len(bag) - 1)
@@ -378,7 +444,7 @@ def _typo_of(
 
 
 def _related(keys: _Keys) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """The phrases that share a key with any other, their class by each key, and the first key's class that they meant.
+    """The phrases that share a key with any other, their class by each key, and the class that they meant.
 
     Classes are numbers: equal ones for equal keys of one kind, different ones for different kinds.
     """
@@ -390,13 +456,19 @@ def _related(keys: _Keys) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[n
         alone &= size[class_] == 1
         columns.append(class_ + above)
         above += len(size)
-    target = np.where(keys.meant >= 0, columns[0][keys.meant], -1)
+    target = np.where(keys.meant >= 0, columns[_MEANT_KEY][keys.meant], -1)
     alone &= target < 0
     wanted = np.zeros(above, bool)
     wanted[target[target >= 0]] = True
-    alone &= ~wanted[columns[0]]
+    alone &= ~wanted[columns[_MEANT_KEY]]
     rows = np.flatnonzero(~alone)
     return rows, np.stack(columns, axis=1)[rows], target[rows]
+
+
+_MEANT_KEY = 1  # typos are sought in the bags without stop words
+_LARGEST = 150  # phrases in a group, unless they are all of the same words
+_COMPARED = 8  # phrases of one key that are compared with each other
+_SHOWN = 2  # phrases that write a compound both ways, before it is believed
 
 
 class _Direction:
@@ -420,35 +492,68 @@ class _Direction:
         return [self._root[k] for k in self._flat.ids[start : start + int(self._flat.counts[i])].tolist()]
 
 
-def _join(classes: NDArray[np.intp], target: NDArray[np.intp], direction: _Direction) -> NDArray[np.intp]:
-    """The head of each of the ranked phrases, as a rank: the first head that shares a class, else one it meant."""
+def _join(
+    classes: NDArray[np.intp], target: NDArray[np.intp], direction: _Direction
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The head of each of the ranked phrases, as a rank, and whether it is joined for a typo.
+
+    Phrases of one bag are one unit, led by the first of them; those that go the opposite way are another unit. A unit
+    joins the first head with which it shares a class, else the one that it meant, or that meant it.
+    """
+    units: dict[int, list[list[int]]] = {}
+    in_order: list[list[int]] = []
+    matters = direction.matters
+    for rank, bag in enumerate(classes[:, 0].tolist()):
+        for unit in units.setdefault(bag, []):
+            if not (matters[rank] and matters[unit[0]] and direction.opposite(rank, unit[0])):
+                unit.append(rank)
+                break
+        else:
+            unit = [rank]
+            units[bag].append(unit)
+            in_order.append(unit)
+
+    others = classes[:, 1:].tolist()
+    meant = target.tolist()
     heads: dict[int, list[int]] = {}  # by class, in order of rank
     meaning: dict[int, list[int]] = {}  # heads that are typos, by the class that was meant
+    size: dict[int, int] = {}
     chosen = np.arange(len(classes))
-    matters = direction.matters
-    none: list[int] = []
-    for rank, (own, meant) in enumerate(zip(classes.tolist(), target.tolist(), strict=True)):
-        best = rank
+    for_typo = np.zeros(len(classes), bool)
+
+    def first(found: list[int] | None, leader: int, best: int, count: int) -> int:
+        for head in found or ():
+            if head >= best:
+                break
+            opposite = matters[leader] and matters[head] and direction.opposite(leader, head)
+            if not opposite and size[head] + count <= _LARGEST:
+                return head
+        return best
+
+    for unit in in_order:
+        leader = unit[0]
+        own = {class_ for rank in unit for class_ in others[rank]}
+        wanted = {meant[rank] for rank in unit if meant[rank] >= 0}
+        best = leader
         for class_ in own:
-            for head in heads.get(class_, none):
-                if head >= best:
-                    break
-                if not (matters[rank] and matters[head] and direction.opposite(rank, head)):
-                    best = head
-                    break
-        if best == rank:
-            best = min(
-                heads.get(meant, none)[:1] + meaning.get(own[0], none)[:1],
-                default=rank,
-            )
-        if best == rank:
+            best = first(heads.get(class_), leader, best, len(unit))
+        typo = best == leader
+        if typo:
+            for class_ in wanted:
+                best = first(heads.get(class_), leader, best, len(unit))
+            for rank in unit:
+                best = first(meaning.get(others[rank][0]), leader, best, len(unit))
+        if best == leader:
+            size[leader] = len(unit)
             for class_ in own:
-                heads.setdefault(class_, []).append(rank)
-            if meant >= 0:
-                meaning.setdefault(meant, []).append(rank)
+                heads.setdefault(class_, []).append(leader)
+            for class_ in wanted:
+                meaning.setdefault(class_, []).append(leader)
         else:
-            chosen[rank] = best
-    return chosen
+            size[best] += len(unit)
+            for_typo[unit] = typo
+        chosen[unit] = best
+    return chosen, for_typo
 
 
 def _reasons(
@@ -458,6 +563,7 @@ def _reasons(
     keys: _Keys,
     members: NDArray[np.intp],
     heads: NDArray[np.intp],
+    typo: NDArray[np.bool_],
 ) -> NDArray[np.int8]:
     """Why each member is a near-duplicate of its head: the least difference that explains it."""
     own, theirs = flat.of(members), flat.of(heads)
@@ -473,32 +579,18 @@ def _reasons(
         return np.fromiter((texts[i].count(" ") for i in rows.tolist()), np.intp, len(rows))
 
     joined = keys.joined[members] == keys.joined[heads]
-    chosen = np.select(
-        [
-            same_sequence(known.raw_hash),
-            same_sequence(known.folded_hash),
-            joined & (spaces(members) == spaces(heads)),
-            joined,
-            same_bag(known.folded_in_bag),
-            same_bag(known.inflected_in_bag),
-            same_bag(known.in_bag),
-            keys.shorter_bag[members] == keys.shorter_bag[heads],
-            keys.joined_roots[members] == keys.joined_roots[heads],
-        ],
-        [
-            _CODE[name]
-            for name in (
-                "punctuation",
-                "accents",
-                "punctuation",
-                "spacing",
-                "word order",
-                "plural",
-                "spelling",
-                "stop word",
-                "spacing",
-            )
-        ],
-        _CODE["typo"],
+    explained = (
+        ("punctuation", same_sequence(known.raw_hash)),
+        ("accents", same_sequence(known.folded_hash)),
+        ("punctuation", joined & (spaces(members) == spaces(heads))),
+        ("spacing", joined),
+        ("word order", same_bag(known.folded_in_bag)),
+        ("plural", same_bag(known.inflected_in_bag)),
+        ("spelling", same_bag(known.root_in_bag)),
+        ("spacing", same_bag(known.in_bag)),
+        ("typo", typo),
+        ("stop word", keys.shorter_bag[members] == keys.shorter_bag[heads]),
     )
-    return chosen.astype(np.int8)
+    # What is left shares letters with its head in some order of its words.
+    names = [_CODE[name] for name, _ in explained]
+    return np.select([holds for _, holds in explained], names, _CODE["spacing"]).astype(np.int8)

@@ -5,6 +5,7 @@ word of a batch. A root is a key, not a lemma to show: it only has to be equal f
 other words, whatever the language of the phrase, because short phrases are often ascribed to a neighbouring language.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,7 @@ __all__ = [
     "Zipf",
     "directed",
     "fold_piece",
+    "has_s_models",
     "inflection_roots",
     "keeps_next",
     "pieces",
@@ -33,8 +35,10 @@ ROOT_LANGUAGES = ("en", "pt", "es", "fr", "de", "it")  # those with stop words o
 
 # ---------------------------------------------------------------------------------------------------------- pieces
 
-_KEPT = frozenset("+#%$€£¥₹_")  # symbols that change what is meant: c++, c#, 50%, $100
+_KEPT = frozenset("+%$€£¥₹&")  # symbols that change what is meant: c++, c#, 50%, $100
 _BETWEEN_DIGITS = frozenset(".,/:×'\"")  # 3.5, 24/7, 16:9
+_DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")  # u.s., e.p.a
+_CLOSING = frozenset('?!"”)]')
 _APOSTROPHES = frozenset("'’ʼ`´")
 # Where the letters alone would make another word (he'll, we're, i'd), or where two words hide in one.
 _CONTRACTIONS = {
@@ -65,10 +69,10 @@ def pieces(word: str) -> tuple[str, ...]:
     """
     if word.isalnum():
         return _CONTRACTIONS.get(word) or (word,)
-    for mark in "’ʼ`´":
-        word = word.replace(mark, "'")
-    if word in _CONTRACTIONS:
-        return _CONTRACTIONS[word]
+    if _DOTTED.fullmatch(word):
+        return (word.replace(".", ""),)
+    if word.endswith("s") and word[-2:-1] in _CLOSING and word[-3:-2].isalpha():
+        word = word[:-1]  # "charades"s
     out = []
     last = len(word) - 1
     for i, char in enumerate(word):
@@ -81,27 +85,43 @@ def pieces(word: str) -> tuple[str, ...]:
             thousands = char == "," and word[i + 1 : i + 4].isdigit() and not word[i + 4 : i + 5].isdigit()
             out.append("" if thousands else char)
         elif char in _APOSTROPHES:
-            if after == "s" and i == last - 1 and before.isalpha():
-                break
+            out.append("'")
         elif char == "#":
             out.append("#" if before else "")  # c#, but #hashtag is hashtag
         elif char in _KEPT:
             out.append(char)
         elif char == ".":
             out.append("." if not before and after.isalpha() else " ")  # .net is not net
-        elif char == "&":
-            out.append(" " if min(i, last - i) > 2 else "")  # black&white, but h&m, at&t, r&b
         else:
             category = unicodedata.category(char)
             # Marks belong to their letter (Indic, Thai, Arabic), emoji are words, format characters are nothing.
-            if category[0] == "M" or category == "So":
-                out.append("" if category == "So" and char in "™®©℠°" else char)
-            elif category != "Cf":
+            if category[0] == "M" or (category == "So" and char not in "™®©℠°"):
+                out.append(char)
+            elif category not in ("Cf", "So"):
                 out.append(" ")
-    parts = "".join(out).split()
+    parts: list[str] = []
+    for part in "".join(out).split():
+        if "'" in part or "&" in part:
+            parts.extend(_unquoted(part))
+        else:
+            parts.append(part)
     if len(parts) > 1:
         parts = [part for part in parts if part not in ("https", "http", "www")] or parts
     return tuple(parts)
+
+
+def _unquoted(part: str) -> tuple[str, ...]:
+    """A part of a word without its apostrophes and ampersands."""
+    part = part.strip("'&")
+    if part in _CONTRACTIONS:
+        return _CONTRACTIONS[part]
+    if part.endswith("'s") and len(part) > 3:
+        part = part[:-2]
+    sides = part.split("&")
+    if len(sides) > 1 and min(map(len, sides)) > 2:  # black&white, but h&m, at&t, r&b
+        return tuple(side.replace("'", "") for side in sides)
+    bare = part.replace("'", "").replace("&", "")
+    return (bare,) if bare else ()
 
 
 # --------------------------------------------------------------------------------------------------------- accents
@@ -143,23 +163,23 @@ def fold_piece(piece: str) -> str:
 _NO_PLURAL = frozenset(
     (
         "news lens bus gas plus bias canvas atlas christmas always perhaps sometimes besides upstairs downstairs "
-        "physics ethics mathematics series species means goods customs arms glasses windows apples pants jeans "
-        "shorts sims vans crocs beats does goes was has his this its us as is yes thus ours yours theirs "
-        "mars paris texas kansas dallas arkansas vegas athens wales brussels naples honduras philippines bahamas "
-        "maldives netherlands dubois illinois los angeles cannes nantes lyons "
+        "physics ethics mathematics series species goods customs glasses windows "
+        "sims does goes was has his this its us as is yes thus ours yours theirs "
+        "mars paris texas kansas dallas arkansas vegas athens wales brussels naples honduras "
+        "maldives netherlands dubois illinois los angeles cannes nantes "
         "james charles thomas lewis davis harris chris louis lucas nicholas jonas elias marcos carlos jesus matias "
         "williams adams edwards rogers stevens peters phillips evans roberts richards hughes jones simmons "
         "andrews daniels michaels matthews myers sanders parsons watkins jenkins hawkins collins owens "
-        "abs ads aids cops ups pros sas ios windows bbs gps sms dns css rss aws pos cvs hbs dhs gms ips lcs "
+        "pms ems cms als ims mms ros tms aps ibs nfs abs ads aids cops ups pros sas ios windows bbs gps sms dns css rss aws pos cvs hbs dhs gms ips lcs "
         "adidas levis asus airbus nexus lexus lotus venus taurus prius focus campus "
-        "walgreens kohls mcdonalds starbucks tmobiles oreos lays sears chips "
+        "walgreens kohls mcdonalds starbucks tmobiles oreos lays "
         # Portuguese, Spanish, and both
         "mais menos antes depois alias apos atras tras demais jamais seis dois duas tres dez gratis lapis tenis onibus "
         "virus atlas oasis oculos ferias pires simples cais gas mes paris pais reis deus minas gerais campinas palmas "
-        "manaus santos campos vitoria-es guarulhos canoas pelotas torres barros ramos soares neves dias reais "
+        "manaus santos campos guarulhos canoas pelotas torres barros ramos soares neves dias reais "
         "lunes martes miercoles jueves viernes crisis tesis analisis dosis entonces lejos gracias gafas costas "
         "ademas quizas dias buenos aires caracas juros nos vos eles los las les des mes ses tus sus mis dos das aos nas "
-        "esposas letras lentes celos bodas medias meias"
+        "esposas celos "
     ).split()
 )
 _PLURAL_OF_SHORT = {
@@ -169,7 +189,7 @@ _PLURAL_OF_SHORT = {
 _IRREGULAR = {
     "men": "man", "mens": "man", "women": "woman", "womens": "woman", "children": "child", "childrens": "child",
     "childs": "child", "feet": "foot", "teeth": "tooth", "geese": "goose", "mice": "mouse", "people": "person",
-    "persons": "person", "oxen": "ox", "dice": "die", "wives": "wife", "knives": "knife", "lives": "life",
+    "persons": "person", "peoples": "person", "mices": "mouse", "oxen": "ox", "dice": "die", "wives": "wife", "knives": "knife",
     "halves": "half", "criteria": "criterion", "phenomena": "phenomenon", "analyses": "analysis",
     "theses": "thesis", "crises": "crisis", "indices": "index", "matrices": "matrix", "vertices": "vertex",
     "quizzes": "quiz", "buses": "bus", "busses": "bus", "gases": "gas", "lenses": "lens", "canvases": "canvas",
@@ -179,7 +199,7 @@ _IRREGULAR = {
     "mulheres": "mulher", "mujeres": "mujer", "paises": "pais", "meses": "mes", "funis": "funil", "fosseis": "fossil",
     "faceis": "facil", "dificeis": "dificil", "uteis": "util", "moveis": "movel", "repteis": "reptil",
     "portateis": "portatil", "texteis": "textil", "volateis": "volatil", "estereis": "esteril", "feis": "fiel",
-    "fieis": "fiel", "leis": "lei", "reyes": "rey", "leyes": "ley", "bueyes": "buey", "jerseys": "jersey",
+    "fieis": "fiel", "leaves": "leaf", "shelves": "shelf", "loaves": "loaf", "taxes": "tax", "leis": "lei", "reyes": "rey", "leyes": "ley", "bueyes": "buey", "jerseys": "jersey",
 }  # fmt: skip
 # Adjectives of shop searches whose gender follows the noun; elsewhere -o and -a are two things (porto, porta).
 _ADJECTIVE_STEMS = (
@@ -204,17 +224,17 @@ _ENDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("eux", ("eu",)),
     ("ies", ("y", "ie")),
     ("ves", ("ve", "f", "fe")),
-    ("ces", ("z", "ce")),
+    ("ces", ("ce", "z")),
     ("shes", ("sh", "she")),
     ("ches", ("ch", "che")),
     ("sses", ("ss", "sse")),
     ("xes", ("x", "xe")),
     ("zes", ("z", "ze")),
     ("ses", ("se", "s")),
-    ("ens", ("em", "en")),
-    ("ins", ("im", "in")),
-    ("ons", ("om", "on")),
-    ("uns", ("um", "un")),
+    ("ens", ("en", "em")),
+    ("ins", ("in", "im")),
+    ("ons", ("on", "om")),
+    ("uns", ("un", "um")),
     ("es", ("e", "")),
     ("is", ("il", "i")),
     ("ungen", ("ung",)),
@@ -227,14 +247,30 @@ _LAST = frozenset("sxn")
 _DOMINANT = 1.0  # languages within this of the word's best are those it may be a word of
 _RARER = 1.8  # a singular may be that much rarer than its plural (Zipf), or it is another word
 _KNOWN = 2.5  # a word below this is no evidence of its own form
+_AS_COMMON = 0.3  # a singular rarer than its plural by no more is the likely one
+_RARE_SHORT = 3.2  # three letters above this are a word of their own (gas, gps)
+_COMMONER_SHORT = 0.8  # by so much two letters must be commoner than with an s
 
 
 def _singulars(word: str) -> list[str]:
+    if len(word) < 4:
+        return [word[:-1]] if word.endswith("s") else []
     for ending, replacements in _ENDINGS:
         if word.endswith(ending):
             stem = word[: len(word) - len(ending)]
             return [stem + replacement for replacement in replacements if len(stem + replacement) > 2]
     return []
+
+
+def _without_plural(word: str) -> str:
+    """The number, or the word with a number in it, of which this is the plural by its ending alone; else itself."""
+    number = word[:-1]
+    if not word.endswith("s"):
+        return word
+    # 2015s, 747s; but 90s and 1960s are decades, and 5s or d300s another model than 5 or d300.
+    if number.isdigit():
+        return number if len(number) > 2 and number[-1] != "0" else word
+    return number if word[-4:].isalpha() and word[-2] not in "sui" else word
 
 
 def inflection_roots(folded: Sequence[str], zipf: Zipf | None) -> list[str]:
@@ -255,8 +291,13 @@ def inflection_roots(folded: Sequence[str], zipf: Zipf | None) -> list[str]:
         elif word in _GENDER:
             roots[i] = _GENDER[word]
         elif word[-1:] in _LAST and word not in _NO_PLURAL:
-            if len(word) < 4 or not word.isalpha() or word.endswith("ss"):
-                roots[i] = _PLURAL_OF_SHORT.get(word, word)
+            if len(word) < 4 and word in _PLURAL_OF_SHORT:
+                roots[i] = _PLURAL_OF_SHORT[word]
+                continue
+            if not word.isalpha():
+                roots[i] = _without_plural(word)
+                continue
+            if len(word) < 3 or word.endswith("ss"):
                 continue
             for singular in _singulars(word):
                 asked.append(i)
@@ -277,22 +318,33 @@ def _choose(roots: list[str], asked: NDArray[np.intp], candidates: list[str], zi
     candidate = frequency[len(words) :]
     best = word.max(axis=1, keepdims=True)
     own = (word >= best - _DOMINANT) & (word > 0)
-    fits = np.where(own & (candidate >= word - _RARER), candidate, 0).max(axis=1)
+    near = own & (candidate >= word - _RARER)
+    fits = np.where(near, candidate, 0).max(axis=1)
+    sure = (near & (candidate >= word - _AS_COMMON)).any(axis=1)
     # A word too rare to judge is taken as the plural of whatever candidate is known best.
     rare = best[:, 0] < _KNOWN
     fits = np.where(rare, np.maximum(fits, candidate.max(axis=1)), fits)
+    short = (best[:, 0] < _RARE_SHORT) & (candidate >= word + _COMMONER_SHORT).any(axis=1) & (fits > _KNOWN)
     stop = np.r_[first[1:], len(asked)]
     for row, (begin, end) in enumerate(zip(first.tolist(), stop.tolist(), strict=True)):
-        i = int(asked[begin])
         plural = words[row]
-        k = begin + int(fits[begin:end].argmax())
-        if fits[k] > 0:
-            singular = candidates[k]
-        elif rare[begin] and plural.endswith("s") and plural[-2] not in "ui":
-            singular = plural[:-1] if zipf is not None else candidates[begin]
+        # The likeliest by the ending that is about as common as the plural, else the commonest.
+        if sure[begin:end].any():
+            k = begin + int(sure[begin:end].argmax())
         else:
-            continue
-        roots[i] = _GENDER.get(singular, singular)
+            k = begin + int(fits[begin:end].argmax())
+        if len(plural) < 4:
+            if not short[begin]:
+                continue
+        elif fits[k] <= 0:
+            # Nobody knows it: then the same with and without s is likelier one word than two.
+            unknown = zipf is not None and best[begin, 0] == 0
+            if not (rare[begin] and plural.endswith("s") and (unknown or plural[-2] not in "ui")):
+                continue
+            if zipf is not None:
+                roots[asked[begin]] = plural[:-1]
+                continue
+        roots[asked[begin]] = _GENDER.get(candidates[k], candidates[k])
 
 
 # -------------------------------------------------------------------------------------------------------- spelling
@@ -355,7 +407,7 @@ def spelling_root(root: str) -> str:
 # quantities are not among them: they ask for something else. Portuguese "no" is left in: in Spanish and English it denies.
 _STOP_EVERYWHERE = "of for the and de del"
 _STOP_INSIDE = {
-    "en": "a an in",
+    "en": "a an in s",
     "pt": "da do das dos e o a os as em na nas nos para",
     "es": "la el los las un una y en para",
     "fr": "le la les du des un une et en pour dans",
@@ -375,7 +427,7 @@ _STOP_LEADING = {
 _KEEPS_NEXT = frozenset(
     "vitamin vitamina hepatitis hepatite type tipo class classe clase grade group grupo plan plano model modelo series "
     "serie team section seccion secao schedule form log sign check plug fill opt walk built drive stand drop stuff zoom "
-    "trade cash move come get all tune lock influenza what who where how is que o".split()
+    "trade cash move come get all tune lock influenza size galaxy xbox tesla iphone moto what who where how is que o".split()
 )
 
 
@@ -403,6 +455,19 @@ def stop_languages(folded: str) -> tuple[int, int]:
 def keeps_next(folded: str) -> bool:
     """Whether the word after this one belongs to it and may not be left out."""
     return folded in _KEEPS_NEXT
+
+
+# Lines of products whose models end in s: iphone 5s is another than iphone 5.
+_S_MODELS = frozenset(
+    "iphone redmi note moto galaxy xiaomi gtx rtx geforce nvidia radeon nikon canon sony camera pilot sport michelin xbox "
+    "windows mi poco lexus porsche bmw mercedes audi tesla model serie series honor huawei asus zenfone kindle gopro dji "
+    "thinkpad surface oneplus realme oppo vivo nokia motorola playstation".split()
+)
+
+
+def has_s_models(root: str) -> bool:
+    """Whether a root names products of which a number with an s is another than the number."""
+    return root in _S_MODELS
 
 
 # ------------------------------------------------------------------------------------------------------- direction

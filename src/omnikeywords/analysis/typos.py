@@ -8,21 +8,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from omnikeywords.analysis.frequency import LANGUAGES
 from omnikeywords.analysis.piece_hashes import code_matrix, letter_hashes, mix, powers_of_base
 
-__all__ = ["SHORTEST_ALONE", "TypoPairs", "find_typos"]
+__all__ = ["REAL", "TypoPairs", "find_typos"]
 
-SHORTEST_ALONE = 5  # letters of a typo that is the whole phrase
-
+REAL = 3.0  # Zipf: what is more frequent is a word, not a typo of another
+_VOWELS = np.array([ord(letter) for letter in "aeiouy"], np.uint32)
+_ENGLISH = LANGUAGES.index("en")
 _SHORTEST = 4  # letters of a word that may be, or have, a typo
+_SHORTEST_ALONE = 5  # where it is the whole phrase
 _SHORTEST_FIRST = 6  # where it is the first letter that is another
 _LONGEST = 32
 _FIRST_UNSUITABLE = "\u0530"  # beyond Latin, Greek and Cyrillic a letter more or less is seldom a slip
-_REAL = 3.0  # Zipf: what is more frequent is a word, not a typo of another
+_REAL_ELSEWHERE = 5.3  # Zipf: so frequent it is a word in any language's phrases
 _CLEARLY = 1.3  # Zipf: how much commoner the meant word is than a typo that the dictionary has too
+_KNOWN = 2.3  # Zipf: a typo more frequent than this must be one of spelling, not a slip to another word (sprain, spain)
 _MEANT = 2.0  # Zipf: a rarer word must show by its phrases that it is one
 _MEANT_PHRASES = 3  # how many at least,
 _MEANT_TIMES = 2  # and how many for each of the typo's
+_SHORT_MEANT = 5.0  # Zipf: three letters below this are not what was meant
+_SHORT_REAL = 4.8  # Zipf: three letters above this are a word, not two letters with an s
+_SINGULAR_REAL = 3.8  # Zipf: above this it is a word of its own, not one that lost its s
+_LONG_NUMBER = 6  # characters of a word with a digit, which may be the whole phrase
 _TRIED = 6  # meant words of one typo, the commonest
 
 
@@ -32,56 +40,110 @@ class TypoPairs:
 
     typo: NDArray[np.intp]  # ascending
     meant: NDArray[np.intp]
+    context: NDArray[np.intp]  # words that a phrase must have for the pair to be believed
+    of_number: NDArray[np.bool_]  # a number, or a word with one, and the same with an s
+    final_s: NDArray[np.bool_]  # they differ by a last s alone, so English is not asked again
     preference: NDArray[np.intp]  # the smaller, the commoner is the meant word among all
 
 
 def find_typos(words: list[str], phrases: NDArray[np.intp], zipf: NDArray[np.float32]) -> TypoPairs:
     """Pairs among distinct folded words, by their index.
 
-    `phrases` is the number of phrases each word is in, `zipf` its frequency in the language where it is commonest, 0
-    where it is in no dictionary.
+    `phrases` is the number of phrases each word is in, `zipf` its frequency in each of LANGUAGES, 0 where it is not in
+    the dictionary. English words and the commonest of other languages are no typos; whether the typo is a word of the
+    language of its phrase is for the caller to see.
     """
+    english = zipf[:, _ENGLISH]
+    known = zipf.max(axis=1, initial=0)
+    slips, slip_meant = _slips(words, phrases, english, known)
+    added, added_meant = _final_s(words, english)
+    typo = np.concatenate([slips, added])
+    meant = np.concatenate([slip_meant, added_meant])
+    of_number = np.fromiter((not words[i].isalpha() for i in typo.tolist()), bool, len(typo))
+    letters = np.fromiter((len(words[i]) for i in typo.tolist()), np.intp, len(typo))
+    final_s = np.arange(len(typo)) >= len(slips)
+    context = np.where(letters < np.where(of_number, _LONG_NUMBER, _SHORTEST_ALONE), 2, 1)
+    context[final_s & ~of_number] = 2
+    context[(letters < _SHORTEST) & ~of_number] = 3
+    # Commonest in the dictionary, then in the phrases, then in the alphabet: the same whatever the order of phrases.
+    candidates, place = np.unique(meant, return_inverse=True)
+    alphabetical = np.argsort(np.argsort(np.array([words[i] for i in candidates.tolist()] or [""])))[: len(candidates)]
+    order = np.lexsort((alphabetical, -phrases[candidates], -known[candidates]))
+    preference = np.empty(len(candidates), np.intp)
+    preference[order] = np.arange(len(candidates))
+    preference = preference[place]
+    by_typo = np.lexsort((preference, typo))
+    typo = typo[by_typo]
+    first = np.flatnonzero(np.diff(typo, prepend=-1))
+    nth = np.arange(len(typo)) - np.repeat(first, np.diff(np.append(first, len(typo))))
+    by_typo = by_typo[nth < _TRIED]
+    return TypoPairs(
+        typo[nth < _TRIED], meant[by_typo], context[by_typo], of_number[by_typo], final_s[by_typo], preference[by_typo]
+    )
+
+
+def _slips(
+    words: list[str], phrases: NDArray[np.intp], english: NDArray[np.float32], known: NDArray[np.float32]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs one edit apart of which the first is no word, and the second a commoner one."""
     suitable = np.flatnonzero(
         np.fromiter(
-            (_SHORTEST <= len(w) <= _LONGEST and w.isalpha() and max(w) < _FIRST_UNSUITABLE for w in words),
+            (_SHORTEST - 1 <= len(w) <= _LONGEST and w.isalpha() and max(w) < _FIRST_UNSUITABLE for w in words),
             bool,
             len(words),
         )
     )
     if len(suitable) == 0:
-        return TypoPairs(suitable, suitable, suitable)
-    texts = [words[i] for i in suitable.tolist()]
-    codes = code_matrix(texts)
-    often = phrases[suitable]
-    known = zipf[suitable]
-    typo, meant = _one_edit(codes, known < _REAL, (known >= _MEANT) | (often >= _MEANT_PHRASES))
-    z_typo, z_meant = known[typo], known[meant]
-    keep = (z_typo == 0) | (z_meant >= z_typo + _CLEARLY)
+        return suitable, suitable
+    codes = code_matrix([words[i] for i in suitable.tolist()])
+    often, english, known = phrases[suitable], english[suitable], known[suitable]
+    long_enough = (codes > 0).sum(axis=1) >= _SHORTEST
+    wrong = long_enough & (english < REAL) & (known < _REAL_ELSEWHERE)
+    right = np.where(long_enough, (known >= _MEANT) | (often >= _MEANT_PHRASES), known >= _SHORT_MEANT)
+    typo, meant, of_spelling = _one_edit(codes, wrong, right)
+    z_typo, z_meant = english[typo], known[meant]
+    keep = ((z_typo == 0) | (z_meant >= z_typo + _CLEARLY)) & (of_spelling | (z_typo < _KNOWN))
     keep &= np.where(
         z_meant >= _MEANT,
         often[meant] >= often[typo],
         (often[meant] >= _MEANT_PHRASES) & (often[meant] >= _MEANT_TIMES * often[typo]),
     )
-    typo, meant = typo[keep], meant[keep]
-    # Commonest in the dictionary, then in the phrases, then in the alphabet: the same whatever the order of phrases.
-    by_text = np.argsort(np.array(texts), kind="stable")
-    alphabetical = np.empty(len(texts), np.intp)
-    alphabetical[by_text] = np.arange(len(texts))
-    order = np.lexsort((alphabetical, -often, -known))
-    place = np.empty(len(texts), np.intp)
-    place[order] = np.arange(len(texts))
-    by_typo = np.lexsort((place[meant], typo))
-    typo, meant = typo[by_typo], meant[by_typo]
-    first = np.flatnonzero(np.diff(typo, prepend=-1))
-    nth = np.arange(len(typo)) - np.repeat(first, np.diff(np.append(first, len(typo))))
-    typo, meant = typo[nth < _TRIED], meant[nth < _TRIED]
-    return TypoPairs(suitable[typo], suitable[meant], place[meant])
+    return suitable[typo[keep]], suitable[meant[keep]]
+
+
+def _final_s(words: list[str], english: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs that differ by a last s which no plural explains: `near mes`, `chapter 11s`, `las vega`; no decades."""
+    index = {word: i for i, word in enumerate(words)}
+    zipf = english.tolist()
+    typo, meant = [], []
+    for i, word in enumerate(words):
+        if not word.endswith("s"):
+            continue
+        j = index.get(word[:-1], -1)
+        if j < 0:
+            continue
+        if not word.isalpha():
+            decade = word[:-1].isdigit() and word[-2] == "0" and len(word) in (3, 5)
+            if not decade and word[:-1].isalnum():
+                typo.append(i)
+                meant.append(j)
+        elif len(word) == 3 and zipf[i] < _SHORT_REAL:
+            typo.append(i)
+            meant.append(j)
+        elif len(word) > 3 and zipf[j] < _SINGULAR_REAL and zipf[i] >= zipf[j] + 1:
+            typo.append(j)
+            meant.append(i)
+    return np.array(typo, np.intp), np.array(meant, np.intp)
 
 
 def _one_edit(
     codes: NDArray[np.uint32], typos: NDArray[np.bool_], meant: NDArray[np.bool_]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Distinct pairs (typo, meant) of rows that are one edit apart, among the rows that may be the one and the other."""
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    """Distinct pairs (typo, meant) of rows that are one edit apart, among the rows that may be the one and the other.
+
+    Last, whether it is an edit of those who do not know how to spell: two letters swapped, one doubled or not, one
+    vowel for another.
+    """
     here = np.flatnonzero(typos)
     there = np.flatnonzero(meant)
     hash_t, row_t, place_t = _with_one_letter_less(codes[here])
@@ -100,9 +162,31 @@ def _one_edit(
     gap = np.abs(i - j)
     long = (codes[typo] > 0).sum(axis=1) >= _SHORTEST_FIRST
     swapped = (gap == 1) & (codes[typo, np.maximum(i, 0)] == codes[word, np.maximum(j, 0)])
+    vowels = np.isin(codes, _VOWELS)
+    vowel = (gap == 0) & vowels[typo, np.maximum(i, 0)] & vowels[word, np.maximum(j, 0)]
+    # A last s is more often lost than meant.
+    plural = ~both & np.where(i < 0, _is_last_s(codes, word, j), _is_last_s(codes, typo, i))
+    doubled = _doubled(codes, typo, i) | _doubled(codes, word, j)
     fits = np.where(both, ((gap == 0) & ((i > 0) | long)) | swapped, i != j) & (typo != word)
-    pairs = np.unique(typo[fits] * len(codes) + word[fits])
-    return pairs // len(codes), pairs % len(codes)
+    spelt = np.where(both, swapped | vowel, doubled | plural)
+    pairs, pair = np.unique(typo[fits] * len(codes) + word[fits], return_inverse=True)
+    of_spelling = np.zeros(len(pairs), bool)
+    of_spelling[pair[spelt[fits]]] = True
+    return pairs // len(codes), pairs % len(codes), of_spelling
+
+
+def _is_last_s(codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np.intp]) -> NDArray[np.bool_]:
+    behind = codes[row, np.minimum(place + 1, codes.shape[1] - 1)]
+    last = (behind == 0) | (place + 1 == codes.shape[1])
+    return last & (codes[row, np.maximum(place, 0)] == ord("s"))
+
+
+def _doubled(codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Whether the letter at a place (-1 for none) stands beside another of its kind."""
+    letter = codes[row, np.maximum(place, 0)]
+    before = codes[row, np.maximum(place - 1, 0)]
+    behind = codes[row, np.minimum(place + 1, codes.shape[1] - 1)]
+    return (place >= 0) & (((place > 0) & (letter == before)) | ((letter == behind) & (place + 1 < codes.shape[1])))
 
 
 def _with_one_letter_less(
