@@ -1,6 +1,5 @@
 """Spreadsheets: the sheet that holds keywords, and the sheets that carry it on."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from omnikeywords.formats.tables import Found, find_in_rows, no_keyword_column, 
 __all__ = ["SheetTable"]
 
 _ROWS_A_BLOCK = 20_000
-# A number stored in 32 bits and shown with 9 digits: 0.769999981 was 0.77.
-_SINGLE = re.compile(r"-?\d+\.\d{6,}")
 
 
 class SheetTable:
@@ -144,7 +141,7 @@ def _better(one: Found, other: Found) -> bool:
 
 
 def _unsingled(series: pl.Series) -> pl.Series:
-    """Numbers that were stored in 32 bits as their writer meant them."""
+    """Numbers that were stored in 32 bits as their writer meant them: 0.769999981 was 0.77."""
     long = series.str.contains(r"^-?\d+\.\d{6,}$").fill_null(False)
     if not long.any():
         return series
@@ -153,7 +150,7 @@ def _unsingled(series: pl.Series) -> pl.Series:
     for text in distinct:
         single = np.float32(text)
         meant = str(single)
-        same = f"{float(text):.9g}" == f"{float(single):.9g}"
+        same = abs(float(text) - float(single)) <= 1e-9  # texts of cells have 9 decimals
         short.append(meant if same and len(meant) <= 8 and "e" not in meant else text)
     return series.replace(distinct, pl.Series(short, dtype=pl.String))
 
