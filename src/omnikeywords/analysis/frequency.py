@@ -25,7 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnikeywords.analysis.ngrams import BUCKETS, gram_counts, gram_log_odds
-from omnikeywords.analysis.scripts import LONGEST_WORD, Codes, code_points, fold, hash_rows
+from omnikeywords.analysis.scripts import (
+    LONGEST_WORD,
+    SCRIPT_LANGUAGES,
+    SCRIPTS,
+    Codes,
+    code_points,
+    fold,
+    hash_rows,
+    scripts_of,
+)
 from omnikeywords.errors import LanguageTableMissing
 
 __all__ = [
@@ -69,7 +78,8 @@ _SPELT_OUT = {
 _TRADITIONAL = 0.3  # wordfreq counts Chinese in simplified characters alone
 _BLOCK = 65_536  # words at a time, to bound memory
 _GRAM_TOTAL = 1_000_000.0
-_GRAM_SMOOTHING = 1.0
+_GRAM_SMOOTHING = 0.05
+_SHARED = frozenset(script for script, languages in SCRIPT_LANGUAGES.items() if len(languages) > 1) | {"kana"}
 _GRAM_WORDS = 100_000  # words a language from which its n-grams are counted
 
 _NOTICE = """\
@@ -136,12 +146,20 @@ class FrequencyTable:
     def zipf_codes(self, codes: Codes) -> NDArray[np.uint8]:
         """Zipf frequency times ZIPF_STEPS of each word in each language: (n, languages), 0 where unlisted.
 
-        `codes` are the characters of n words. A word no list has is looked up without its accents.
+        `codes` are the characters of n words. A word no list has is looked up without its accents, a number
+        by its shape (wordfreq counts all of four digits together), shared among the numbers of that shape.
         """
         zipf = np.zeros((len(codes), len(LANGUAGES)), np.uint8)
         missed = self._fill(zipf, np.arange(len(codes)), codes)
         if len(missed):
-            self._fill(zipf, missed, fold(codes[missed]))
+            unlisted = codes[missed]
+            digits = (unlisted >= ord("0")) & (unlisted <= ord("9"))
+            numbers = (digits == (unlisted != 0)).all(axis=1) & digits[:, 0]
+            self._fill(zipf, missed, np.where(numbers[:, None] & digits, ord("0"), fold(unlisted)))
+            if numbers.any():
+                shares = _number_steps(unlisted[numbers])
+                shapes = zipf[missed[numbers]]
+                zipf[missed[numbers]] = np.where(shapes > shares, shapes - shares, np.minimum(shapes, 1))
         return zipf
 
     def _fill(self, zipf: NDArray[np.uint8], rows: NDArray[np.intp], codes: Codes) -> NDArray[np.intp]:
@@ -160,6 +178,21 @@ class FrequencyTable:
         return missed
 
 
+def _number_steps(codes: Codes) -> NDArray[np.uint8]:
+    """How much rarer one number is than its shape, in steps of Zipf: (n, 1).
+
+    Years of our time share the four digits among a hundred of them; else all numbers of a length are alike.
+    """
+    lengths = (codes != 0).sum(axis=1)
+    recent = np.zeros(len(codes), bool)
+    if codes.shape[1] >= 4:
+        start = codes[:, :3] - ord("0") if codes.shape[1] else codes
+        decade = start[:, 0] * 100 + start[:, 1] * 10 + start[:, 2]
+        recent = (lengths == 4) & (decade >= 195) & (decade <= 204)
+    steps = np.where(recent, 2, np.minimum(lengths, 8)) * ZIPF_STEPS
+    return steps.astype(np.uint8)[:, None]
+
+
 def build_table(path: Path, progress: Progress | None = None) -> None:
     """Make the table from the installed wordfreq, in some 15 seconds; `progress` is told (stage, done, of).
 
@@ -176,7 +209,7 @@ def build_table(path: Path, progress: Progress | None = None) -> None:
             words, frequencies = _word_list(language, wordfreq.get_frequency_list(language))
             wordfreq.get_frequency_list.cache_clear()  # it would keep every list in memory
             lists.append(_entries(language, words, frequencies))
-            grams[:, number] = _grams(words, frequencies)
+            grams[:, number] = _grams(language, words, frequencies)
         else:
             lists.append((np.zeros(0, np.uint64), np.zeros(0, np.uint8)))
     if progress:
@@ -205,15 +238,15 @@ def _word_list(language: str, bins: list[list[str]]) -> tuple[list[str], NDArray
     words = []
     sizes = []
     for group in bins:
-        # Numbers are listed by their shape ("0000"), the one kind of digits kept.
-        kept = [w for w in group if len(w) <= LONGEST_WORD and (not _has_digit(w) or not w.strip("0"))]
+        kept = [w for w in group if len(w) <= LONGEST_WORD and _is_kept(w)]
         words += kept
         sizes.append(len(kept))
     return words, np.repeat(10.0 ** (np.arange(len(bins)) / -100), sizes)
 
 
-def _has_digit(word: str) -> bool:
-    return any(map(str.isdigit, word))
+def _is_kept(word: str) -> bool:
+    """Whether a word is looked up as it is, not by its shape as numbers of several digits are: "0000"."""
+    return len(word) == 1 or not any(map(str.isdigit, word)) or not word.strip("0")
 
 
 def _entries(
@@ -258,14 +291,16 @@ def _traditional() -> dict[int, str]:
     return {ord(simple): chr(code) for code, simple in pairs if len(simple) == 1}
 
 
-def _grams(words: list[str], frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Counts of the n-grams of a language, the same total for each language."""
+def _grams(language: str, words: list[str], frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts of the n-grams of a language, the same total for each; none where its script is its own."""
+    shared = [script for script in SCRIPTS if language in SCRIPT_LANGUAGES[script] and script in _SHARED]
     codes = code_points(words[:_GRAM_WORDS])
     # An unknown word is like the rare ones, so a common word must not outweigh hundreds of them.
     weights = np.sqrt(np.sqrt(frequencies[:_GRAM_WORDS]))
-    weights[codes[:, 0] < ord("A")] = 0
-    counts = gram_counts(codes, weights.astype(np.float32))
-    counts *= _GRAM_TOTAL / counts.sum()
+    scripts = scripts_of(codes)
+    kept = np.isin(scripts, [SCRIPTS.index(script) for script in shared])
+    counts = gram_counts(codes[kept], weights[kept].astype(np.float32))
+    counts *= _GRAM_TOTAL / max(counts.sum(), 1.0)
     return counts
 
 

@@ -1,7 +1,7 @@
 """What the letters of a word say of its language: log odds of character n-grams, kept in a hashed table.
 
-A gram of one to four characters, word ends included, falls into one of BUCKETS rows; a row holds one number a
-language. Grams never met fall, mostly, into empty rows, which say nothing.
+A gram of one to five characters, word ends included, falls into one of BUCKETS rows; a row holds one
+number a language. Grams never met fall, mostly, into empty rows, which say nothing.
 """
 
 import numpy as np
@@ -14,9 +14,12 @@ __all__ = ["BUCKETS", "GRAM_UNIT", "gram_counts", "gram_log_odds", "gram_scores"
 BUCKETS = 1 << 18
 GRAM_UNIT = 1 / 16  # nats that one step of the stored int8 stands for
 
-_ORDERS = 4
+_ORDERS = 5
 _SHIFT = np.uint64(64 - 18)
-_KEYS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64)
+_KEYS = np.array(
+    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xA24BAED4963EE407],
+    np.uint64,
+)
 # From here on (Han, kana, Hangul) a character says as much as a syllable elsewhere: pairs are enough.
 _FIRST_WIDE = 0x2E80
 # Rows of 512 words at a time keep the gathered grams within the processor's cache.
@@ -24,10 +27,9 @@ _BLOCK = 512
 
 
 def _buckets(codes: Codes) -> NDArray[np.intp]:
-    """The buckets of all grams of each row: (n, (m + 2) * 4), bucket 0 where there is no such gram."""
+    """The buckets of all grams of each row: (n, 5 * (m + 2)), bucket 0 where there is no such gram."""
     n, m = codes.shape
-    # One zero before the word and one after it stand for its ends; three more before it let every order look
-    # back.
+    # A zero before the word and one after it stand for its ends; more before it let every order look back.
     padded = np.zeros((n, m + 2 + _ORDERS), np.uint64)
     padded[:, _ORDERS : _ORDERS + m] = codes
     buckets = np.zeros((n, _ORDERS, m + 2), np.intp)

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 __all__ = [
     "LONGEST_WORD",
     "SCRIPTS",
+    "SCRIPT_LANGUAGES",
     "code_points",
     "fold",
+    "has_symbols",
     "hash_rows",
     "scripts_of",
     "split_parts",
@@ -46,6 +48,28 @@ SCRIPTS: tuple[str, ...] = (
     "hangul",
     "kana",
 )
+
+# What is written in each script, of the languages told apart here; "han" is also a part of Japanese.
+SCRIPT_LANGUAGES: dict[str, tuple[str, ...]] = {
+    "common": (),
+    "latin": (
+        *("en", "pt", "es", "fr", "de", "it", "nl", "pl", "cs"),
+        *("ro", "sv", "da", "nb", "fi", "hu", "tr", "id", "vi"),
+    ),
+    "other": (),
+    "greek": ("el",),
+    "cyrillic": ("ru", "uk", "bg"),
+    "hebrew": ("he",),
+    "arabic": ("ar", "fa"),
+    "devanagari": ("hi",),
+    "bengali": ("bn",),
+    "tamil": ("ta",),
+    "telugu": ("te",),
+    "thai": ("th",),
+    "han": ("zh", "ja"),
+    "hangul": ("ko",),
+    "kana": ("ja",),
+}
 
 # Unicode blocks, first and last code point; what is in none of them is common.
 _BLOCKS: tuple[tuple[int, int, str], ...] = (
@@ -185,6 +209,12 @@ def fold(codes: Codes) -> Codes:
     """The same characters without accents, as hurried people type them: é is e, ł is l, أ is ا."""
     folded: Codes = _fold_table().take(codes)
     return folded
+
+
+def has_symbols(codes: Codes) -> NDArray[np.bool_]:
+    """Which rows have a character that is no letter: a digit, a hyphen, an apostrophe, an emoji."""
+    symbols: NDArray[np.bool_] = ((_script_table().take(codes) == 0) & (codes != 0)).any(axis=1)
+    return symbols
 
 
 def split_parts(word: str) -> list[str]:
