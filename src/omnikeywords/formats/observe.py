@@ -28,7 +28,7 @@ from omnikeywords.formats.numbers import (
     read_numbers,
 )
 from omnikeywords.formats.periods import Period, read_day
-from omnikeywords.formats.records import Block, SkippedRow
+from omnikeywords.formats.records import Block, SkippedRow, as_text
 from omnikeywords.model import Market
 
 __all__ = ["Plan"]
@@ -151,8 +151,7 @@ class Plan:
         return self._of["keyword"]
 
     def _texts(self, frame: pl.DataFrame, column: int) -> pl.Series:
-        series = frame[str(column)]
-        return series if series.dtype == pl.String else series.cast(pl.String, strict=False)
+        return as_text(frame[str(column)])
 
     def _cells(self, sample: pl.DataFrame, column: int) -> list[str]:
         """Distinct cells of a column's sample that say something, at most 1,000."""
@@ -577,12 +576,14 @@ class Plan:
 
     def _extras(self, frame: pl.DataFrame, leftover: Mapping[int, pl.Series]) -> pl.Series:
         columns: list[pl.Expr] = []
+        if any(kind != pl.String for kind in frame.dtypes):
+            frame = frame.select(as_text(series) for series in frame)
         for i in self._extra:
-            text = pl.col(str(i)).cast(pl.String, strict=False)
+            text = pl.col(str(i))
             columns.append(pl.when(text != "").then(text).alias(self.header.distinct[i]))
         for i, lost in leftover.items():
             if i not in self._extra:
-                text = pl.col(str(i)).cast(pl.String, strict=False)
+                text = pl.col(str(i))
                 columns.append(pl.when(pl.lit(lost)).then(text).alias(self.header.distinct[i]))
         if not columns:
             return pl.repeat(None, frame.height, dtype=pl.Null, eager=True).alias("extra")

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA, Column, Header
-from omnikeywords.formats.records import Block, SkippedRow
+from omnikeywords.formats.records import Block, SkippedRow, as_text
 from omnikeywords.model import Market
 
 __all__ = ["OwnPlan"]
@@ -53,7 +53,8 @@ class OwnPlan:
             self._at.setdefault(name, i)
             self.columns.append(Column(name, None, "columns of the file it first came from"))
         elif _DERIVED.fullmatch(name):
-            self._at.setdefault(name, i)
+            if name == "normalized":
+                self._at.setdefault(name, i)
             self.columns.append(Column(name, None, "derived: computed again"))
         else:
             self._extra.append(i)
@@ -120,7 +121,7 @@ class OwnPlan:
             return pl.repeat(None, frame.height, dtype=pl.String, eager=True)
         series = frame[str(self._at[name])]
         if series.dtype != pl.String:
-            return series.cast(pl.String, strict=False)
+            return as_text(series)
         if not self._cells:
             return series
         safe = series.str.contains(_MADE_SAFE).fill_null(False)
@@ -147,18 +148,8 @@ class OwnPlan:
     def _lists(self, frame: pl.DataFrame, name: str) -> pl.Series:
         texts = self._text(frame, name)
         if not self._cells:
-            distinct = texts.drop_nulls().unique()
-            lists = [_json_list(text) for text in distinct]
-            return (
-                texts.replace_strict(
-                    distinct,
-                    pl.Series(lists, dtype=pl.List(pl.String)),
-                    default=None,
-                    return_dtype=pl.List(pl.String),
-                )
-                if len(distinct)
-                else pl.repeat(None, len(texts), dtype=pl.List(pl.String), eager=True)
-            )
+            lists = {text: _json_list(text) for text in texts.drop_nulls().unique()}
+            return pl.Series([lists.get(text) for text in texts], dtype=pl.List(pl.String))
         said = pl.select(pl.when(texts != "").then(texts)).to_series()
         if said.str.contains("\\", literal=True).any():
             return pl.Series([None if t is None else _items(t) for t in said], dtype=pl.List(pl.String))
@@ -181,7 +172,7 @@ class OwnPlan:
             for name in names
         }
         for i in self._extra:
-            text = frame[str(i)].cast(pl.String, strict=False)
+            text = as_text(frame[str(i)])
             said = pl.select(pl.when(text != "").then(text)).to_series()
             if said.is_not_null().any():
                 columns.setdefault(self.header.distinct[i], said)
@@ -192,7 +183,13 @@ class OwnPlan:
 
 def _items(text: str) -> list[str]:
     """A list joined with `|`, whose items have `\\|` and `\\\\` for what they hold."""
-    return [re.sub(r"\\(.)", r"\1", item) for item in re.findall(r"(?:^|(?<=\|))((?:\\.|[^|\\])*)", text)]
+    items = [""]
+    for token in re.findall(r"\\.|\||[^|\\]+|\\", text, re.DOTALL):
+        if token == "|":
+            items.append("")
+        else:
+            items[-1] += token[1:] if len(token) == 2 and token[0] == "\\" else token
+    return items
 
 
 def _json_list(text: str) -> list[str] | None:

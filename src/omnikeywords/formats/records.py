@@ -19,7 +19,7 @@ import polars as pl
 from omnikeywords.errors import UnreadableExport
 from omnikeywords.formats.sniff import Encoding
 
-__all__ = ["Block", "Records", "SkippedRow", "TextPieces", "read_record"]
+__all__ = ["Block", "Records", "SkippedRow", "TextPieces", "as_text", "read_record"]
 
 PIECE = 1 << 20  # bytes read at a time
 _LONGEST_LINE = 8 << 20  # bytes; beyond, it is no table
@@ -45,6 +45,17 @@ class Block:
     frame: pl.DataFrame
     lines: pl.Series  # Int64
     skipped: list[SkippedRow] = field(default_factory=list)
+
+
+def as_text(series: pl.Series) -> pl.Series:
+    """A column as text; whole numbers without a decimal point, as people and files write them."""
+    if series.dtype == pl.String:
+        return series
+    text = series.cast(pl.String, strict=False)
+    if not series.dtype.is_float():
+        return text
+    whole = (series == series.round()) & (series.abs() < 1e15)
+    return pl.select(pl.when(whole).then(series.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(text)).to_series()
 
 
 class TextPieces:

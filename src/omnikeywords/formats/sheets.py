@@ -1,5 +1,6 @@
 """Spreadsheets: the sheet that holds keywords, and the sheets that carry it on."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from omnikeywords.errors import UnreadableExport
 from omnikeywords.formats import search_console
 from omnikeywords.formats.columns import Header
 from omnikeywords.formats.records import Block
-from omnikeywords.formats.tables import Found, find_in_rows, no_keyword_column, without_header
+from omnikeywords.formats.tables import OWN_TOOL, Found, find_in_rows, no_keyword_column, without_header
 
 __all__ = ["SheetTable"]
 
@@ -26,6 +27,8 @@ class SheetTable:
         self.encoding: str | None = None
         self.delimiter: str | None = None
         self.other_sheets: list[str] = []
+        # It warns of every column without a cell, which is nothing to warn of.
+        logging.getLogger("fastexcel").setLevel(logging.ERROR)
         try:
             self._book = fastexcel.read_excel(source if isinstance(source, bytes) else str(source))
         except Exception as error:
@@ -80,10 +83,17 @@ class SheetTable:
                 return found
         return None
 
-    def _load(self, name: str, rows: int | None = None) -> pl.DataFrame:
+    def _load(self, name: str, *, rows: int | None = None, skip: int = 0) -> pl.DataFrame:
+        """Rows of a sheet: the first as text, or all below `skip` with columns of numbers as numbers."""
         try:
             sheet = self._book.load_sheet(
-                name, header_row=None, n_rows=rows, dtypes="string", skip_whitespace_tail_rows=True
+                name,
+                header_row=None,
+                n_rows=rows,
+                skip_rows=skip,
+                schema_sample_rows=None,
+                dtypes="string" if rows else None,
+                skip_whitespace_tail_rows=True,
             )
             return sheet.to_polars()
         except Exception as error:
@@ -92,16 +102,15 @@ class SheetTable:
             raise UnreadableExport(f"sheet {name!r} cannot be read: {_reason(error)}") from error
 
     def _head(self, name: str) -> list[list[str]]:
-        return [[cell or "" for cell in row] for row in self._load(name, 60).rows()]
+        return [[cell or "" for cell in row] for row in self._load(name, rows=60).rows()]
 
     def blocks(self) -> Iterator[Block]:
         """Rows of the sheets in order; a row's line is its row in its sheet."""
         width = len(self.found.header)
         names = [str(i) for i in range(width)]
         for name in self._sheets:
-            frame = self._load(name)
             start = self.found.index + 1 if self.found.index is not None else 0
-            frame = frame.slice(start)
+            frame = self._load(name, skip=start)
             if frame.width < width:
                 frame = frame.with_columns(
                     pl.lit(None, dtype=pl.String).alias(f"missing {i}") for i in range(width - frame.width)
@@ -109,10 +118,16 @@ class SheetTable:
             frame = frame[:, :width]
             frame.columns = names
             lines = pl.int_range(start + 1, start + 1 + frame.height, eager=True, dtype=pl.Int64)
-            filled = frame.select(pl.any_horizontal(pl.all().is_not_null() & (pl.all() != ""))).to_series()
+            filled = frame.select(
+                pl.any_horizontal(
+                    pl.col(n).is_not_null() & (pl.col(n) != "") if kind == pl.String else pl.col(n).is_not_null()
+                    for n, kind in frame.schema.items()
+                )
+            ).to_series()
             if not filled.all():
                 frame, lines = frame.filter(filled), lines.filter(filled)
-            frame = frame.with_columns(_unsingled(series) for series in frame)
+            if self.found.recognised.tool != OWN_TOOL:
+                frame = frame.with_columns(_unsingled(series) for series in frame)
             for at in range(0, frame.height, _ROWS_A_BLOCK):
                 yield Block(frame.slice(at, _ROWS_A_BLOCK), lines.slice(at, _ROWS_A_BLOCK))
 
@@ -141,18 +156,18 @@ def _better(one: Found, other: Found) -> bool:
 
 
 def _unsingled(series: pl.Series) -> pl.Series:
-    """Numbers that were stored in 32 bits as their writer meant them: 0.769999981 was 0.77."""
-    long = series.str.contains(r"^-?\d+\.\d{6,}$").fill_null(False)
-    if not long.any():
+    """Numbers that were stored in 32 bits as their writer meant them: 0.7699999809265137 was 0.77."""
+    if series.dtype != pl.Float64:
         return series
-    distinct = series.filter(long).unique()
-    short = []
-    for text in distinct:
-        single = np.float32(text)
-        meant = str(single)
-        same = abs(float(text) - float(single)) <= 1e-9  # texts of cells have 9 decimals
-        short.append(meant if same and len(meant) <= 8 and "e" not in meant else text)
-    return series.replace(distinct, pl.Series(short, dtype=pl.String))
+    values = series.to_numpy()
+    singles = values.astype(np.float32)
+    exact = (singles == values) & (values != np.round(values, 3))
+    if not exact.any():
+        return series
+    distinct = np.unique(singles[exact])
+    # The shortest text that gives the same 32 bits is what was meant, if it is short.
+    meant = {float(single): float(str(single)) for single in distinct if len(str(single)) <= 8}
+    return series.replace(meant)
 
 
 def _reason(error: Exception) -> str:
