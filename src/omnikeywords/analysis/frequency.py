@@ -52,7 +52,7 @@ LANGUAGES: tuple[str, ...] = (
     *("id", "vi", "ru", "uk", "bg", "el", "he", "ar", "fa", "hi", "bn", "ta", "te", "th", "ja", "ko", "zh"),
 )
 
-TABLE_VERSION = 1
+TABLE_VERSION = 2
 ZIPF_STEPS = 30  # a Zipf frequency of 4.2 is stored as 126; 0 is unknown
 
 _MAGIC = b"OKFLANG\n"

@@ -23,6 +23,7 @@ from omnikeywords.analysis.ngrams import gram_scores
 from omnikeywords.analysis.scripts import (
     SCRIPT_LANGUAGES,
     SCRIPTS,
+    Codes,
     code_points,
     has_symbols,
     scripts_of,
@@ -48,7 +49,7 @@ _LETTERS = np.float32(0.1)  # n-grams overlap, so they say a fraction of their s
 _LETTERS_AT_MOST = np.float32(2.0)  # names are spelt like other languages: letters never outweigh two words
 _AT_MOST = np.float32(14.0)  # between two languages, from one word
 _UND_LISTED = np.float32(4.5)  # a word that some language lists, were the phrase of none of them
-_UND_UNLISTED = np.float32(-0.7)  # a word of no list, against the language its letters fit best
+_UND_UNLISTED = np.float32(-1.0)  # a word of no list, against the language its letters fit best
 _UND_OTHER_SCRIPT = np.float32(-8.0)
 # Names and products stay in Latin letters within other scripts; the other way round hardly ever.
 _LATIN_ABROAD = np.float32(-6.0)
@@ -57,12 +58,19 @@ _ABROAD = np.float32(-20.0)
 # Words of a phrase go together, so they say less than their sum; measured on questions and keywords of 16
 # languages.
 _TEMPERATURE = np.float32(0.75)
-_LEAST_CONFIDENCE = np.float32(0.17)  # below it the answer is und
+_LEAST_CONFIDENCE = np.float32(0.22)  # below it the answer is und
 
 # The prior without a market: log odds of meeting each language, others 0. Close kin of bigger languages and
 # those with short, noisy lists must not take names from them.
 _PRIOR: Mapping[str, float] = {
-    **dict(en=0.7, pt=0.7, es=0.65, fr=0.8, de=0.5, it=-0.7, id=0.6, fi=0.5),
+    "en": 0.7,
+    "pt": 0.7,
+    "es": 0.7,
+    "fr": 0.95,
+    "de": 0.6,
+    "it": -0.8,
+    "id": 0.5,
+    "fi": 0.5,
     **dict.fromkeys(("nl", "pl", "cs", "ro", "sv", "da", "nb", "hu", "tr", "vi", "uk", "bg"), -2.0),
 }
 _MARKET = 3.0
@@ -145,8 +153,8 @@ class LanguageModel:
         """
         folded = list(map(str.casefold, words))
         codes = code_points(folded)
-        zipf, evidence = self._whole_words(folded)
         scripts = scripts_of(codes)
+        zipf, evidence = self._whole_words(codes, scripts)
         # "wi-fi" and "l'oréal" may be listed as they are; if not, their parts are.
         compound = has_symbols(codes) & ~zipf.any(axis=1)
         for row in np.flatnonzero(compound & (scripts == 0)).tolist():
@@ -157,24 +165,29 @@ class LanguageModel:
             zipf[rows], evidence[rows] = self._compounds([folded[row] for row in rows.tolist()])
         return {"zipf": np.concatenate([zipf, zipf.max(axis=1, keepdims=True)], axis=1), "language": evidence}
 
+    @property
+    def rarity(self) -> Floats:
+        """1/f, in units of 10^9, of each stored Zipf frequency: infinite if unknown, 0 for no word."""
+        return _rarity()
+
     def prior(self, market: Market | None) -> Floats:
         """Log odds of each language, and of none, before any word is seen."""
         return _prior(market)
 
-    def _whole_words(self, words: list[str]) -> tuple[NDArray[np.uint8], Floats]:
-        codes = code_points(words)
+    def _whole_words(self, codes: Codes, scripts: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Floats]:
         zipf = self.table.zipf_codes(codes)
-        return zipf, _evidence(zipf, scripts_of(codes), gram_scores(codes, self.table.grams))
+        return zipf, _evidence(zipf, scripts, gram_scores(codes, self.table.grams))
 
     def _compounds(self, words: list[str]) -> tuple[NDArray[np.uint8], Floats]:
         """Zipf frequencies (as of a phrase) and evidence (the sum) of words by their parts."""
         parts = list(map(_telling_parts, words))
         owners = np.repeat(np.arange(len(words)), list(map(len, parts)))
-        part_zipf, part_evidence = self._whole_words([part for several in parts for part in several])
+        codes = code_points([part for several in parts for part in several])
+        part_zipf, part_evidence = self._whole_words(codes, scripts_of(codes))
         evidence = np.zeros((len(words), _UND + 1), np.float32)
         np.add.at(evidence, owners, part_evidence)
         rarity = np.zeros((len(words), _UND), np.float32)
-        np.add.at(rarity, owners, _rarity().take(part_zipf))
+        np.add.at(rarity, owners, self.rarity.take(part_zipf))
         zipf = np.zeros((len(words), _UND), np.uint8)
         known = np.isfinite(rarity) & (rarity > 0)
         zipf[known] = np.clip(_zipf_of(rarity[known]) * ZIPF_STEPS, 1, 254)
@@ -187,17 +200,15 @@ def detect(words: Words, model: LanguageModel, market: Market | None) -> Detecte
     The market makes its language likelier, English a little, and rules nothing out.
     """
     sums = _sums(words)
-    no_letters = sums[:, _UND] == 0
-    sums *= _TEMPERATURE
+    told = sums[:, _UND] != 0
     sums += model.prior(market)
     best = sums.argmax(axis=1)
     sums -= sums.max(axis=1, keepdims=True)
-    confidence: Floats = 1 / np.exp(sums, out=sums).sum(axis=1)
-    no_letters |= best == _UND
-    no_letters |= confidence < _LEAST_CONFIDENCE
-    best[no_letters] = -1
-    confidence[no_letters] = 0
-    return Detected(best.astype(np.int8), confidence)
+    confidence: Floats = 1 / np.add.reduce(np.exp(sums, out=sums), axis=1)
+    told &= best != _UND
+    told &= confidence > _LEAST_CONFIDENCE
+    confidence *= told
+    return Detected(np.where(told, best, -1).astype(np.int8), confidence)
 
 
 def popularity(words: Words, index: NDArray[np.int8], model: LanguageModel) -> Floats:
@@ -207,18 +218,18 @@ def popularity(words: Words, index: NDArray[np.int8], model: LanguageModel) -> F
     1/f = the sum of 1/f over its words, which is wordfreq's rule for texts of several words. In a phrase
     without a language (-1) each word counts as in the language that uses it most.
     """
-    languages = np.repeat(index.astype(np.intp), words.counts)  # -1 is the last column
-    zipf = words.columns["zipf"][words.ids, languages]
-    rarity = np.add.reduceat(_rarity().take(zipf), words.starts)
-    with np.errstate(divide="ignore"):
-        frequency = _zipf_of(rarity)
-    frequency[~np.isfinite(frequency)] = np.nan
-    return frequency
+    # Cells of the flattened column; -1 modulo the width is the last of a row, the highest of all languages.
+    cells = words.ids * (_UND + 1)
+    cells += np.repeat(index % np.int8(_UND + 1), words.counts)
+    zipf = words.columns["zipf"].ravel().take(cells)
+    rarity = np.add.reduceat(model.rarity.take(zipf), words.starts)
+    # Nothing but symbols, or a word unknown.
+    rarity[(rarity == 0) | (rarity == np.inf)] = np.nan
+    return _zipf_of(rarity)
 
 
 @functools.cache
 def _rarity() -> Floats:
-    """1/f, in units of 10^9, of each stored Zipf frequency: infinite if unknown, 0 for what is no word."""
     rarity = np.power(10.0, np.arange(256) / -ZIPF_STEPS)
     rarity[0] = np.inf
     rarity[_NO_WORD] = 0
@@ -269,12 +280,12 @@ def _evidence(zipf: NDArray[np.uint8], scripts: NDArray[np.uint8], grams: Floats
     np.maximum(nats, -_AT_MOST, out=nats)
     evidence = np.empty((len(zipf), _UND + 1), np.float32)
     evidence[:, :_UND] = np.where(own, nats, _abroad().take(scripts, axis=0))
-    und = np.where(unlisted, _UND_UNLISTED, np.clip(_UND_LISTED - top[:, 0], -_AT_MOST, -_STEP))
+    und = np.where(unlisted, _UND_UNLISTED, np.clip(_UND_LISTED - top[:, 0], -_AT_MOST, -2 * _STEP))
     evidence[:, _UND] = np.where(scripts == SCRIPTS.index("latin"), und, _UND_OTHER_SCRIPT)
     # Georgian, Armenian and the like are of no language known here; digits and symbols of any.
-    evidence[scripts == SCRIPTS.index("other"), _UND] = -_STEP
+    evidence[scripts == SCRIPTS.index("other"), _UND] = -2 * _STEP
     evidence[scripts == SCRIPTS.index("common")] = 0
-    evidence /= _STEP
+    evidence *= _TEMPERATURE / _STEP
     np.rint(evidence, out=evidence)
     evidence *= _STEP
     return evidence
@@ -282,8 +293,9 @@ def _evidence(zipf: NDArray[np.uint8], scripts: NDArray[np.uint8], grams: Floats
 
 @functools.cache
 def _listed_nats() -> Floats:
-    """What each stored Zipf frequency weighs, in nats: the log frequency over 10^-9, no less than _DOUBT or so."""
-    return np.logaddexp(np.arange(256, dtype=np.float32) * _NATS, _DOUBT)
+    """What each stored Zipf frequency weighs: its log over 10^-9, no less than about _DOUBT."""
+    nats: Floats = np.logaddexp(np.arange(256, dtype=np.float32) * _NATS, _DOUBT)
+    return nats
 
 
 @functools.cache
