@@ -32,7 +32,7 @@ def test_each_distinct_word_is_looked_at_once():
     vocabulary = Vocabulary(make)
     vocabulary.look_up(["red shoes", "red shoes"])
     vocabulary.look_up(["shoes red", "green"])
-    assert sorted(seen) == ["green", "red", "shoes"]
+    assert sorted(seen) == ["", "green", "red", "shoes"]
 
 
 def test_a_full_vocabulary_begins_again_and_answers_the_same():
@@ -48,3 +48,9 @@ def test_rows_handed_out_before_the_table_grew_stay_valid():
     first = vocabulary.look_up(["a bb"])
     vocabulary.look_up([" ".join("x" * (i % 7 + 1) + str(i) for i in range(5000))])
     assert first.take("length").tolist() == [1, 2]
+
+
+def test_a_batch_of_nothing_has_no_words():
+    words = Vocabulary(_lengths).look_up([])
+    assert words.text == []
+    assert words.take("length").tolist() == words.counts.tolist() == words.starts.tolist() == []

@@ -67,10 +67,10 @@ class Words:
 
 def split_words(normalized: Sequence[str]) -> tuple[list[str], NDArray[np.intp], NDArray[np.intp]]:
     """All words of normalized phrases end to end, with the start and the number of words of each phrase."""
-    text = " ".join(normalized).split(" ")
-    counts = np.fromiter((phrase.count(" ") for phrase in normalized), np.intp, len(normalized))
+    text = " ".join(normalized).split(" ") if normalized else []
+    counts = np.array([phrase.count(" ") for phrase in normalized], np.intp)
     counts += 1
-    starts = np.cumsum(counts)
+    starts = counts.cumsum()
     starts -= counts
     return text, starts, counts
 
@@ -87,6 +87,7 @@ class Vocabulary:
         self._make_columns = make_columns
         self._capacity = capacity
         self._table = _Table()
+        self._table.append([""], make_columns([""]))  # so that the columns exist from the start
         self._lock = threading.Lock()
 
     def look_up(self, normalized: Sequence[str]) -> Words:
