@@ -17,8 +17,8 @@ What stays of punctuation, and why, by example:
         goes: match types of advertising tools, sentence punctuation, trade marks behind a name
 
 The whole batch is treated as one text, a phrase a line, because Python's string operations then run at C
-speed. Lines that hold something unusual (marks to compose, characters beyond the first plane) go apart, so that
-one of them does not slow down the others.
+speed. Lines that hold something unusual (marks to compose, characters beyond the first plane) go apart, so
+that one of them does not slow down the others.
 """
 
 import re
@@ -70,7 +70,7 @@ def normalise_batch(phrases: Sequence[object]) -> tuple[list[str], dict[int, Inv
         text = text.translate(_ASCII)
     else:
         text = _settle_characters(text, errors)
-        longest *= 4
+        longest *= 12  # no character becomes more than three, of four bytes each
     text = _settle_punctuation(text)
     while "  " in text:
         text = text.replace("  ", " ")
@@ -137,8 +137,8 @@ _SPACES = (
     "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol that are blank
     "\ue000-\uf8ff\ufdd0-\ufdef\ufffc\ufffe\uffff"  # private use, noncharacters: nobody can read them
 )
-# Soft hyphen, zero-width spaces, marks of direction, Arabic tatweel, variation selectors (❤ is the same keyword
-# with one and without).
+# Soft hyphen, zero-width spaces, marks of direction, Arabic tatweel, variation selectors (a heart is the same
+# keyword with one and without).
 _DELETED = (
     "\xad\u034f\u061c\u0640\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f"
     "\ufeff\ufff0-\ufffb"
@@ -252,7 +252,7 @@ def _joiner(match: re.Match[str]) -> str:
 
 def _lower(text: str) -> str:
     """NFC in lower case, the same in every version of Unicode."""
-    text = unicodedata.normalize("NFC", text)
+    composed = text = unicodedata.normalize("NFC", text)
     if "\u200c" in text or "\u200d" in text:
         kept = ""
         while kept != text:  # without a joiner between them marks may change places, beside another joiner
@@ -266,7 +266,9 @@ def _lower(text: str) -> str:
     text = text.lower()
     if "\u0307" in text:
         text = _DOTTED_I.sub("i", text)
-    return unicodedata.normalize("NFC", text)  # J̌ has no capital of its own, ǰ is one character
+    if text == composed:
+        return composed
+    return unicodedata.normalize("NFC", text)  # ǰ is one character, its capital is two
 
 
 # ----- punctuation ------------------------------------------------------------------------------------------
@@ -292,7 +294,8 @@ _ADDRESS = re.compile(
     r"[^a-z0-9]*((?:[a-z]{2,10}://|www\.|[a-z0-9]+(?:[.-][a-z0-9]+)*\.[a-z]{2,}/)[^\"<>]*)$"
 )
 _LEADING = re.compile(r"(?:^|[(\[{\"',/|<])(\.|[#@])$")
-_LEADING_TO_DIGIT = re.compile(r"(?:^|[(\[{\"',/|<])([-+]\.?|\.|[#@])$")
+_LEADING_TO_DIGIT = re.compile(r"(?:^|[(\[{\"',/|<])([-+]\.?|[.%#@])$")
+_BROAD_MATCH = re.compile(r"(?:^|[ \n])\+[^ \n0-9+.]")  # as in "+red +shoes +42"
 
 
 def _settle_punctuation(text: str) -> str:
@@ -328,8 +331,8 @@ def _settle_run(text: str, start: int, end: int) -> str:
     left, right = text[start - 1 : start] or "\n", text[end]
     after_word, before_word = left not in " \n", right not in " \n"
     kept = _settle_between(text, start, left, run, right, after_word, before_word)
-    if not after_word or (run in _GLUE if before_word else run[0] not in _TAILS):
-        # Nothing further away had a say: the next such run is looked up.
+    near = run in _GLUE if after_word and before_word else not after_word or run[0] not in _TAILS
+    if near and "+" not in run:  # nothing further away had a say: the next such run is looked up
         if len(_SETTLED) >= 10_000:
             _SETTLED.clear()
         _SETTLED[left + run + right] = kept
@@ -353,7 +356,7 @@ def _settle_between(
     if not before_word:
         return kept
     if not after_word:
-        return _lead(run, right)
+        return _lead(text, start, run, right)
     rest = run[len(kept) :]
     if not rest or rest in _GLUE:
         return kept + rest
@@ -362,7 +365,7 @@ def _settle_between(
         return kept + joint[0]  # u.s.-mexico, and\/or, --
     if not rest.strip("*"):
         return run  # f**k
-    return f"{kept} {_lead(rest, right)}"
+    return f"{kept} {_lead(text, start, rest, right)}"
 
 
 def _tail(text: str, start: int, left: str, run: str, before_word: bool) -> str:
@@ -374,17 +377,26 @@ def _tail(text: str, start: int, left: str, run: str, before_word: bool) -> str:
         return sign
     if sign == "#" and _SINGLE_LETTER.search(text, max(0, start - 2), start):
         return sign
-    if run == "-" and not before_word and _GRADE.search(text, max(0, start - 3), start):
+    if sign == "-" and not before_word and run[:2] != "--" and _GRADE.search(text, max(0, start - 3), start):
         return sign
     if sign == ")" and "(" in _address(text, start, ""):
         return sign  # ...wikipedia.org/wiki/python_(language)
     return ""
 
 
-def _lead(run: str, right: str) -> str:
-    """The end of a run that belongs to the word after it: .net, #tag, @handle, -5, +44."""
+def _lead(text: str, start: int, run: str, right: str) -> str:
+    """The end of a run that belongs to the word after it: .net, #tag, @handle, -5, +44, %50."""
     found = (_LEADING_TO_DIGIT if right in _DIGITS else _LEADING).search(run)
-    return found[1] if found else ""
+    if not found:
+        return ""
+    if found[1][0] == "+" and _BROAD_MATCH.search(text, *_line(text, start)):
+        return found[1][1:]
+    return found[1]
+
+
+def _line(text: str, start: int) -> tuple[int, int]:
+    """Where the line around `start` begins, its line feed before it included, and where it ends."""
+    return max(text.rfind("\n", 0, start), 0), text.index("\n", start)
 
 
 def _opened(text: str, start: int, quote: str) -> bool:
@@ -485,9 +497,9 @@ _FOLDS = _Folds()
 def fold(text: str) -> str:
     """A normalized phrase without what writers leave out: NFKC, case folding, no accents, plain letters.
 
-    "são" and "sao", "straße" and "strasse", full and normal width, "أحمد" and "احمد" come out alike; "мой" and
-    "мои", "か" and "が", Indic and Thai vowels stay apart. Punctuation and spaces stay. Folding twice is folding
-    once. A phrase of accents alone folds to nothing.
+    "são" and "sao", "straße" and "strasse", full and normal width, "أحمد" and "احمد" come out alike; "мой"
+    and "мои", "か" and "が", Indic and Thai vowels stay apart. Punctuation and spaces stay. Folding twice is
+    folding once. A phrase of accents alone folds to nothing.
     """
     if text.isascii():
         return text

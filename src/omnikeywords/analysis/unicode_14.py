@@ -99,7 +99,7 @@ def ranges(table: str) -> Iterator[tuple[int, int]]:
 
 
 def character_class(table: str, last: int = 0x10FFFF) -> str:
-    """The ranges of a table that begin at or below `last`, for within the brackets of a regular expression."""
+    """The ranges of a table that begin at or below `last`, as a regular expression has them in brackets."""
     return "".join(f"\\U{a:08x}-\\U{b:08x}" for a, b in ranges(table) if a <= last)
 
 
