@@ -123,7 +123,8 @@ def read_period(text: str, known_from: str = "file") -> Period | None:
         spelt = _spelt_days(text)
         if not spelt or len(spelt) > 2:
             return None
-        year = next((year for year, _, _ in reversed(spelt) if year), None)
+        named = [int(found) for found in _YEAR.findall(text)]
+        year = next((year for year, _, _ in reversed(spelt) if year), named[-1] if named else None)
         if year is None:
             return None
         days = []

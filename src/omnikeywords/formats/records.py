@@ -156,8 +156,14 @@ def read_record(
 
 
 def _separate(lines: list[str], delimiter: str, cells: int) -> bool:
-    """Whether each line is a full row of its own, so that an open quote in the first is text and not an opening."""
-    return cells > 2 and all(len(line.split(delimiter)) == cells for line in lines)
+    """Whether two lines are full rows by themselves, so that the quote left open in the first is text.
+
+    Such a quote is the only one in its line, and the next line begins with a cell and has no quote left open.
+    """
+    if cells < 3 or len(lines) < 2 or lines[0].count('"') != 1 or lines[1].count('"') % 2:
+        return False
+    first, second = (line.split(delimiter) for line in lines)
+    return len(first) == len(second) == cells and bool(second[0].strip()) and first[-1].rstrip("\r") != '"'
 
 
 def _quoted_record(

@@ -54,8 +54,9 @@ def kind_of(head: bytes) -> str:
     if head[4:8] == b"ftyp":
         raise UnreadableExport("this is a video or picture file; export the table as CSV or XLSX instead")
     for start, what in _REFUSED:
-        # "BM" and "ID3" are also how a keyword may begin: only binary content decides.
-        if head.startswith(start) and (len(start) > 3 or _control_share(head) > 0.02):
+        # "BM" and "ID3" are also how a keyword may begin: there, only binary content decides.
+        is_text = len(start) < 4 and start.isalnum()
+        if head.startswith(start) and (not is_text or _control_share(head) > 0.02):
             raise UnreadableExport(f"this is {what}")
     return "text"
 
