@@ -37,6 +37,8 @@ __all__ = ["LANGUAGES", "ZIPF_STEPS", "Detected", "LanguageModel", "detect", "po
 Floats = NDArray[np.float32]
 
 _UND = len(LANGUAGES)  # the column of no known language
+_NO_LANGUAGE = np.int8(-1)
+_ANSWERS = np.append(np.arange(_UND, dtype=np.int8), _NO_LANGUAGE)  # of each column
 _STEP = np.float32(1 / 64)  # nats
 _NATS = np.float32(np.log(10) / ZIPF_STEPS)  # in one step of a Zipf frequency
 
@@ -58,18 +60,18 @@ _ABROAD = np.float32(-20.0)
 # Words of a phrase go together, so they say less than their sum; measured on questions and keywords of 16
 # languages.
 _TEMPERATURE = np.float32(0.75)
-_LEAST_CONFIDENCE = np.float32(0.22)  # below it the answer is und
+_LEAST_CONFIDENCE = np.float32(0.2)  # below it the answer is und
 
 # The prior without a market: log odds of meeting each language, others 0. Close kin of bigger languages and
 # those with short, noisy lists must not take names from them.
 _PRIOR: Mapping[str, float] = {
-    "en": 0.7,
+    "en": 0.75,
     "pt": 0.7,
     "es": 0.7,
     "fr": 0.95,
     "de": 0.6,
     "it": -0.8,
-    "id": 0.5,
+    "id": 0.45,
     "fi": 0.5,
     **dict.fromkeys(("nl", "pl", "cs", "ro", "sv", "da", "nb", "hu", "tr", "vi", "uk", "bg"), -2.0),
 }
@@ -167,7 +169,7 @@ class LanguageModel:
 
     @property
     def rarity(self) -> Floats:
-        """1/f, in units of 10^9, of each stored Zipf frequency: infinite if unknown, 0 for no word."""
+        """1/f, in units of 10^9, of each stored Zipf frequency: nan if unknown, 0 for no word."""
         return _rarity()
 
     def prior(self, market: Market | None) -> Floats:
@@ -189,7 +191,7 @@ class LanguageModel:
         rarity = np.zeros((len(words), _UND), np.float32)
         np.add.at(rarity, owners, self.rarity.take(part_zipf))
         zipf = np.zeros((len(words), _UND), np.uint8)
-        known = np.isfinite(rarity) & (rarity > 0)
+        known = rarity > 0
         zipf[known] = np.clip(_zipf_of(rarity[known]) * ZIPF_STEPS, 1, 254)
         return zipf, evidence
 
@@ -204,11 +206,12 @@ def detect(words: Words, model: LanguageModel, market: Market | None) -> Detecte
     sums += model.prior(market)
     best = sums.argmax(axis=1)
     sums -= sums.max(axis=1, keepdims=True)
-    confidence: Floats = 1 / np.add.reduce(np.exp(sums, out=sums), axis=1)
-    told &= best != _UND
+    confidence: Floats = np.add.reduce(np.exp(sums, out=sums), axis=1)
+    np.reciprocal(confidence, out=confidence)
     told &= confidence > _LEAST_CONFIDENCE
-    confidence *= told
-    return Detected(np.where(told, best, -1).astype(np.int8), confidence)
+    index = np.where(told, _ANSWERS.take(best), _NO_LANGUAGE)
+    confidence *= index >= 0
+    return Detected(index, confidence)
 
 
 def popularity(words: Words, index: NDArray[np.int8], model: LanguageModel) -> Floats:
@@ -223,15 +226,14 @@ def popularity(words: Words, index: NDArray[np.int8], model: LanguageModel) -> F
     cells += np.repeat(index % np.int8(_UND + 1), words.counts)
     zipf = words.columns["zipf"].ravel().take(cells)
     rarity = np.add.reduceat(model.rarity.take(zipf), words.starts)
-    # Nothing but symbols, or a word unknown.
-    rarity[(rarity == 0) | (rarity == np.inf)] = np.nan
+    rarity[rarity == 0] = np.nan  # nothing but symbols
     return _zipf_of(rarity)
 
 
 @functools.cache
 def _rarity() -> Floats:
     rarity = np.power(10.0, np.arange(256) / -ZIPF_STEPS)
-    rarity[0] = np.inf
+    rarity[0] = np.nan
     rarity[_NO_WORD] = 0
     return rarity.astype(np.float32)
 
