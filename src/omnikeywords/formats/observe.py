@@ -634,7 +634,8 @@ def _trend(text: str | None) -> list[int | None]:
 
 
 def _ads_match_types(keywords: pl.Series) -> pl.Series:
-    quoted = keywords.str.contains(r'^\s*".+"\s*$')
+    # Keywords of Google Ads have no commas: quotes around one with a comma are those of a table.
+    quoted = keywords.str.contains(r'^\s*"[^,]+"\s*$')
     exact = keywords.str.contains(r"^\s*\[.+\]\s*$")
     return pl.select(
         pl.when(quoted)

@@ -97,7 +97,7 @@ class TextTable:
         lines = _LINE_END.split(head)
         if not whole and len(lines) > 1:
             lines.pop()  # it may be cut
-        self._multiline = True
+        self._multiline = self._quotes = True
         self.delimiter: str | None = None
         self.container = "csv"
         self._skip_lines = 0
@@ -149,12 +149,18 @@ class TextTable:
             raise UnreadableExport("this is a list of numbers, not of keywords; give one keyword a line")
         self.container = "text"
         self._multiline = False
+        # Quotes around some lines are match types, around all of them the habit of a program.
+        self._quotes = all(line[0] == line[-1] == '"' for line in filled)
         return Found(None, Header(["keyword"]), Recognised("plain", "keyword list", ads_syntax=True))
 
     def blocks(self) -> Iterator[Block]:
         """The rows below the header, a piece of about 1 MiB of text at a time."""
         records = Records(
-            self.delimiter, len(self.found.header), line=self._skip_lines + 1, multiline=self._multiline
+            self.delimiter,
+            len(self.found.header),
+            line=self._skip_lines + 1,
+            multiline=self._multiline,
+            quotes=self._quotes,
         )
         skip = self._skip_lines
         last: str | None = None

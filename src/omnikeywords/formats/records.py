@@ -218,14 +218,17 @@ def _quoted_record(
 class Records:
     """The records of a delimited text, as blocks of columns.
 
-    `delimiter` None reads every line as one cell. Blank lines are no rows.
+    `delimiter` None reads every line as one cell; `quotes` False takes quotes as text. Blank lines are no rows.
     """
 
-    def __init__(self, delimiter: str | None, cells: int, *, line: int = 1, multiline: bool = True) -> None:
+    def __init__(
+        self, delimiter: str | None, cells: int, *, line: int = 1, multiline: bool = True, quotes: bool = True
+    ) -> None:
         self._delimiter = delimiter or "\x1f"
         self._cells = cells
         self._line = line  # of the next line to come
         self._multiline = multiline
+        self._quotes = quotes
         self._kept = ""
         sep = re.escape(self._delimiter)
         cell = f'(?:"(?:[^"]|"")*"|[^"{sep}]*)'
@@ -239,7 +242,7 @@ class Records:
             text = self._kept + text
             self._kept = ""
         lone_returns = "\r" in text and text.count("\r") != text.count("\r\n")
-        if '"' not in text:
+        if not self._quotes or '"' not in text:
             if "\r" in text:
                 text = text.replace("\r\n", "\n").replace("\r", "\n")
             lines = _lines(text)
