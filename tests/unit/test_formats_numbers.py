@@ -67,7 +67,9 @@ def test_a_percentage_is_the_nearest_fraction(text: str, value: float) -> None:
         ("kr 12,50", 12.5, None),
     ],
 )
-def test_a_currency_is_named_only_where_the_sign_names_one(text: str, value: float, currency: str | None) -> None:
+def test_a_currency_is_named_only_where_the_sign_names_one(
+    text: str, value: float, currency: str | None
+) -> None:
     assert read_number(text) == Number(value=value, currency=currency)
 
 
@@ -90,7 +92,9 @@ def test_a_range_stays_a_range(text: str, low: float, high: float | None) -> Non
     assert read_number(text, "") == Number(low=low, high=high)
 
 
-@pytest.mark.parametrize("text", ["", " --", "--", "-", "∞", "Unknown", "n/a", "null", "NaN", "no data", "inf"])
+@pytest.mark.parametrize(
+    "text", ["", " --", "--", "-", "∞", "Unknown", "n/a", "null", "NaN", "no data", "inf"]
+)
 def test_what_says_nothing_is_missing_and_not_zero(text: str) -> None:
     assert read_number(text) == Number()
 
@@ -102,8 +106,13 @@ def test_what_is_no_number_is_none(text: str) -> None:
 
 def test_a_doubtful_mark_is_read_by_what_the_column_says() -> None:
     assert [witness(t) for t in ("12,5", "1.234,56", "1.234.567", "1.234", "0.123", "1234.567")] == [
-        ",", ",", ",", None, ".", ".",
-    ]  # fmt: skip
+        ",",
+        ",",
+        ",",
+        None,
+        ".",
+        ".",
+    ]
     marks = Marks()
     marks.see(["1.234", "12,5", "7"])
     assert marks.decimal == ","
@@ -162,15 +171,24 @@ def test_grouped_thousands_are_the_number(number: int, mark: str) -> None:
         ("01/02/2025 - 28/02/2025", date(2025, 2, 1), date(2025, 2, 28), "month"),
         ("2025年1月1日 - 2025年1月31日", date(2025, 1, 1), date(2025, 1, 31), "month"),
         ("3 November 2025", date(2025, 11, 3), date(2025, 11, 3), "day"),
-        ("Nov 6, 2025 - Nov 7, 2025 compared to Nov 4, 2025 - Nov 5, 2025", date(2025, 11, 6), date(2025, 11, 7), "range"),
+        (
+            "Nov 6, 2025 - Nov 7, 2025 compared to Nov 4, 2025 - Nov 5, 2025",
+            date(2025, 11, 6),
+            date(2025, 11, 7),
+            "range",
+        ),
     ],
 )
-def test_a_period_is_read_in_the_languages_of_preambles(line: str, start: date, end: date, granularity: str) -> None:
+def test_a_period_is_read_in_the_languages_of_preambles(
+    line: str, start: date, end: date, granularity: str
+) -> None:
     period = read_period(line)
     assert period == Period(start, end, granularity, "file")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("line", ["All Time", "Search terms report", "01/02/2025 - 03/04/2025", "31 February 2025", ""])
+@pytest.mark.parametrize(
+    "line", ["All Time", "Search terms report", "01/02/2025 - 03/04/2025", "31 February 2025", ""]
+)
 def test_a_line_without_a_certain_period_has_none(line: str) -> None:
     assert read_period(line) is None
 

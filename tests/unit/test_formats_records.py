@@ -28,7 +28,10 @@ def test_quoted_cells_hold_delimiters_quotes_and_line_ends() -> None:
 
 
 def test_quotes_that_open_nothing_are_text() -> None:
-    assert rows_of('5" nails,1,2\n6 "best" of,3,4\n', 3) == [(1, ('5" nails', "1", "2")), (2, ('6 "best" of', "3", "4"))]
+    assert rows_of('5" nails,1,2\n6 "best" of,3,4\n', 3) == [
+        (1, ('5" nails', "1", "2")),
+        (2, ('6 "best" of', "3", "4")),
+    ]
 
 
 def test_a_quote_that_is_never_closed_swallows_no_rows() -> None:
@@ -48,7 +51,12 @@ def test_quotes_that_nobody_escaped_are_understood_by_the_number_of_cells() -> N
 
 
 def test_every_kind_of_line_end_ends_a_row_outside_quotes() -> None:
-    assert rows_of("a,1\r\nb,2\rc,3\nd,4", 2) == [(1, ("a", "1")), (2, ("b", "2")), (3, ("c", "3")), (4, ("d", "4"))]
+    assert rows_of("a,1\r\nb,2\rc,3\nd,4", 2) == [
+        (1, ("a", "1")),
+        (2, ("b", "2")),
+        (3, ("c", "3")),
+        (4, ("d", "4")),
+    ]
     assert rows_of('a,"1"\r\nb,2\r"c",3\r\n', 2) == [(1, ("a", "1")), (2, ("b", "2")), (3, ("c", "3"))]
     assert rows_of('"x\r\ny",1\r\n"\rz",2\r\n', 2) == [(1, ("x\r\ny", "1")), (3, ("\rz", "2"))]
 
@@ -103,7 +111,9 @@ def test_where_the_pieces_are_cut_changes_nothing(text: str, cut: int) -> None:
     rows = [
         (line, row)
         for block in blocks
-        for line, row in zip(block.lines, block.frame.with_columns(pl.all().fill_null("")).rows(), strict=True)
+        for line, row in zip(
+            block.lines, block.frame.with_columns(pl.all().fill_null("")).rows(), strict=True
+        )
     ]
     assert rows == whole
 

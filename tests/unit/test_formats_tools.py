@@ -73,8 +73,12 @@ def test_search_console_api_rows_are_dated_and_keep_page_and_country() -> None:
     )
     assert (export.tool, export.report) == ("google_search_console", "search analytics")
     assert said(rows[0], "url", "market", "period_start", "period_granularity", "ctr") == (
-        "https://x.pt/t", "und-PT", date(2025, 2, 5), "day", 0.25,
-    )  # fmt: skip
+        "https://x.pt/t",
+        "und-PT",
+        date(2025, 2, 5),
+        "day",
+        0.25,
+    )
     assert rows[0].extra == {"device": "MOBILE"}
 
 
@@ -87,14 +91,20 @@ def test_a_spreadsheets_resave_with_semicolons_and_decimal_commas_is_read() -> N
 @pytest.mark.parametrize(
     ("name", "currency", "ranges"),
     [
-        ("gkp_fr_ranges_utf16.csv", "EUR", [(100_000, 1_000_000, "low", 0.12), (10_000, 100_000, "medium", 0.4)]),
+        (
+            "gkp_fr_ranges_utf16.csv",
+            "EUR",
+            [(100_000, 1_000_000, "low", 0.12), (10_000, 100_000, "medium", 0.4)],
+        ),
         ("gkp_pt_utf8.csv", "BRL", [(1000, 10_000, "high", 0.93), (100, 1000, "low", 0.07)]),
     ],
 )
 def test_planner_ranges_stay_ranges(name: str, currency: str, ranges: list[tuple[Any, ...]]) -> None:
     export, rows = read(FILES / name)
     assert (export.tool, export.currency) == ("google_keyword_planner", currency)
-    assert [said(row, "volume_min", "volume_max", "competition_level", "competition") for row in rows] == ranges
+    assert [
+        said(row, "volume_min", "volume_max", "competition_level", "competition") for row in rows
+    ] == ranges
     assert {row.volume for row in rows} == {None}
 
 
@@ -132,8 +142,12 @@ def test_planner_of_spain_has_months_in_its_language() -> None:
     )
     assert export.tool == "google_keyword_planner"
     assert said(rows[0], "volume", "competition_level", "competition", "currency", "period_end") == (
-        1300, "medium", 0.45, "EUR", date(2025, 9, 30),
-    )  # fmt: skip
+        1300,
+        "medium",
+        0.45,
+        "EUR",
+        date(2025, 9, 30),
+    )
     assert rows[0].monthly_searches == {"2024-10": 1000, "2024-11": 1600}
 
 
@@ -141,13 +155,19 @@ def test_google_ads_syntax_and_totals_in_other_languages() -> None:
     export, rows = read(
         "Relatório de palavras-chave\n1 de março de 2025 - 31 de março de 2025\n"
         "Status da palavra-chave;Palavra-chave;Tipo de correspondência;Campanha;Impressões;Cliques;CTR;Código da moeda;"
-        'CPC méd.;Custo\nAtivada;[tênis nike];Correspondência exata;Verão;1.310;12;0,92%;BRL;1,05;12,60\n'
+        "CPC méd.;Custo\nAtivada;[tênis nike];Correspondência exata;Verão;1.310;12;0,92%;BRL;1,05;12,60\n"
         "Total: conta;;;;1.310;12;0,92%;BRL;1,05;12,60\n"
     )
     assert (export.tool, export.report) == ("google_ads", "search keywords")
     assert said(rows[0], "keyword", "match_type", "impressions", "ctr", "currency", "cpc", "cost") == (
-        "tênis nike", "exact", 1310, 0.0092, "BRL", 1.05, 12.6,
-    )  # fmt: skip
+        "tênis nike",
+        "exact",
+        1310,
+        0.0092,
+        "BRL",
+        1.05,
+        12.6,
+    )
     assert said(rows[0], "period_start", "period_granularity") == (date(2025, 3, 1), "month")
     assert dict(export.skipped.reasons) == {"total row": 1}
 
@@ -160,12 +180,18 @@ def test_google_ads_insights_have_ranges_of_volume() -> None:
     )
     assert export.report == "search terms insights"
     assert said(rows[0], "keyword", "impressions", "volume_min", "volume_max", "volume") == (
-        "door wreath", 12, 1000, 10_000, None,
-    )  # fmt: skip
+        "door wreath",
+        12,
+        1000,
+        10_000,
+        None,
+    )
 
 
 def test_google_ads_negative_keywords_say_so() -> None:
-    export, rows = read('Negative keyword,Keyword or list,Campaign,Level,Match type\n"""free""",Keyword,A,Campaign,Phrase\n')
+    export, rows = read(
+        'Negative keyword,Keyword or list,Campaign,Level,Match type\n"""free""",Keyword,A,Campaign,Phrase\n'
+    )
     assert export.report == "negative keywords"
     assert said(rows[0], "keyword", "match_type") == ("free", "phrase")
     assert any("negative" in warning for warning in export.warnings)
@@ -181,18 +207,33 @@ def test_ahrefs_of_2026_has_months_and_keeps_empty_from_zero() -> None:
     export, rows = read(text.encode("utf-16"), name="google_gb_shoes_matching-terms_2026-03-23_10-00-00.csv")
     assert (export.tool, export.report, export.encoding) == ("ahrefs", "matching terms", "utf-16-le")
     assert said(rows[0], "market", "difficulty", "volume", "cpc", "parent_keyword", "serp_features") == (
-        "und-GB", 0.0, 100, None, "shoe", ["Top stories", "AI Overview"],
-    )  # fmt: skip
+        "und-GB",
+        0.0,
+        100,
+        None,
+        "shoe",
+        ["Top stories", "AI Overview"],
+    )
     assert rows[0].monthly_searches == {"2025-12": 34, "2026-01": None, "2026-02": 32}
-    assert said(rows[1], "difficulty", "volume", "monthly_searches", "vendor_intent") == (None, None, None, None)
+    assert said(rows[1], "difficulty", "volume", "monthly_searches", "vendor_intent") == (
+        None,
+        None,
+        None,
+        None,
+    )
     assert rows[1].extra["Global volume"] == "10"
 
 
 def test_ahrefs_site_explorer_reads_current_columns_and_true_flags() -> None:
     _, rows = read(FILES / "ahrefs_site_explorer_organic_utf16.csv")
     assert said(rows[0], "position", "url", "vendor_intent", "volume", "difficulty", "cpc") == (
-        7.0, "https://example.com/crm", ["informational", "commercial"], 12000, 80.0, 12.5,
-    )  # fmt: skip
+        7.0,
+        "https://example.com/crm",
+        ["informational", "commercial"],
+        12000,
+        80.0,
+        12.5,
+    )
 
 
 def test_semrush_positions_yield_a_row_for_each_page() -> None:
@@ -210,33 +251,61 @@ def test_semrush_positions_yield_a_row_for_each_page() -> None:
         (9.0, "https://a.com/b", 5400, "und-US", 0.66),
     ]
     assert said(rows[0], "period_start", "currency", "vendor_intent") == (
-        date(2025, 9, 2), None, ["informational", "transactional"],
-    )  # fmt: skip
+        date(2025, 9, 2),
+        None,
+        ["informational", "transactional"],
+    )
 
 
 def test_semrush_magic_strategy_and_api() -> None:
     _, magic = read(FILES / "semrush_kmt_gifts_broad-match_us_2026-05-01.csv")
-    assert said(magic[0], "volume", "cpc", "currency", "results", "competition") == (40500, 0.92, "USD", 1_250_000_000, 1.0)
+    assert said(magic[0], "volume", "cpc", "currency", "results", "competition") == (
+        40500,
+        0.92,
+        "USD",
+        1_250_000_000,
+        1.0,
+    )
     assert said(magic[1], "volume", "difficulty", "results", "vendor_intent") == (0, None, None, None)
     _, strategy = read(FILES / "semrush_ksb_clusters_2026-02-13.csv")
     assert said(strategy[0], "market", "url", "volume") == ("und-US", None, 1900)
     assert strategy[0].extra["Content references"] == '"a.com":"https://a.com/x"\n"b.com":"https://b.com/y"'
     _, api = read(FILES / "semrush_api_semicolon.csv")
-    assert said(api[0], "market", "vendor_intent", "difficulty") == ("und-US", ["informational", "commercial"], 68.0)
+    assert said(api[0], "market", "vendor_intent", "difficulty") == (
+        "und-US",
+        ["informational", "commercial"],
+        68.0,
+    )
     export, codes = read("Ph;Po;Nq;Cp;Co;Nr;In\ncrm;3;5400;12.5;0.66;1000;1,3\n")
     assert (export.tool, export.report) == ("semrush", "api")
     assert said(codes[0], "keyword", "position", "volume", "vendor_intent") == (
-        "crm", 3.0, 5400, ["informational", "transactional"],
-    )  # fmt: skip
+        "crm",
+        3.0,
+        5400,
+        ["informational", "transactional"],
+    )
 
 
 def test_ubersuggest_paid_difficulty_is_competition_and_a_lone_dollar_no_currency() -> None:
     _, bulk = read(FILES / "ubersuggest_bulk.csv")
-    assert said(bulk[0], "volume", "cpc", "currency", "competition", "difficulty") == (1300, 2.17, None, 0.96, 29.0)
+    assert said(bulk[0], "volume", "cpc", "currency", "competition", "difficulty") == (
+        1300,
+        2.17,
+        None,
+        0.96,
+        29.0,
+    )
     _, ideas = read(FILES / "ubersuggest_suggestions.csv")
     assert said(ideas[0], "cpc", "currency", "vendor_intent") == (2.17, "USD", ["navigational"])
-    _, letters = read("No,Keyword,Search Intent,Search Volume,CPC,Paid Difficulty,SEO Difficulty\n1,x,c,\"6,1milhoes\",\"R$ 4,81\",5,9\n")
-    assert said(letters[0], "vendor_intent", "volume", "cpc", "currency") == (["commercial"], 6_100_000, 4.81, "BRL")
+    _, letters = read(
+        'No,Keyword,Search Intent,Search Volume,CPC,Paid Difficulty,SEO Difficulty\n1,x,c,"6,1milhoes","R$ 4,81",5,9\n'
+    )
+    assert said(letters[0], "vendor_intent", "volume", "cpc", "currency") == (
+        ["commercial"],
+        6_100_000,
+        4.81,
+        "BRL",
+    )
     _, domain = read(FILES / "ubersuggest_domain_overview.csv")
     assert said(domain[0], "keyword", "position", "url") == ("zip kit homes", 1.0, "http://example.com/")
 
@@ -244,14 +313,20 @@ def test_ubersuggest_paid_difficulty_is_competition_and_a_lone_dollar_no_currenc
 def test_se_ranking_dashes_are_missing_and_the_latest_known_position_is_dated() -> None:
     _, related = read(FILES / "seranking_related.csv")
     assert said(related[0], "difficulty", "volume", "competition", "vendor_intent") == (
-        61.0, 8100, 0.54, ["informational", "commercial"],
-    )  # fmt: skip
+        61.0,
+        8100,
+        0.54,
+        ["informational", "commercial"],
+    )
     assert said(related[1], "difficulty", "volume", "cpc", "competition") == (None, None, None, None)
     export, tracked = read(FILES / "seranking_rank_tracker.csv")
     assert export.report == "rank tracker"
     assert said(tracked[0], "position", "url", "period_start", "volume") == (
-        4.0, "https://example.de/a", date(2026, 8, 1), 880,
-    )  # fmt: skip
+        4.0,
+        "https://example.de/a",
+        date(2026, 8, 1),
+        880,
+    )
 
 
 def test_bing_quotes_and_impossible_numbers_are_read_and_told() -> None:
@@ -264,27 +339,46 @@ def test_bing_quotes_and_impossible_numbers_are_read_and_told() -> None:
 
 
 def test_moz_and_mangools_by_their_names() -> None:
-    export, rows = read("Keyword,Min Volume,Max Volume,Difficulty,Organic CTR,Priority\nshoes,11,50,33,71,40\nrare,no data,,,,\n")
+    export, rows = read(
+        "Keyword,Min Volume,Max Volume,Difficulty,Organic CTR,Priority\nshoes,11,50,33,71,40\nrare,no data,,,,\n"
+    )
     assert export.tool == "moz"
-    assert said(rows[0], "volume", "volume_min", "volume_max", "difficulty", "ctr") == (None, 11, 50, 33.0, None)
+    assert said(rows[0], "volume", "volume_min", "volume_max", "difficulty", "ctr") == (
+        None,
+        11,
+        50,
+        33.0,
+        None,
+    )
     assert rows[0].extra == {"Organic CTR": "71", "Priority": "40"}
     export, rows = read(
         "Keyword,Avg. Search Volume (Last Known Months),CPC,PPC,Keyword Difficulty,Search volume (09/2024)\nshoes,500,1.2,80,33,480\n"
     )
     assert export.tool == "mangools"
-    assert said(rows[0], "volume", "competition", "difficulty", "monthly_searches") == (500, 0.8, 33.0, {"2024-09": 480})
+    assert said(rows[0], "volume", "competition", "difficulty", "monthly_searches") == (
+        500,
+        0.8,
+        33.0,
+        {"2024-09": 480},
+    )
 
 
 def test_any_table_with_a_keyword_column_is_read() -> None:
-    export, rows = read("Grupo;Palavra-chave;Volume de buscas;KD %;Nota\nA;tênis;1.300;45%;bom\nB;bota;900;;\n")
+    export, rows = read(
+        "Grupo;Palavra-chave;Volume de buscas;KD %;Nota\nA;tênis;1.300;45%;bom\nB;bota;900;;\n"
+    )
     assert (export.tool, export.report) == ("plain", "keyword table")
     assert [said(row, "keyword", "volume", "difficulty", "extra") for row in rows] == [
         ("tênis", 1300, 45.0, {"Grupo": "A", "Nota": "bom"}),
         ("bota", 900, None, {"Grupo": "B"}),
     ]
     assert [(column.header, column.field) for column in export.columns] == [
-        ("Grupo", None), ("Palavra-chave", "keyword"), ("Volume de buscas", "volume"), ("KD %", "difficulty"), ("Nota", None),
-    ]  # fmt: skip
+        ("Grupo", None),
+        ("Palavra-chave", "keyword"),
+        ("Volume de buscas", "volume"),
+        ("KD %", "difficulty"),
+        ("Nota", None),
+    ]
 
 
 def test_a_list_is_one_keyword_a_line_with_ads_syntax_understood() -> None:
@@ -308,7 +402,10 @@ def test_a_table_without_a_header_is_read_by_what_its_columns_hold() -> None:
 
 def test_the_market_a_person_gives_takes_the_country_of_each_row() -> None:
     text = "keyword,country\na,us\nb,br\nc,\nd,atlantis\n"
-    given = {market: [row.market for row in read(text, market=Market.parse(market))[1]] for market in ("en", "pt-BR")}
+    given = {
+        market: [row.market for row in read(text, market=Market.parse(market))[1]]
+        for market in ("en", "pt-BR")
+    }
     assert given == {
         "en": ["en-US", "en-BR", "en", "en"],
         "pt-BR": ["und-US", "pt-BR", "pt-BR", "pt-BR"],
@@ -328,7 +425,10 @@ def test_a_cell_that_is_no_number_is_kept_and_told() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('"Address","Content Type","Status Code","Indexability"\n"https://a.com/","text/html","200","Indexable"\n', "Screaming Frog"),
+        (
+            '"Address","Content Type","Status Code","Indexability"\n"https://a.com/","text/html","200","Indexable"\n',
+            "Screaming Frog",
+        ),
         ("Name,Email\nJo,jo@x.com\nAl,al@x.com\n", "'Name', 'Email'"),
         ("Páginas mais visitadas,Cliques,Impressões,CTR,Posição\nhttps://x.pt/,1,2,50%,1\n", "pages"),
         ("Country,Clicks,Impressions,CTR,Position\nBrazil,1,2,50%,1\n", "countries"),

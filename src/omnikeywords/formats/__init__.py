@@ -1,7 +1,8 @@
 """Every tool's keyword export in, one table of observations out; and our own results back out to files.
 
-Hides encodings, delimiters, preambles, languages of headers, locales of numbers, archives, and what each vendor means by
-its columns. Callers see what a file was recognised as, its rows in batches, and every row that was skipped with its reason.
+Hides encodings, delimiters, preambles, languages of headers, locales of numbers, archives, and what each
+vendor means by its columns. Callers see what a file was recognised as, its rows in batches, and every row
+that was skipped with its reason.
 """
 
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA, Column

@@ -1,4 +1,4 @@
-"""Streams and archives: looking at a beginning, which member of a zip holds keywords, whether unpacking is safe."""
+"""Streams and archives: looking at a beginning, the tables in a zip file, whether unpacking is safe."""
 
 import gzip
 import io
@@ -68,7 +68,7 @@ class Member:
 
 
 def open_archive(stream: BinaryIO) -> zipfile.ZipFile:
-    """A zip file, checked: its directory is whole, nothing is encrypted, and it does not unpack beyond reason.
+    """A zip file, checked: its directory is whole, nothing is encrypted, it does not unpack beyond reason.
 
     Raises UnreadableExport otherwise.
     """
@@ -93,7 +93,7 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile:
 
 def _bomb(total: int, packed: int) -> UnreadableExport:
     return UnreadableExport(
-        f"this archive would unpack {max(1, packed):,} bytes to {total:,}: that is no export, and it was not unpacked"
+        f"this archive would unpack {max(1, packed):,} bytes to {total:,}: that is no export"
     )
 
 

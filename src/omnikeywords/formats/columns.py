@@ -1,6 +1,6 @@
-"""What column headers mean: their names in sixteen languages, and the table an observation batch is.
+"""What column headers mean, in some twenty languages, and the table an observation batch is.
 
-A header is compared folded (accents, case and punctuation away), so one spelling stands here for all of its own.
+Headers are compared folded (accents, case and punctuation away); their names are in headers.txt.
 """
 
 import re
@@ -30,8 +30,9 @@ __all__ = [
 
 MONTHLY = pl.List(pl.Struct({"month": pl.String, "searches": pl.Int64}))
 
-# One column a field of model.Observation, in its order; `extra` is a struct of strings with the file's own other
-# columns (Null where a file has none), so its type is the only one that differs between files.
+# A column for each field of model.Observation, in its order. `extra`, which comes last, is a struct of
+# strings with the file's own other columns (Null where a file has none): the only type that differs between
+# files.
 OBSERVATION_SCHEMA: dict[str, pl.DataType] = {
     "keyword": pl.String(),
     "line": pl.Int64(),
@@ -71,7 +72,7 @@ _PUNCTUATION = re.compile(r"[^\w%#$€£¥()+]+|_+")
 
 
 def fold(text: str) -> str:
-    """A header without accents, case and punctuation: `Média de pesquisas mensais ` is `media de pesquisas mensais`."""
+    """A header without accents, case and punctuation: `Avg. Posição ` is `avg posicao`."""
     text = text.casefold()
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text.replace("\ufeff", ""))
@@ -96,7 +97,8 @@ def _read_headers() -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
     return aliases, others
 
 
-# By folded header: the field and the rank among its names; and what a table lists whose first column has this header.
+# By folded header: the field and the rank among its names; and what a table lists whose first column it
+# heads.
 ALIASES, NO_KEYWORDS = _read_headers()
 
 # True/false columns, each one a label of vendor_intent.
@@ -187,7 +189,7 @@ class Header:
 class Recognised:
     """A tool's report recognised by its header: what to make of each column.
 
-    `fields` says by column number what the general names would get wrong: a field, or None to keep it verbatim.
+    `fields` says by column what the general names would get wrong: a field, or None to keep it verbatim.
     """
 
     tool: str  # machine name, as `google_search_console`

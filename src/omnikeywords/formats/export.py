@@ -184,7 +184,8 @@ class Export:
         for header, count in self._plan.unread.items():
             text, line = self._plan.unread_example[header]
             told.append(
-                f"column {header!r}: {count:,} cells are no number, as {text[:40]!r} in line {line:,}; kept in extra"
+                f"column {header!r}: {count:,} cells are no number, as {text[:40]!r} in line {line:,};"
+                " kept in extra"
             )
         if self._started and self._first is None and self.rows_in == 0:
             told.append("the table has a header and no rows")
@@ -208,9 +209,9 @@ class Export:
     def batches(self, size: int = 10_000) -> Iterator[Batch]:
         """All rows in file order, `size` to a batch but for the last; can be read once.
 
-        The fields of `extra` are the file's other columns: the same in every batch, unless later rows of JSON lines
-        bring new keys or cells of a number column turn out to be no numbers. Raises UnreadableExport where the file
-        proves damaged, InvalidOption when read again.
+        The fields of `extra` are the file's other columns: the same in every batch, unless later JSON lines
+        bring new keys, or cells of a number column turn out to be no numbers. Raises UnreadableExport where
+        the file proves damaged, InvalidOption when read again.
         """
         if self._started:
             raise InvalidOption("this export was read already; open it again")
@@ -288,10 +289,9 @@ def _no_rows() -> pl.DataFrame:
 def _period_in(preamble: Sequence[str], tool: str) -> Period | None:
     """The period in the lines above a header; the moment of an export (`2021-11-11 at 23_10_18`) is none."""
     for line in preamble:
-        period = read_period(line)
-        if period and not re.search(r"\d_\d\d|\d:\d\d", line):
-            if period.granularity != "day" or tool != "google_keyword_planner":
-                return period
+        period = None if re.search(r"\d_\d\d|\d:\d\d", line) else read_period(line)
+        if period and (period.granularity != "day" or tool != "google_keyword_planner"):
+            return period
     return None
 
 
@@ -318,10 +318,10 @@ def open_export(
 ) -> Export:
     """Open an export of any tool and say what it is.
 
-    `source` is a path, the bytes themselves, or a binary stream, which need not be seekable (stdin). What it is is told
-    by its content; `name` (by default the path's) only hints at market, report and day. `market` is what the person
-    says it is of; `period` likewise, first and last day. Raises UnreadableExport for what holds no keywords or is damaged,
-    in one line saying what to do.
+    `source` is a path, the bytes themselves, or a binary stream, which need not be seekable (stdin). Its
+    content tells what it is; `name` (by default the path's) only hints at market, report and day. `market`
+    is what the person says it is of; `period` likewise, first and last day. Raises UnreadableExport, one
+    line saying what to do, for what holds no keywords or is damaged.
     """
     if isinstance(period, tuple):
         if period[0] > period[1]:
@@ -402,7 +402,7 @@ def _seekable(peeked: archive.Peeked, stream: BinaryIO, files: ExitStack) -> Bin
             return stream
     except (OSError, AttributeError):
         pass
-    spool = files.enter_context(tempfile.TemporaryFile())
+    spool = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
     size = 0
     while data := peeked.read(1 << 20):
         size += len(data)

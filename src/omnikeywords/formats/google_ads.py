@@ -69,10 +69,8 @@ def _planner(header: Header) -> Recognised | None:
             for name in header.names
         ),
     )
-    if "keyword" not in header.fields or ("volume" not in header.fields and not months):
-        if not {"volume_min", "volume_max"} <= header.fields:
-            return None
-    if sum(marks) < 3:
+    volumes = header.fields & {"volume", "volume_min", "volume_max"}
+    if "keyword" not in header.fields or not (volumes or months) or sum(marks) < 3:
         return None
     found = Recognised("google_keyword_planner", "keyword ideas", months=months, buckets=True, totals=True)
     found.competition_scale = 100.0
@@ -81,7 +79,7 @@ def _planner(header: Header) -> Recognised | None:
         found.fields[low] = None
         found.notes[low] = "the lower bid: cpc is the higher one"
     for i, alias in enumerate(header.aliases):
-        if alias == ("cpc", alias[1] if alias else 0) and low is not None:
+        if alias and alias[0] == "cpc" and low is not None:
             found.keep.add(i)
             found.notes[i] = "the higher of the two bids, kept in extra too"
     return found

@@ -1,4 +1,4 @@
-"""Markets as exports name them: country codes of two and three letters, database names, a few country names."""
+"""Markets as exports name them: country codes of two and three letters, databases, some country names."""
 
 from omnikeywords.errors import InvalidMarket
 from omnikeywords.formats.columns import fold
@@ -34,7 +34,7 @@ _OTHER_CODES = dict(pair.split("=") for pair in _SPELT.split("; "))
 
 
 def region_of(text: str) -> str | None:
-    """The ISO 3166 region that a cell names: `us`, `uk`, `mobile-br`, `bra`, `Brasil`; None for anything else."""
+    """The ISO 3166 region that a cell names: `us`, `uk`, `mobile-br`, `bra`, `Brasil`; else None."""
     name = fold(text).removeprefix("mobile ").removesuffix(" ext")
     if len(name) == 2 and name.upper() in _ALPHA2:
         return name.upper()

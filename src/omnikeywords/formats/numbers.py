@@ -1,8 +1,9 @@
 """Numbers as people's spreadsheets write them, a column at a time.
 
-What `1.234` means cannot be told from one cell, so it is told from the column (`Marks`): every cell whose shape leaves
-no doubt (`12,5`, `1.234,56`, `1,234,567`) is a witness of the column's decimal mark, and only the doubtful ones are
-read by it. Plain numbers go through polars at once; the rest is read once a distinct text.
+What `1.234` means cannot be told from one cell, so it is told from the column (`Marks`): every cell whose
+shape leaves no doubt (`12,5`, `1.234,56`, `1,234,567`) is a witness of the column's decimal mark, and only
+the doubtful ones are read by it. Plain numbers go through polars at once; the rest is read once a distinct
+text.
 """
 
 import re
@@ -142,8 +143,9 @@ class Number:
 def read_number(text: str, decimal: str = ".") -> Number | None:
     """Read one cell; None where it is no number at all.
 
-    `decimal` is used where the shape leaves the mark open (`1.234`); "" says that such a mark groups thousands. Takes signs of currency, percent, thousands by
-    point, comma, space or apostrophe, words of scale (`6,1 milhões`, `10K`), ranges (`10K – 100K`, `< 10`, `1M+`).
+    `decimal` is used where the shape leaves the mark open (`1.234`); "" says that such a mark groups
+    thousands. Takes signs of currency, percent, thousands by point, comma, space or apostrophe, words of
+    scale (`6,1 milhões`, `10K`) and ranges (`10K – 100K`, `< 10`, `1M+`).
     """
     if not text.isascii():
         text = text.translate(_DIGITS)

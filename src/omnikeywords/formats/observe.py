@@ -1,12 +1,23 @@
-"""From the columns of a table to observations: what each column means is settled once, then applied block by block."""
+"""From a table's columns to observations: what each means is settled once, then applied block by block."""
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import polars as pl
 
+from omnikeywords.formats.cells import (
+    ads_keywords,
+    ads_match_types,
+    blank,
+    competition_level,
+    currency_code,
+    mapped,
+    said,
+    split_list,
+    trend,
+)
 from omnikeywords.formats.columns import (
     COUNT_FIELDS,
     NUMBER_FIELDS,
@@ -14,12 +25,10 @@ from omnikeywords.formats.columns import (
     Column,
     Header,
     Recognised,
-    fold,
 )
 from omnikeywords.formats.google_ads import PLANNER_BUCKETS, match_type_of
 from omnikeywords.formats.markets import market_with_region
 from omnikeywords.formats.numbers import (
-    CURRENCIES,
     MISSING,
     Marks,
     Number,
@@ -35,29 +44,18 @@ __all__ = ["Plan"]
 
 _WITNESSES = 50  # of a column's decimal mark, after which no more are looked for
 _TOTAL = re.compile(
-    r"\s*(?:grand )?(?:totals?|totales|total general|gesamt|insgesamt|totale|totaal|razem|toplam|celkem|totalt|итого|합계|合計|总计)"
+    r"\s*(?:grand )?(?:totals?|totales|total general|gesamt|insgesamt|totale|totaal|razem|toplam|celkem"
+    r"|totalt|итого|합계|合計|总计)"
     r"\s*[:：]",
     re.IGNORECASE,
 )
-_ADS_KEYWORD = r'^\s*(?:"(.+)"|\[(.+)\])\s*$'
-_LEVELS = {
-    fold(word): level
-    for level, words in {
-        "low": "low baixa baixo baja bajo faible gering niedrig bassa basso laag niska düşük nízká låg lav"
-        " alacsony низкая низкий 低 낮음",
-        "medium": "medium média médio media medio moyenne moyen mittel gemiddeld średnia orta střední medel"
-        " middel közepes средняя средний 中 보통",
-        "high": "high alta alto élevée élevé hoch hoog wysoka yüksek vysoká hög høy høj magas высокая высокий 高 높음",
-    }.items()
-    for word in words.split()
-}
 
 
 class Plan:
     """What a table's columns mean, and how its blocks become observations.
 
-    Built from the header, the recognised format and a first block, in which decimal marks, scales and ranges are
-    looked for; later blocks only add to what is known.
+    Built from the header, the recognised format and a first block, in which decimal marks, scales and ranges
+    are looked for; later blocks only add to what is known.
     """
 
     def __init__(
@@ -86,7 +84,6 @@ class Plan:
         self._extra: list[int] = []
         self._marks: dict[int, Marks] = {}
         self._known: dict[int, tuple[str, dict[str, Number | None]]] = {}
-        self._sheet_floats = False
         self.columns: list[Column] = []
         self.unread: Counter[str] = Counter()  # cells that are no numbers, by header
         self.unread_example: dict[str, tuple[str, int]] = {}
@@ -102,7 +99,7 @@ class Plan:
         self._buckets_without_months = recognised.buckets and self._only_buckets(sample)
         self._single_currency(sample)
 
-    # -- settling what columns mean ------------------------------------------------------------------------------
+    # --- settling what columns mean
 
     def _settle(self, sample: pl.DataFrame) -> None:
         header, found = self.header, self.recognised
@@ -179,7 +176,7 @@ class Plan:
         return field in self._of and any("%" in cell for cell in self._cells(sample, self._of[field]))
 
     def _only_buckets(self, sample: pl.DataFrame) -> bool:
-        """Whether a planner file without monthly columns has nothing but the volumes of low-spend accounts."""
+        """Whether a planner file without months has nothing but the volumes of low-spend accounts."""
         if self.recognised.months or "volume" not in self._of:
             return False
         volumes = {
@@ -195,7 +192,9 @@ class Plan:
         if self.currency:
             return
         if "currency" in self._of:
-            codes = {code for cell in self._cells(sample, self._of["currency"]) if (code := _currency(cell))}
+            codes = {
+                code for cell in self._cells(sample, self._of["currency"]) if (code := currency_code(cell))
+            }
             self.currency = codes.pop() if len(codes) == 1 else None
             return
         for field in ("cpc", "cost"):
@@ -210,7 +209,7 @@ class Plan:
                 if len(named) == 1:
                     self.currency = self.currency or named.pop()
 
-    # -- decimal marks -------------------------------------------------------------------------------------------
+    # --- decimal marks
 
     def _learn(self, frame: pl.DataFrame) -> None:
         """Look for witnesses of decimal marks in the columns whose mark is not settled yet."""
@@ -234,18 +233,18 @@ class Plan:
         everywhere = sum(self._marks.values(), Marks()).decimal
         return everywhere or ("," if self._semicolons else ".")
 
-    # -- applying ------------------------------------------------------------------------------------------------
+    # --- applying
 
     def apply(self, block: Block) -> tuple[pl.DataFrame, list[SkippedRow]]:
-        """Observations of a block's rows (`OBSERVATION_SCHEMA` and `extra`), and the rows that hold no keyword."""
+        """Observations of a block's rows (`OBSERVATION_SCHEMA` and `extra`), and rows without a keyword."""
         frame, lines, skipped = self._without_rest(block)
         self._learn(frame)
         made: dict[str, pl.Series] = {"line": lines}
         leftover: dict[int, pl.Series] = {}
         keyword = self._texts(frame, self.keyword_column)
         if self.recognised.ads_syntax:
-            made["match_type"] = _ads_match_types(keyword)
-            keyword = _ads_keywords(keyword)
+            made["match_type"] = ads_match_types(keyword)
+            keyword = ads_keywords(keyword)
         made["keyword"] = keyword
         currencies: list[pl.Series] = []
         for field, column in self._of.items():
@@ -295,7 +294,7 @@ class Plan:
         drop = empty | repeated
         firsts: list[pl.Series] = []
         if self.recognised.totals:
-            # The word is in the first columns, whichever holds text, and the keyword may be empty or be that word.
+            # The word is in one of the first columns, and the keyword may be empty or be that word.
             firsts = [self._texts(frame, i) for i in range(min(5, len(self.header)))]
             for texts in firsts:
                 drop |= texts.str.contains("(?i)^" + _TOTAL.pattern).fill_null(False)
@@ -401,14 +400,14 @@ class Plan:
             leftover[column] = lost
 
     def _planner_buckets(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
-        """Volumes of a low-spend account stand for ranges: in a file of nothing else, or beside empty months."""
+        """Volumes of a low-spend account are ranges: in a file of nothing else, or beside empty months."""
         if not self.recognised.buckets or "volume" not in made:
             return
         volume = made["volume"]
         bucket = volume.is_in(list(PLANNER_BUCKETS)).fill_null(False)
         if self.recognised.months:
             for column in self.recognised.months:
-                bucket &= _blank(self._texts(frame, column))
+                bucket &= blank(self._texts(frame, column))
         elif not self._buckets_without_months:
             return
         if not bucket.any():
@@ -430,30 +429,30 @@ class Plan:
     ) -> None:
         for field in ("url", "parent_keyword"):
             if field in self._of:
-                made[field] = _said(self._texts(frame, self._of[field]))
+                made[field] = said(self._texts(frame, self._of[field]))
         if "match_type" in self._of:
-            said = _mapped(_said(self._texts(frame, self._of["match_type"])), match_type_of)
-            made["match_type"] = said.fill_null(made["match_type"]) if "match_type" in made else said
+            stated = mapped(said(self._texts(frame, self._of["match_type"])), match_type_of)
+            made["match_type"] = stated.fill_null(made["match_type"]) if "match_type" in made else stated
         if "competition_level" in self._of:
             column = self._of["competition_level"]
-            said = _said(self._texts(frame, column))
-            made["competition_level"] = _mapped(said, lambda text: _LEVELS.get(fold(text)))
-            lost = said.is_not_null() & made["competition_level"].is_null()
+            stated = said(self._texts(frame, column))
+            made["competition_level"] = mapped(stated, competition_level)
+            lost = stated.is_not_null() & made["competition_level"].is_null()
             if lost.any():
                 leftover[column] = lost
         if "serp_features" in self._of:
-            made["serp_features"] = _list(_said(self._texts(frame, self._of["serp_features"])))
+            made["serp_features"] = split_list(said(self._texts(frame, self._of["serp_features"])))
         if "market" in self._of:
             column = self._of["market"]
-            said = _said(self._texts(frame, column))
-            made["market"] = _mapped(said, lambda text: market_with_region(text, self.market))
-            lost = said.is_not_null() & made["market"].is_null()
+            stated = said(self._texts(frame, column))
+            made["market"] = mapped(stated, lambda text: market_with_region(text, self.market))
+            lost = stated.is_not_null() & made["market"].is_null()
             if lost.any():
                 leftover[column] = lost
 
     def _currency(self, frame: pl.DataFrame, made: dict[str, pl.Series], currencies: list[pl.Series]) -> None:
         if "currency" in self._of:
-            made["currency"] = _mapped(_said(self._texts(frame, self._of["currency"])), _currency)
+            made["currency"] = mapped(said(self._texts(frame, self._of["currency"])), currency_code)
             return
         named: pl.Series | None = None
         for currency in currencies:
@@ -469,8 +468,8 @@ class Plan:
         if of_header:
             money = [made[field].is_not_null() for field in ("cpc", "cost") if field in made]
             has_money = money[0] if len(money) == 1 else money[0] | money[1]
-            code = pl.select(pl.when(has_money).then(pl.lit(of_header))).to_series()
-            named = code if named is None else named.fill_null(code)
+            codes = pl.select(pl.when(has_money).then(pl.lit(of_header))).to_series()
+            named = codes if named is None else named.fill_null(codes)
         if named is not None:
             made["currency"] = named
 
@@ -493,7 +492,7 @@ class Plan:
         for column, months in self.recognised.trends.items():
             values = [
                 [{"month": m, "searches": n} for m, n in zip(months, numbers, strict=True)]
-                if (numbers := _trend(text)) and len(numbers) == len(months)
+                if (numbers := trend(text)) and len(numbers) == len(months)
                 else None
                 for text in self._texts(frame, column)
             ]
@@ -511,7 +510,7 @@ class Plan:
             ).to_series()
         elif "vendor_intent" in self._of:
             codes = self.recognised.intent_codes
-            labels_of = _list(_said(self._texts(frame, self._of["vendor_intent"])).str.to_lowercase())
+            labels_of = split_list(said(self._texts(frame, self._of["vendor_intent"])).str.to_lowercase())
             if codes:
                 labels_of = labels_of.list.eval(pl.element().replace(codes))
             made["vendor_intent"] = labels_of
@@ -543,7 +542,7 @@ class Plan:
             date_there = pl.select(
                 pl.when(there.is_not_null()).then(pl.lit(date.fromisoformat(iso)))
             ).to_series()
-            url_there = _said(self._texts(frame, url_column)) if url_column is not None else None
+            url_there = said(self._texts(frame, url_column)) if url_column is not None else None
             if position is None or day is None:
                 position, day, url = there, date_there, url_there
                 continue
@@ -588,68 +587,3 @@ class Plan:
         if not columns:
             return pl.repeat(None, frame.height, dtype=pl.Null, eager=True).alias("extra")
         return frame.select(pl.struct(columns).alias("extra")).to_series()
-
-
-def _blank(texts: pl.Series) -> pl.Series:
-    return texts.is_null() | (texts.str.strip_chars().str.len_bytes() == 0)
-
-
-_UNSAID = sorted({spelt for text in MISSING for spelt in (text, text.upper(), text.capitalize(), f" {text}")})
-
-
-def _said(texts: pl.Series) -> pl.Series:
-    """Texts, null where the cell says that there is nothing."""
-    unsaid = texts.is_in(_UNSAID).fill_null(False)
-    return pl.select(pl.when(~unsaid).then(texts)).to_series() if unsaid.any() else texts
-
-
-def _mapped(texts: pl.Series, of: Callable[[str], str | None]) -> pl.Series:
-    """Each distinct text mapped once."""
-    distinct = texts.drop_nulls().unique()
-    to = pl.Series([of(text) for text in distinct], dtype=pl.String)
-    return texts.replace_strict(distinct, to, default=None, return_dtype=pl.String)
-
-
-def _list(texts: pl.Series) -> pl.Series:
-    """`a, b` as a list; null for null and for nothing between the commas."""
-    tidy = texts.str.replace_all(r"\s*,[\s,]*", ",").str.strip_chars(" ,\t\n")
-    return pl.select(pl.when(tidy != "").then(tidy.str.split(","))).to_series()
-
-
-def _currency(text: str) -> str | None:
-    code = text.strip().upper()
-    if code in CURRENCIES:
-        return code
-    number = read_number(f"{text.strip()} 1")
-    return number.currency if number else None
-
-
-def _trend(text: str | None) -> list[int | None]:
-    if not text:
-        return []
-    numbers = [read_number(part, "") for part in text.strip("[] ").split(",")]
-    if any(number is None for number in numbers):
-        return []
-    return [round(n.value) if n is not None and n.value is not None else None for n in numbers]
-
-
-def _ads_match_types(keywords: pl.Series) -> pl.Series:
-    # Keywords of Google Ads have no commas: quotes around one with a comma are those of a table.
-    quoted = keywords.str.contains(r'^\s*"[^,]+"\s*$')
-    exact = keywords.str.contains(r"^\s*\[.+\]\s*$")
-    return pl.select(
-        pl.when(quoted)
-        .then(pl.lit("phrase"))
-        .when(exact)
-        .then(pl.lit("exact"))
-        .otherwise(pl.lit(None, dtype=pl.String))
-    ).to_series()
-
-
-def _ads_keywords(keywords: pl.Series) -> pl.Series:
-    inner = keywords.to_frame("k").select(
-        pl.coalesce(
-            pl.col("k").str.extract(_ADS_KEYWORD, 1), pl.col("k").str.extract(_ADS_KEYWORD, 2), pl.col("k")
-        )
-    )
-    return inner.to_series()

@@ -1,4 +1,4 @@
-"""Our own exports read back: every observed value as it was, what analysis derived left to be derived again."""
+"""Our own exports read back: observed values as they were; what analysis derived is derived again."""
 
 import json
 import re
@@ -25,7 +25,7 @@ _LISTS = ("serp_features", "vendor_intent")
 
 
 class OwnPlan:
-    """Reads the columns of our own exports; `cells` says that values are cells of CSV or XLSX, not JSON or Parquet."""
+    """Reads our own exports; `cells` says that values are cells of CSV or XLSX, not of JSON or Parquet."""
 
     tool = "okf"
 

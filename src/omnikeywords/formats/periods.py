@@ -111,9 +111,10 @@ def _spelt_days(text: str) -> list[tuple[int | None, int, int | None]]:
 
 
 def read_period(text: str, known_from: str = "file") -> Period | None:
-    """The period in a line such as `October 1, 2020 - September 30, 2021` or `1 de agosto de 2025 - 31 de julho de 2026`.
+    """The period in a line such as `October 1, 2020 - September 30, 2021` or `1 a 31 de julho de 2026`.
 
-    None where there is none, or where day and month cannot be told apart (`01/02/2025`). Of a comparison, the first.
+    None where there is none, or where day and month cannot be told apart (`01/02/2025`). Of two that are
+    compared, the first.
     """
     text = _COMPARED.split(text)[0]
     days = [_day(*map(int, found)) for found in _ISO_DAY.findall(text) + _ASIAN_DAY.findall(text)]
@@ -213,7 +214,7 @@ _SEARCHES = frozenset(
 
 
 def month_of_header(header: str) -> str | None:
-    """The month whose searches a column holds: `Searches: Oct 2020` and `Pesquisas: out. de 2020` give `2020-10`.
+    """The month of a column of searches: `Searches: Oct 2020`, `Pesquisas: out. de 2020` give `2020-10`.
 
     None where the header says anything else besides.
     """

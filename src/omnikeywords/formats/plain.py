@@ -1,4 +1,4 @@
-"""Text, JSON lines and Parquet: lists of one keyword a line, delimited tables of any tool, and our own exports."""
+"""Text, JSON lines and Parquet as tables: delimited, one keyword a line, one object a line."""
 
 import json
 import re
@@ -103,9 +103,7 @@ class TextTable:
         self._skip_lines = 0
         self.found = self._find(lines[:400])
         if len(self.found.header) > MAX_COLUMNS:
-            raise UnreadableExport(
-                f"the header has {len(self.found.header):,} columns, more than the {MAX_COLUMNS:,} a table may have"
-            )
+            raise UnreadableExport(f"the header has more than the {MAX_COLUMNS:,} columns a table may have")
 
     def _find(self, lines: list[str]) -> Found:
         best: tuple[int, str, Found, int] | None = None
@@ -178,11 +176,9 @@ class TextTable:
     def warnings(self) -> list[str]:
         """What was odd about the encoding."""
         if self._encoding.codec == "cp1252":
-            return [
-                "not UTF-8: read as Windows-1252; if accents look wrong, save the file as UTF-8 and read it again"
-            ]
+            return ["not UTF-8: read as Windows-1252; if accents look wrong, save the file as UTF-8"]
         if self._pieces.patched:
-            return [f"{self._pieces.patched:,} lines were not UTF-8 and were read as Windows-1252"]
+            return [f"lines that are not UTF-8, read as Windows-1252: {self._pieces.patched:,}"]
         return []
 
     def close(self) -> None:

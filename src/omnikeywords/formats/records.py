@@ -1,9 +1,9 @@
 """Delimited text to columns of strings, a piece at a time, forgiving and exact about lines.
 
-`read_record` is the definition of how a record is read: quoted cells with doubled quotes, line ends inside them, and
-the damage that exports really have (quotes that nobody escaped, quotes that nobody closed). It is slow, so `Records`
-gives it only the lines that need it: a line without a quote, or whose quotes are regular within it, is a record by
-itself, and polars splits those at once.
+`read_record` is the definition of how a record is read: quoted cells with doubled quotes, line ends inside
+them, and the damage that exports really have (quotes that nobody escaped, quotes that nobody closed). It is
+slow, so `Records` gives it only the lines that need it: a line without a quote, or whose quotes are regular
+within it, is a record by itself, and polars splits those at once.
 """
 
 import codecs
@@ -55,11 +55,13 @@ def as_text(series: pl.Series) -> pl.Series:
     if not series.dtype.is_float():
         return text
     whole = (series == series.round()) & (series.abs() < 1e15)
-    return pl.select(pl.when(whole).then(series.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(text)).to_series()
+    return pl.select(
+        pl.when(whole).then(series.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(text)
+    ).to_series()
 
 
 class TextPieces:
-    """A byte stream as pieces of text that end at line ends; counts the lines that were not in its encoding."""
+    """A byte stream as pieces of text that end at line ends; counts lines that were not in its encoding."""
 
     def __init__(self, stream: BinaryIO, encoding: Encoding, old_mac: bool = False) -> None:
         self._stream = stream
@@ -130,11 +132,11 @@ def _line_too_long() -> UnreadableExport:
 def read_record(
     lines: list[str], at: int, delimiter: str, cells: int, *, final: bool = True, multiline: bool = True
 ) -> tuple[list[str], int] | None:
-    """The record that begins at `lines[at]` and the index of the line after it; None where more lines are needed.
+    """The record that begins at `lines[at]`, and the index of the line after it; None if it needs more lines.
 
-    `lines` have no `\\n`, and `\\r` where one stood before it. `cells` is how many a record should have: it decides
-    between readings where quotes are not regular. A quote opens a cell only at its start, and closes it only before a
-    delimiter or a line end; any other is text, and so is one that is never closed.
+    `lines` have no `\\n`, and `\\r` where one stood before it. `cells` is how many a record should have: it
+    decides between readings where quotes are not regular. A quote opens a cell only at its start, and closes
+    it only before a delimiter or a line end; any other is text, and so is one that is never closed.
     """
     first = lines[at].removesuffix("\r")
     record = _quoted_record(lines, at, delimiter, final, multiline)
@@ -149,9 +151,8 @@ def read_record(
         if len(split) == cells:
             return split, at + 1
     literal = first.split(delimiter)
-    if after > at + 1 or not read:
-        if len(literal) == cells or not read:
-            return literal, at + 1
+    if not read or (after > at + 1 and len(literal) == cells):
+        return literal, at + 1
     return read, after
 
 
@@ -218,7 +219,7 @@ def _quoted_record(
 class Records:
     """The records of a delimited text, as blocks of columns.
 
-    `delimiter` None reads every line as one cell; `quotes` False takes quotes as text. Blank lines are no rows.
+    `delimiter` None: every line is one cell. `quotes` False: quotes are text. Blank lines are no rows.
     """
 
     def __init__(
@@ -232,12 +233,12 @@ class Records:
         self._kept = ""
         sep = re.escape(self._delimiter)
         cell = f'(?:"(?:[^"]|"")*"|[^"{sep}]*)'
-        # A line whose quotes are regular and that has all its cells; beyond 200 cells the pattern would be too large.
+        # A line whose quotes are regular and that has all its cells; beyond 200 the pattern is too large.
         self._regular = f"^{cell}(?:{sep}{cell}){{{cells - 1}}}$" if cells <= 200 else ""
         self._names = [str(i) for i in range(cells)]
 
     def read(self, text: str, *, final: bool) -> Block:
-        """The records of the next piece of text, which must end at a line end unless it is the last (`final`)."""
+        """The records of the next piece of text; only the last (`final`) may end within a line."""
         if self._kept:
             text = self._kept + text
             self._kept = ""
@@ -357,7 +358,9 @@ class Records:
         frame = self._read_regular("\n".join(texts).encode(), len(texts))
         if frame is not None:
             return frame
-        rows = [record[0] for line in texts if (record := read_record([line], 0, self._delimiter, self._cells))]
+        rows = [
+            record[0] for line in texts if (record := read_record([line], 0, self._delimiter, self._cells))
+        ]
         return pl.DataFrame(rows, schema=dict.fromkeys(self._names, pl.String()), orient="row")
 
     def _read_regular(self, data: bytes, rows: int) -> pl.DataFrame | None:

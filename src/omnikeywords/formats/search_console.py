@@ -1,4 +1,4 @@
-"""Google Search Console: the queries table of the web page's export, its comparison of two periods, the API's tables."""
+"""Google Search Console: the queries table of its export, two periods compared, the API's tables."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def recognise(header: Header, rows: Sequence[Sequence[str]]) -> Recognised | Non
 
 
 def _compared(header: Header) -> Recognised | None:
-    """Two periods side by side: the first column of each metric is the period asked for, the second the one before."""
+    """Two periods side by side: of each metric, the first column is of the period asked for."""
     found = Recognised(TOOL, "queries, two periods", row_limit=1000)
     for field in _METRICS:
         columns = [i for i, folded in enumerate(header.folded[1:], 1) if _names_metric(folded, field)]

@@ -1,4 +1,4 @@
-"""Semrush: organic positions, keyword gap, Keyword Magic Tool, Keyword Strategy Builder, and the API's tables."""
+"""Semrush: organic positions, keyword gap, Keyword Magic Tool, Strategy Builder, the API's tables."""
 
 import re
 from collections.abc import Sequence
@@ -44,11 +44,11 @@ def recognise(header: Header, rows: Sequence[Sequence[str]]) -> Recognised | Non
         if page is not None:
             found.notes[page] = "the name of the page planned, not an address"
         return found
-    if header.any(("keyword difficulty index", "competition density")) or header.has(
-        "keyword", "number of results", "trends"
-    ):
-        if header.any(("search volume", "position")):
-            return Recognised("semrush", "api", intent_codes=INTENT_CODES, competition_scale=1.0)
+    of_api = header.any(("keyword difficulty index", "competition density")) or header.has(
+        "number of results", "trends"
+    )
+    if of_api and header.any(("search volume", "position")):
+        return Recognised("semrush", "api", intent_codes=INTENT_CODES, competition_scale=1.0)
     own = header.names & {
         "intent",
         "trend",

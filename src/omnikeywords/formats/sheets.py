@@ -20,7 +20,7 @@ _ROWS_A_BLOCK = 20_000
 
 
 class SheetTable:
-    """A spreadsheet (xlsx, xls, ods) as one table: a sheet's rows, then those of sheets with the same header."""
+    """A spreadsheet (xlsx, xls, ods) as one table: a sheet, then every sheet with the same header."""
 
     def __init__(self, source: Path | bytes) -> None:
         self.container = "xlsx"
@@ -120,7 +120,9 @@ class SheetTable:
             lines = pl.int_range(start + 1, start + 1 + frame.height, eager=True, dtype=pl.Int64)
             filled = frame.select(
                 pl.any_horizontal(
-                    pl.col(n).is_not_null() & (pl.col(n) != "") if kind == pl.String else pl.col(n).is_not_null()
+                    pl.col(n).is_not_null() & (pl.col(n) != "")
+                    if kind == pl.String
+                    else pl.col(n).is_not_null()
                     for n, kind in frame.schema.items()
                 )
             ).to_series()

@@ -35,7 +35,7 @@ _REFUSED: tuple[tuple[bytes, str], ...] = (
 def kind_of(head: bytes) -> str:
     """The container by its first bytes: zip, gzip, ole (old Excel or encrypted), parquet, or text.
 
-    Raises UnreadableExport for an image, a PDF and other things that cannot hold keywords, and for no bytes at all.
+    Raises UnreadableExport for an image, a PDF and what else cannot hold keywords, and for no bytes at all.
     """
     if not head:
         raise UnreadableExport("the file is empty: it has no bytes")
@@ -79,7 +79,7 @@ class Encoding:
 
 
 def sniff_encoding(head: bytes, whole: bool) -> Encoding:
-    """The encoding: by byte order mark, else by the pattern of NULs (UTF-16), else UTF-8 if strictly valid, else cp1252.
+    """The encoding: by byte order mark, else UTF-16 by its NULs, else UTF-8 if strictly valid, else cp1252.
 
     `whole` says that `head` is everything there is; otherwise a character may be cut at its end.
     """
@@ -124,7 +124,7 @@ def _control_share(data: bytes) -> float:
 
 
 def refuse_junk(head: bytes, encoding: Encoding, text: str) -> None:
-    """Raise UnreadableExport where the bytes are no text (too many control characters), or are a page of markup."""
+    """Raise UnreadableExport where the bytes are no text (many control characters) or a page of markup."""
     if encoding.codec in ("utf-8", "cp1252") and _control_share(head) > 0.02:
         raise UnreadableExport(
             "this is binary data, not a table of keywords; export CSV, XLSX, JSONL or Parquet"

@@ -1,4 +1,4 @@
-"""Where a table begins and whose it is: the header row among the first rows of a file, and the tool that wrote it."""
+"""Where a table begins and whose it is: the header among the first rows, and the tool that wrote it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ class Table(Protocol):
 
 
 def recognise(header: Header, rows: Sequence[Sequence[str]]) -> Recognised | None:
-    """The tool and report that wrote a header; `plain` where only a keyword column is known; None without one."""
+    """The tool and report that wrote a header; `plain` where only a keyword column is known; else None."""
     cells = set(header.cells)
     if {"keyword", "normalized", "id"} <= cells and (
         "model_version" in cells or "language_confidence" in cells
