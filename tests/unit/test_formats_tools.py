@@ -154,7 +154,8 @@ def test_planner_of_spain_has_months_in_its_language() -> None:
 def test_google_ads_syntax_and_totals_in_other_languages() -> None:
     export, rows = read(
         "Relatório de palavras-chave\n1 de março de 2025 - 31 de março de 2025\n"
-        "Status da palavra-chave;Palavra-chave;Tipo de correspondência;Campanha;Impressões;Cliques;CTR;Código da moeda;"
+        "Status da palavra-chave;Palavra-chave;Tipo de correspondência;Campanha;"
+        "Impressões;Cliques;CTR;Código da moeda;"
         "CPC méd.;Custo\nAtivada;[tênis nike];Correspondência exata;Verão;1.310;12;0,92%;BRL;1,05;12,60\n"
         "Total: conta;;;;1.310;12;0,92%;BRL;1,05;12,60\n"
     )
@@ -199,9 +200,11 @@ def test_google_ads_negative_keywords_say_so() -> None:
 
 def test_ahrefs_of_2026_has_months_and_keeps_empty_from_zero() -> None:
     text = (
-        '"#"\t"Keyword"\t"Country"\t"Difficulty"\t"Volume"\t"CPC"\t"CPS"\t"Parent Keyword"\t"Last Update"\t"SERP Features"'
+        '"#"\t"Keyword"\t"Country"\t"Difficulty"\t"Volume"\t"CPC"\t"CPS"'
+        '\t"Parent Keyword"\t"Last Update"\t"SERP Features"'
         '\t"Global volume"\t"SV trend (12-2025 - 02-2026)"\t"Intents"\n'
-        '"1"\t"shoes"\t"gb"\t"0"\t"100"\t""\t""\t"shoe"\t"2026-03-23 09:22:15"\t"Top stories,AI Overview"\t"900"'
+        '"1"\t"shoes"\t"gb"\t"0"\t"100"\t""\t""\t"shoe"'
+        '\t"2026-03-23 09:22:15"\t"Top stories,AI Overview"\t"900"'
         '\t"34, , 32"\t"Commercial,Branded"\n"2"\t"rare"\t"gb"\t""\t""\t""\t""\t""\t""\t""\t"10"\t""\t""\n'
     )
     export, rows = read(text.encode("utf-16"), name="google_gb_shoes_matching-terms_2026-03-23_10-00-00.csv")
@@ -238,9 +241,12 @@ def test_ahrefs_site_explorer_reads_current_columns_and_true_flags() -> None:
 
 def test_semrush_positions_yield_a_row_for_each_page() -> None:
     export, rows = read(
-        "Keyword,Position,Previous position,Search Volume,Keyword Difficulty,CPC,URL,Traffic,Traffic (%),Traffic Cost,"
-        "Competition,Number of Results,Trends,Timestamp,SERP Features by Keyword,Keyword Intents,Position Type\n"
-        'crm,3,4,5400,81,12.5,https://a.com/,90,0.1,1100,0.66,1000000,"[54,54,67]",2025-09-02,"Sitelinks, Reviews",'
+        "Keyword,Position,Previous position,Search Volume,Keyword Difficulty,CPC,"
+        "URL,Traffic,Traffic (%),Traffic Cost,"
+        "Competition,Number of Results,Trends,Timestamp,"
+        "SERP Features by Keyword,Keyword Intents,Position Type\n"
+        "crm,3,4,5400,81,12.5,https://a.com/,90,0.1,1100,0.66,1000000,"
+        '"[54,54,67]",2025-09-02,"Sitelinks, Reviews",'
         '"informational, transactional",Organic\n'
         'crm,9,8,5400,81,12.5,https://a.com/b,9,0.01,110,0.66,1000000,"[54,54,67]",2025-09-02,,,Organic\n',
         name="a.com-organic.Positions-us-20250903-2025-09-03T08_00_00Z.csv",
@@ -298,7 +304,8 @@ def test_ubersuggest_paid_difficulty_is_competition_and_a_lone_dollar_no_currenc
     _, ideas = read(FILES / "ubersuggest_suggestions.csv")
     assert said(ideas[0], "cpc", "currency", "vendor_intent") == (2.17, "USD", ["navigational"])
     _, letters = read(
-        'No,Keyword,Search Intent,Search Volume,CPC,Paid Difficulty,SEO Difficulty\n1,x,c,"6,1milhoes","R$ 4,81",5,9\n'
+        "No,Keyword,Search Intent,Search Volume,CPC,Paid Difficulty,SEO Difficulty\n"
+        '1,x,c,"6,1milhoes","R$ 4,81",5,9\n'
     )
     assert said(letters[0], "vendor_intent", "volume", "cpc", "currency") == (
         ["commercial"],
@@ -340,7 +347,8 @@ def test_bing_quotes_and_impossible_numbers_are_read_and_told() -> None:
 
 def test_moz_and_mangools_by_their_names() -> None:
     export, rows = read(
-        "Keyword,Min Volume,Max Volume,Difficulty,Organic CTR,Priority\nshoes,11,50,33,71,40\nrare,no data,,,,\n"
+        "Keyword,Min Volume,Max Volume,Difficulty,Organic CTR,Priority\n"
+        "shoes,11,50,33,71,40\nrare,no data,,,,\n"
     )
     assert export.tool == "moz"
     assert said(rows[0], "volume", "volume_min", "volume_max", "difficulty", "ctr") == (
@@ -352,7 +360,8 @@ def test_moz_and_mangools_by_their_names() -> None:
     )
     assert rows[0].extra == {"Organic CTR": "71", "Priority": "40"}
     export, rows = read(
-        "Keyword,Avg. Search Volume (Last Known Months),CPC,PPC,Keyword Difficulty,Search volume (09/2024)\nshoes,500,1.2,80,33,480\n"
+        "Keyword,Avg. Search Volume (Last Known Months),CPC,PPC,Keyword Difficulty,Search volume (09/2024)\n"
+        "shoes,500,1.2,80,33,480\n"
     )
     assert export.tool == "mangools"
     assert said(rows[0], "volume", "competition", "difficulty", "monthly_searches") == (
