@@ -10,6 +10,7 @@ odds.
 """
 
 import contextlib
+import functools
 import gzip
 import json
 import os
@@ -52,7 +53,7 @@ LANGUAGES: tuple[str, ...] = (
     *("id", "vi", "ru", "uk", "bg", "el", "he", "ar", "fa", "hi", "bn", "ta", "te", "th", "ja", "ko", "zh"),
 )
 
-TABLE_VERSION = 2
+TABLE_VERSION = 3
 ZIPF_STEPS = 30  # a Zipf frequency of 4.2 is stored as 126; 0 is unknown
 
 _MAGIC = b"OKFLANG\n"
@@ -278,6 +279,7 @@ def _entries(
     return distinct[kept], zipf[kept].clip(1, 255).astype(np.uint8)
 
 
+@functools.cache
 def _traditional() -> dict[int, str]:
     """One traditional character for each simplified one that has any, from wordfreq's own mapping."""
     import msgpack  # type: ignore[import-untyped]  # comes with wordfreq
@@ -293,10 +295,14 @@ def _traditional() -> dict[int, str]:
 
 def _grams(language: str, words: list[str], frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
     """Counts of the n-grams of a language, the same total for each; none where its script is its own."""
+    words, frequencies = words[:_GRAM_WORDS], frequencies[:_GRAM_WORDS]
+    if language == "zh":
+        words = words + [word.translate(_traditional()) for word in words]
+        frequencies = np.concatenate([frequencies, frequencies * _TRADITIONAL])
     shared = [script for script in SCRIPTS if language in SCRIPT_LANGUAGES[script] and script in _SHARED]
-    codes = code_points(words[:_GRAM_WORDS])
+    codes = code_points(words)
     # An unknown word is like the rare ones, so a common word must not outweigh hundreds of them.
-    weights = np.sqrt(np.sqrt(frequencies[:_GRAM_WORDS]))
+    weights = np.sqrt(np.sqrt(frequencies))
     scripts = scripts_of(codes)
     kept = np.isin(scripts, [SCRIPTS.index(script) for script in shared])
     counts = gram_counts(codes[kept], weights[kept].astype(np.float32))

@@ -49,6 +49,7 @@ _UNLISTED_SHORT = np.float32(5.0)
 _DOUBT = np.float32(5.0)  # added to what a listed word weighs, as the frequencies of rare words are chance
 _LETTERS = np.float32(0.1)  # n-grams overlap, so they say a fraction of their sum
 _LETTERS_AT_MOST = np.float32(2.0)  # names are spelt like other languages: letters never outweigh two words
+_CHARACTERS = np.float32(0.4)  # Chinese characters say more, and a phrase of them is one word
 _AT_MOST = np.float32(14.0)  # between two languages, from one word
 _UND_LISTED = np.float32(4.5)  # a word that some language lists, were the phrase of none of them
 _UND_UNLISTED = np.float32(-1.0)  # a word of no list, against the language its letters fit best
@@ -271,9 +272,10 @@ def _evidence(zipf: NDArray[np.uint8], scripts: NDArray[np.uint8], grams: Floats
     own = _own_languages().take(scripts, axis=0)
     listed = zipf > 0
     # Letters count from the language of this script that they fit best.
-    letters = grams * _LETTERS
+    wide = (scripts == SCRIPTS.index("han"))[:, None]
+    letters = grams * np.where(wide, _CHARACTERS, _LETTERS)
     letters -= np.max(letters, axis=1, keepdims=True, where=own, initial=-np.inf)
-    np.maximum(letters, -_LETTERS_AT_MOST, out=letters)
+    np.maximum(letters, np.where(wide, -_AT_MOST, -_LETTERS_AT_MOST), out=letters)
     nats = np.where(listed, _listed_nats().take(zipf), letters + _unlisted())
     unlisted = ~(listed & own).any(axis=1)
     nats[unlisted] = letters[unlisted]
