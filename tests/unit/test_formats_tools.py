@@ -273,7 +273,8 @@ def test_semrush_magic_strategy_and_api() -> None:
         1.0,
     )
     assert said(magic[1], "volume", "difficulty", "results", "vendor_intent") == (0, None, None, None)
-    _, strategy = read(FILES / "semrush_ksb_clusters_2026-02-13.csv")
+    export, strategy = read(FILES / "semrush_ksb_clusters_2026-02-13.csv")
+    assert str(export.market) == "und-US"
     assert said(strategy[0], "market", "url", "volume") == ("und-US", None, 1900)
     assert strategy[0].extra["Content references"] == '"a.com":"https://a.com/x"\n"b.com":"https://b.com/y"'
     _, api = read(FILES / "semrush_api_semicolon.csv")
@@ -443,6 +444,7 @@ def test_a_cell_that_is_no_number_is_kept_and_told() -> None:
         ("Country,Clicks,Impressions,CTR,Position\nBrazil,1,2,50%,1\n", "countries"),
         ("https://a.com/1\nhttps://a.com/2\nhttps://a.com/3\n", "addresses"),
         ("<!DOCTYPE html><html></html>", "HTML"),
+        ("Some words about a shop that " * 9, "running text"),
         ("\n  \n", "empty"),
         ('{\n "keyword": "x"\n}', "one object a line"),
     ],

@@ -139,6 +139,7 @@ class Export:
                 semicolons=self.delimiter == ";",
                 preamble=found.preamble,
             )
+            self.market = self.market or self._plan.single_market(sample)
         self.currency = self._plan.currency
 
     def __enter__(self) -> "Export":

@@ -187,6 +187,15 @@ class Plan:
         volumes.discard(None)
         return bool(volumes - {0.0}) and volumes <= set(map(float, PLANNER_BUCKETS))
 
+    def single_market(self, sample: pl.DataFrame) -> Market | None:
+        """The market that every cell of the sample names, where they agree."""
+        if "market" not in self._of:
+            return None
+        cells = self._cells(sample, self._of["market"])
+        named = {market_with_region(cell, self.market) for cell in cells}
+        one = named.pop() if len(named) == 1 else None
+        return Market.parse(one) if one else None
+
     def _single_currency(self, sample: pl.DataFrame) -> None:
         """The file's currency, where its header or every cell of the sample names the same one."""
         if self.currency:
@@ -220,6 +229,11 @@ class Plan:
             if marks.points + marks.commas >= _WITNESSES:
                 continue
             texts = frame[str(column)]
+            if (
+                field in COUNT_FIELDS
+                and texts.cast(pl.Int64, strict=False).null_count() == texts.null_count()
+            ):
+                continue
             marked = texts.filter(texts.str.contains(r"\d[.,]\d"))
             if len(marked):
                 marks.see(marked.unique(maintain_order=True).head(1000).to_list())

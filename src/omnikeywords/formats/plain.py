@@ -21,6 +21,7 @@ __all__ = ["HEAD", "JsonTable", "ParquetTable", "TextTable", "open_text"]
 HEAD = 1 << 18  # bytes looked at before anything is read
 MAX_COLUMNS = 16_384  # what a spreadsheet can hold
 _MAX_JSON_ARRAY = 64 << 20  # bytes; longer ones must come as one object a line
+_PROSE = 150  # characters; a list whose middle line is longer is none of keywords
 _DELIMITERS = (",", "\t", ";", "|")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -145,6 +146,8 @@ class TextTable:
         numbers = sum(not any(c.isalpha() for c in line) for line in filled)
         if numbers == len(filled) and len(filled) > 3:
             raise UnreadableExport("this is a list of numbers, not of keywords; give one keyword a line")
+        if sorted(map(len, filled))[len(filled) // 2] > _PROSE:
+            raise UnreadableExport("this is running text, not a list of keywords; give one keyword a line")
         self.container = "text"
         self._multiline = False
         # Quotes around some lines are match types, around all of them the habit of a program.
