@@ -37,8 +37,8 @@ from omnikeywords.analysis.roots import (
     stop_languages,
 )
 from omnikeywords.analysis.scripts import code_points
-from omnikeywords.analysis.typos import REAL, find_typos
-from omnikeywords.analysis.words import split_words
+from omnikeywords.analysis.typos import REAL, REAL_SPOKEN, find_typos
+from omnikeywords.analysis.words import Words, split_words
 
 __all__ = ["REASONS", "Analysed", "Duplicates", "duplicates"]
 
@@ -132,7 +132,9 @@ def duplicates(
     texts = [analysis.normalized[i] for i in row.tolist()]
     language = np.asarray(analysis.language)[row]
     popularity = np.asarray(analysis.popularity, np.float64)[row]
-    joined, why = _group(texts, language, asked[row], popularity, model)
+    words, flat = _words_of(analysis, row, texts)
+    raw, flat = _cut(words, flat, texts)
+    joined, why = _group(texts, raw, flat, language, asked[row], popularity, np.bincount(member_of), model)
     # The rows of one phrase follow the row that stands for it.
     head[usable] = row[joined[member_of]]
     own = ~same
@@ -186,30 +188,43 @@ class _Pieces:
     gives_direction_in_pairs: NDArray[np.bool_]
 
 
-def _cut(texts: list[str]) -> tuple[list[str], Flat]:
+def _words_of(analysis: Analysed, rows: NDArray[np.intp], texts: list[str]) -> tuple[list[str], Flat]:
+    """The distinct words of some phrases, and the words of each."""
+    words = getattr(analysis, "words", None)
+    if isinstance(words, Words):  # they are numbered already
+        flat = Flat(words.ids, words.starts, words.counts).of(rows)
+        place = np.full(int(words.ids.max(initial=0)) + 1, -1)
+        place[words.ids] = np.arange(len(words.ids))
+        used = np.zeros(len(place), bool)
+        used[flat.ids] = True
+        number = np.cumsum(used) - 1
+        text = words.text
+        return [text[i] for i in place[used].tolist()], Flat(number[flat.ids], flat.starts, flat.counts)
+    every, starts, counts = split_words(texts)
+    index = dict.fromkeys(every, 0)
+    index.update(zip(index, range(len(index)), strict=True))
+    return list(index), Flat(np.fromiter(map(index.__getitem__, every), np.intp, len(every)), starts, counts)
+
+
+def _cut(words: list[str], flat: Flat, texts: list[str]) -> tuple[list[str], Flat]:
     """The distinct pieces of phrases, and the pieces of each phrase; one without pieces has its text as a piece."""
-    words, starts, counts = split_words(texts)
-    index: dict[str, int] = dict.fromkeys(words, 0)
     parts: dict[str, int] = {}
     pieces_of_word: list[int] = []
-    sizes = np.empty(len(index), np.intp)
-    for number, word in enumerate(index):
-        index[word] = number
+    sizes = np.empty(len(words), np.intp)
+    for number, word in enumerate(words):
         found = pieces(word)
         sizes[number] = len(found)
         for piece in found:
             pieces_of_word.append(parts.setdefault(piece, len(parts)))
-    ids = np.fromiter(map(index.__getitem__, words), np.intp, len(words))
-    size = sizes[ids]
-    per_phrase = np.add.reduceat(size, starts)
+    size = sizes[flat.ids]
+    per_phrase = np.add.reduceat(size, flat.starts)
     begin = np.cumsum(sizes) - sizes
-    flat = np.repeat(begin[ids] - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
-    piece_ids = np.array(pieces_of_word, np.intp)[flat]
+    at = np.repeat(begin[flat.ids] - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
+    piece_ids = np.array(pieces_of_word, np.intp)[at]
     bare = np.flatnonzero(per_phrase == 0)
     if len(bare):
         added = [parts.setdefault(texts[i], len(parts)) for i in bare.tolist()]
-        at = (np.cumsum(per_phrase) - per_phrase)[bare]
-        piece_ids = np.insert(piece_ids, at, added)
+        piece_ids = np.insert(piece_ids, (np.cumsum(per_phrase) - per_phrase)[bare], added)
         per_phrase[bare] = 1
     return list(parts), Flat(piece_ids, np.cumsum(per_phrase) - per_phrase, per_phrase)
 
@@ -221,7 +236,7 @@ def _describe(raw: list[str], zipf: Zipf | None) -> _Pieces:
     count = len(raw)
     folded_hash = hash_texts(folded)
     root_hash = hash_texts(root)
-    inside, leading = zip(*map(stop_languages, folded), strict=True)
+    inside, leading = zip(*map(stop_languages, raw), strict=True)
     alone, paired = zip(*map(directed, root), strict=True)
     return _Pieces(
         folded,
@@ -283,14 +298,16 @@ def _apart(flat: Flat, known: _Pieces) -> NDArray[np.bool_]:
 
 def _group(
     texts: list[str],
+    raw: list[str],
+    flat: Flat,
     language: NDArray[np.int8],
     volume: NDArray[np.float64],
     popularity: NDArray[np.float64],
+    times: NDArray[np.intp],
     model: LanguageModel | None,
 ) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
     """The head of each of N distinct phrases, and why it joined it."""
     zipf = None if model is None else _frequencies(model)
-    raw, flat = _cut(texts)
     known = _describe(raw, zipf)
     apart = _apart(flat, known)
     joined_roots = flat.join(known.root_hash, apart)
@@ -316,7 +333,7 @@ def _group(
     ]
     ranked = rows[order]
     direction = _Direction(flat, known, language, ranked)
-    heads, for_typo = _join(classes[order], target[order], direction)
+    heads, for_typo = _join(classes[order], target[order], times[ranked], direction)
     head[ranked] = ranked[heads]
     typo = np.zeros(len(texts), bool)
     typo[ranked] = for_typo
@@ -340,7 +357,9 @@ def _open_compounds(flat: Flat, known: _Pieces, joined_roots: NDArray[np.uint64]
     ids, root = some.ids.tolist(), known.root
     group: list[list[int]] = []
     last = -1
-    for at, count, number in zip(some.starts.tolist(), some.counts.tolist(), class_[rows].tolist(), strict=True):
+    for at, count, number in zip(
+        some.starts.tolist(), some.counts.tolist(), class_[rows].tolist(), strict=True
+    ):
         if number != last:
             group, last = [], number
         one = ids[at : at + count]
@@ -348,7 +367,9 @@ def _open_compounds(flat: Flat, known: _Pieces, joined_roots: NDArray[np.uint64]
             longer, shorter = (one, other) if len(one) > len(other) else (other, one)
             if len(longer) != len(shorter) + 1:
                 continue
-            i = next((i for i, (a, b) in enumerate(zip(longer, shorter, strict=False)) if root[a] != root[b]), -1)
+            i = next(
+                (i for i, (a, b) in enumerate(zip(longer, shorter, strict=False)) if root[a] != root[b]), -1
+            )
             if i >= 0 and root[longer[i]] + root[longer[i + 1]] == root[shorter[i]]:
                 seen.setdefault((shorter[i], longer[i], longer[i + 1]), set()).add(number)
         if len(group) < _COMPARED:
@@ -399,7 +420,11 @@ _SPOKEN_WITH = _spoken_with()
 
 
 def _typo_of(
-    flat: Flat, known: _Pieces, language: NDArray[np.int8], bag: NDArray[np.uint64], model: LanguageModel | None
+    flat: Flat,
+    known: _Pieces,
+    language: NDArray[np.int8],
+    bag: NDArray[np.uint64],
+    model: LanguageModel | None,
 ) -> NDArray[np.intp]:
     """For each phrase, one whose bag it would have were its likeliest typo corrected; -1 where it has none."""
     meant = np.full(len(bag), -1)
@@ -412,7 +437,14 @@ def _typo_of(
     zipf = np.zeros((len(folded), len(LANGUAGES)), np.float32)
     if model is not None:
         zipf[:] = model.table.zipf_codes(code_points(folded)) / np.float32(ZIPF_STEPS)
-    pairs = find_typos(folded, often, zipf)
+    # The plural of a known word is no typo of another word (douches, touches).
+    own = [known.root[i] if known.root[i] != known.folded[i] else "" for i in piece.tolist()]
+    inflected = np.zeros(len(own), bool)
+    if model is not None:
+        of_word = zipf > 0
+        of_word[:, LANGUAGES.index("en")] = True
+        inflected = ((model.table.zipf_codes(code_points(own)) >= REAL * ZIPF_STEPS) & of_word).any(axis=1)
+    pairs = find_typos(folded, often, zipf, inflected)
     if len(pairs.typo) == 0:
         return meant
     begin = np.searchsorted(pairs.typo, np.arange(len(folded) + 1))
@@ -423,20 +455,27 @@ def _typo_of(
     first = begin[of_piece[flat.ids[at]]]
     pair = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
     at, phrase = np.repeat(at, count), np.repeat(phrase, count)
-    # In the language of the phrase it may be a word.
-    spoken = _SPOKEN_WITH[language[phrase]]
-    spoken = np.where(pairs.final_s[pair, None] & (spoken == LANGUAGES.index("en")), -1, spoken)
-    common = np.pad(zipf, ((0, 0), (0, 1)))[of_piece[flat.ids[at]][:, None], spoken].max(axis=1, initial=0)
-    fair = common < REAL
     models = np.add.reduceat(known.has_s_models[flat.ids].astype(np.intp), flat.starts) > 0
-    fair &= (flat.counts[phrase] >= pairs.context[pair]) & ~(pairs.of_number[pair] & models[phrase])
+    fair = (flat.counts[phrase] >= pairs.context[pair]) & ~(pairs.of_number[pair] & models[phrase])
     at, phrase, pair = at[fair], phrase[fair], pair[fair]
-    corrected = bag[phrase] - known.in_bag[flat.ids[at]] + known.in_bag[piece[pairs.meant[pair]]]
+    word = piece[pairs.meant[pair]]
+    without = bag[phrase] - known.in_bag[flat.ids[at]]
+    # Where a stop word was meant, it may be left out of the other phrase's bag.
+    left_out = np.flatnonzero(known.stop_inside[word] > 0)
+    corrected = np.concatenate([without + known.in_bag[word], without[left_out]])
+    at, phrase, pair = (np.concatenate([x, x[left_out]]) for x in (at, phrase, pair))
     order = np.argsort(bag, kind="stable")
     found = np.minimum(np.searchsorted(bag[order], corrected), len(bag) - 1)
     target = order[found]
     exists = (bag[target] == corrected) & (corrected != bag[phrase])
-    phrase, target, preference = phrase[exists], target[exists], pairs.preference[pair[exists]]
+    at, phrase, pair, target = at[exists], phrase[exists], pair[exists], target[exists]
+    # It may be a word in the language of the phrase; a typo leads the detection astray, so of the one that was meant.
+    spoken = _SPOKEN_WITH[language[target]]
+    # English was asked already.
+    spoken = np.where(spoken == LANGUAGES.index("en"), -1, spoken)
+    common = np.pad(zipf, ((0, 0), (0, 1)))[of_piece[flat.ids[at]][:, None], spoken].max(axis=1, initial=0)
+    wrong = common < REAL_SPOKEN
+    phrase, target, preference = phrase[wrong], target[wrong], pairs.preference[pair[wrong]]
     best = np.lexsort((preference, phrase))
     best = best[np.flatnonzero(np.diff(phrase[best], prepend=-1))]
     meant[phrase[best]] = target[best]
@@ -466,7 +505,7 @@ def _related(keys: _Keys) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[n
 
 
 _MEANT_KEY = 1  # typos are sought in the bags without stop words
-_LARGEST = 150  # phrases in a group, unless they are all of the same words
+_LARGEST = 150  # rows in a group, unless they are all of the same words
 _COMPARED = 8  # phrases of one key that are compared with each other
 _SHOWN = 2  # phrases that write a compound both ways, before it is believed
 
@@ -474,7 +513,9 @@ _SHOWN = 2  # phrases that write a compound both ways, before it is believed
 class _Direction:
     """Which of the ranked phrases go opposite ways."""
 
-    def __init__(self, flat: Flat, known: _Pieces, language: NDArray[np.int8], ranked: NDArray[np.intp]) -> None:
+    def __init__(
+        self, flat: Flat, known: _Pieces, language: NDArray[np.int8], ranked: NDArray[np.intp]
+    ) -> None:
         some = flat.of(ranked)
         alone = np.add.reduceat(known.gives_direction[some.ids].astype(np.intp), some.starts)
         paired = np.add.reduceat(known.gives_direction_in_pairs[some.ids].astype(np.intp), some.starts)
@@ -493,9 +534,9 @@ class _Direction:
 
 
 def _join(
-    classes: NDArray[np.intp], target: NDArray[np.intp], direction: _Direction
+    classes: NDArray[np.intp], target: NDArray[np.intp], rows: NDArray[np.intp], direction: _Direction
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The head of each of the ranked phrases, as a rank, and whether it is joined for a typo.
+    """The head of each of the ranked phrases, as a rank, and whether it is joined for a typo; `rows` have the phrase.
 
     Phrases of one bag are one unit, led by the first of them; those that go the opposite way are another unit. A unit
     joins the first head with which it shares a class, else the one that it meant, or that meant it.
@@ -530,27 +571,29 @@ def _join(
                 return head
         return best
 
+    times = rows.tolist()
     for unit in in_order:
         leader = unit[0]
+        count = sum([times[rank] for rank in unit])
         own = {class_ for rank in unit for class_ in others[rank]}
         wanted = {meant[rank] for rank in unit if meant[rank] >= 0}
         best = leader
         for class_ in own:
-            best = first(heads.get(class_), leader, best, len(unit))
+            best = first(heads.get(class_), leader, best, count)
         typo = best == leader
         if typo:
             for class_ in wanted:
-                best = first(heads.get(class_), leader, best, len(unit))
+                best = first(heads.get(class_), leader, best, count)
             for rank in unit:
-                best = first(meaning.get(others[rank][0]), leader, best, len(unit))
+                best = first(meaning.get(others[rank][0]), leader, best, count)
         if best == leader:
-            size[leader] = len(unit)
+            size[leader] = count
             for class_ in own:
                 heads.setdefault(class_, []).append(leader)
             for class_ in wanted:
                 meaning.setdefault(class_, []).append(leader)
         else:
-            size[best] += len(unit)
+            size[best] += count
             for_typo[unit] = typo
         chosen[unit] = best
     return chosen, for_typo

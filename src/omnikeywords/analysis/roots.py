@@ -16,6 +16,7 @@ from omnikeywords.analysis.normalise import fold
 
 __all__ = [
     "ROOT_LANGUAGES",
+    "SURNAMES",
     "Zipf",
     "directed",
     "fold_piece",
@@ -129,7 +130,7 @@ def _unquoted(part: str) -> tuple[str, ...]:
 # Accents are left out when people type in a hurry, so folding them is right nearly always. Not here: with and without,
 # or with another accent, these are two things that people look for. Plurals are added below.
 _MEANT = (
-    "avó avô cocô pará pelé romã maiô camelô sabiá babá cará purê "  # pt
+    "avó avô vovó vovô cocô pará pelé romã maiô camelô sabiá babá cará purê "  # pt
     "año papá mamá caña peña campaña montaña pestaña moño cañón cañon soñar cuña sueño seña doña "  # es
     "péché pâté côté tâche jeûne maïs mûr dû "  # fr
     "schön drücken zählen fördern möchte würde hätte könnte "  # de
@@ -160,17 +161,22 @@ def fold_piece(piece: str) -> str:
 # ------------------------------------------------------------------------------------------------------ inflection
 
 # Words that end in s and are not, or do not only mean, the plural of what is left without it.
+# In a single word another name (roberts, robert), beside others the same name without its end.
+SURNAMES = frozenset(
+    (
+        "williams adams edwards rogers stevens peters phillips evans roberts richards hughes jones "
+        "simmons andrews daniels michaels matthews myers sanders parsons watkins jenkins hawkins collins owens davis harris lewis thomas james"
+    ).split()
+)
 _NO_PLURAL = frozenset(
     (
         "news lens bus gas plus bias canvas atlas christmas always perhaps sometimes besides upstairs downstairs "
-        "physics ethics mathematics series species goods customs glasses windows "
+        "jeans arms physics ethics mathematics series species goods customs glasses windows "
         "sims does goes was has his this its us as is yes thus ours yours theirs "
         "mars paris texas kansas dallas arkansas vegas athens wales brussels naples honduras "
         "maldives netherlands dubois illinois los angeles cannes nantes "
-        "james charles thomas lewis davis harris chris louis lucas nicholas jonas elias marcos carlos jesus matias "
-        "williams adams edwards rogers stevens peters phillips evans roberts richards hughes jones simmons "
-        "andrews daniels michaels matthews myers sanders parsons watkins jenkins hawkins collins owens "
-        "pms ems cms als ims mms ros tms aps ibs nfs abs ads aids cops ups pros sas ios windows bbs gps sms dns css rss aws pos cvs hbs dhs gms ips lcs "
+        "charles chris louis lucas nicholas jonas elias marcos carlos jesus matias "
+        "pms ems cms als ims mms ros tms aps ibs nfs abs ads aids cops ups sas ios windows bbs gps sms dns css rss aws pos cvs hbs dhs gms ips lcs "
         "adidas levis asus airbus nexus lexus lotus venus taurus prius focus campus "
         "walgreens kohls mcdonalds starbucks tmobiles oreos lays "
         # Portuguese, Spanish, and both
@@ -248,6 +254,7 @@ _DOMINANT = 1.0  # languages within this of the word's best are those it may be 
 _RARER = 1.8  # a singular may be that much rarer than its plural (Zipf), or it is another word
 _KNOWN = 2.5  # a word below this is no evidence of its own form
 _AS_COMMON = 0.3  # a singular rarer than its plural by no more is the likely one
+_ALMOST = 1.5  # for rare plurals, the likely singular may be rarer than another by so much (micheles, michele)
 _RARE_SHORT = 3.2  # three letters above this are a word of their own (gas, gps)
 _COMMONER_SHORT = 0.8  # by so much two letters must be commoner than with an s
 
@@ -290,7 +297,7 @@ def inflection_roots(folded: Sequence[str], zipf: Zipf | None) -> list[str]:
             roots[i] = _IRREGULAR[word]
         elif word in _GENDER:
             roots[i] = _GENDER[word]
-        elif word[-1:] in _LAST and word not in _NO_PLURAL:
+        elif word[-1:] in _LAST and word not in _NO_PLURAL and word not in SURNAMES:
             if len(word) < 4 and word in _PLURAL_OF_SHORT:
                 roots[i] = _PLURAL_OF_SHORT[word]
                 continue
@@ -331,6 +338,8 @@ def _choose(roots: list[str], asked: NDArray[np.intp], candidates: list[str], zi
         # The likeliest by the ending that is about as common as the plural, else the commonest.
         if sure[begin:end].any():
             k = begin + int(sure[begin:end].argmax())
+        elif rare[begin] and fits[begin] > 0 and fits[begin] >= fits[begin:end].max() - _ALMOST:
+            k = begin
         else:
             k = begin + int(fits[begin:end].argmax())
         if len(plural) < 4:
@@ -411,7 +420,7 @@ _STOP_INSIDE = {
     "pt": "da do das dos e o a os as em na nas nos para",
     "es": "la el los las un una y en para",
     "fr": "le la les du des un une et en pour dans",
-    "de": "der die das den dem des ein eine einen einer und fur im am",
+    "de": "der die das den dem des ein eine einen einer und für im am",
     "it": "di il lo la gli le un una e dei della delle per in",
 }
 # At the beginning an article alone may go: "in design" is not "design". At the end nothing: hepatitis a, turn in.
@@ -427,7 +436,7 @@ _STOP_LEADING = {
 _KEEPS_NEXT = frozenset(
     "vitamin vitamina hepatitis hepatite type tipo class classe clase grade group grupo plan plano model modelo series "
     "serie team section seccion secao schedule form log sign check plug fill opt walk built drive stand drop stuff zoom "
-    "trade cash move come get all tune lock influenza size galaxy xbox tesla iphone moto what who where how is que o".split()
+    "trade cash move come get all tune lock influenza size galaxy xbox tesla iphone moto".split()
 )
 
 
@@ -444,12 +453,12 @@ _INSIDE_BITS = _stop_bits(_STOP_EVERYWHERE, _STOP_INSIDE)
 _LEADING_BITS = _stop_bits("the", _STOP_LEADING)
 
 
-def stop_languages(folded: str) -> tuple[int, int]:
-    """The languages in which a folded word may be left out, inside a phrase and at its beginning.
+def stop_languages(piece: str) -> tuple[int, int]:
+    """The languages in which a word may be left out as it is written (e, but not é), inside a phrase and at its beginning.
 
     Bit i of each number stands for ROOT_LANGUAGES[i], the bit after them for any other language.
     """
-    return _INSIDE_BITS.get(folded, 0), _LEADING_BITS.get(folded, 0)
+    return _INSIDE_BITS.get(piece, 0), _LEADING_BITS.get(piece, 0)
 
 
 def keeps_next(folded: str) -> bool:
@@ -459,9 +468,9 @@ def keeps_next(folded: str) -> bool:
 
 # Lines of products whose models end in s: iphone 5s is another than iphone 5.
 _S_MODELS = frozenset(
-    "iphone redmi note moto galaxy xiaomi gtx rtx geforce nvidia radeon nikon canon sony camera pilot sport michelin xbox "
-    "windows mi poco lexus porsche bmw mercedes audi tesla model serie series honor huawei asus zenfone kindle gopro dji "
-    "thinkpad surface oneplus realme oppo vivo nokia motorola playstation".split()
+    "iphone redmi note moto galaxy xiaomi gtx rtx geforce nvidia radeon nikon canon sony pilot sport xbox "
+    "windows mi poco lexus porsche bmw model huawei asus zenfone kindle gopro dji "
+    "thinkpad oneplus realme oppo vivo nokia motorola playstation".split()
 )
 
 
@@ -473,23 +482,31 @@ def has_s_models(root: str) -> bool:
 # ------------------------------------------------------------------------------------------------------- direction
 
 _DIRECTIONS = frozenset(
-    "to into from than without before after over para sem sin sans senza ohne nach vers desde hasta ate antes depois "
+    "to into from than without before after over em para sem sin sans senza ohne nach vers desde hasta ate antes depois "
     "despues".split()
 )
 _TO_IN = frozenset(("pt", "es", "fr", "it"))  # where a says to: madrid a barcelona
-# Side by side, the first is what one has and the second what one wants: english spanish, usd brl, kg lb.
-_PAIRED = frozenset(
+# Of two of one kind side by side, the first is what one has and the second what one wants: english spanish, usd brl, kg lb.
+_KINDS = (
     "english spanish portuguese french german italian japanese chinese korean russian arabic latin hebrew hindi dutch "
     "polish turkish greek swedish ingles espanhol espanol portugues frances alemao aleman italiano japones chines chino "
-    "coreano russo ruso arabe latim latin anglais espagnol portugais francais allemand italien englisch spanisch deutsch "
-    "usd eur brl gbp jpy cad aud mxn ars clp cop btc eth dolar dollar euro real peso libra pound yen "
-    "kg lb gram g oz pound kilo cm mm inch foot meter km mile m yard mph kmh celsius fahrenheit liter gallon ml cup "
+    "coreano russo ruso arabe latim anglais espagnol portugais francais allemand italien englisch spanisch deutsch",
+    "usd eur brl gbp jpy cad aud mxn ars clp cop btc eth dolar dollar euro real peso libra pound yen",
+    "kg lb gram g oz pound kilo cm mm inch foot meter km mile m yard mph kmh celsius fahrenheit liter gallon ml cup",
+    "jpg jpeg png pdf word excel csv mp3 mp4 wav docx xml json svg webp epub mobi",
     "london paris madrid barcelona lisbon lisboa porto rome roma milan berlin munich amsterdam brussels vienna prague "
     "dublin edinburgh manchester boston chicago miami dallas houston atlanta seattle denver toronto montreal vancouver "
     "sydney melbourne tokyo delhi mumbai bangalore dubai bangkok singapore brasilia salvador recife fortaleza curitiba "
     "florianopolis manaus belem natal goiania campinas santos valencia sevilla malaga bilbao bogota medellin cali lima "
-    "cusco santiago valparaiso guadalajara monterrey cancun quito montevideo".split()
+    "cusco santiago valparaiso guadalajara monterrey cancun quito montevideo",
+    # Nouns that each make a thing of the other: a house for dogs, a dog for the house.
+    "dog cat bird house boat horse race show chocolate milk coffee tea water sugar bread cake cup pot glass wine "
+    "bottle pocket watch card game fish tank finger ring wall light flower garden box lunch paper bag table",
 )
+_PAIRED: dict[str, set[int]] = {}
+for _kind, _names in enumerate(_KINDS):
+    for _name in _names.split():
+        _PAIRED.setdefault(_name, set()).add(_kind)
 
 
 def directed(root: str) -> tuple[bool, bool]:
@@ -501,24 +518,35 @@ def reversed_direction(one: Sequence[str], other: Sequence[str], language: str) 
     """Whether two phrases of the same roots go opposite ways: `london to paris` and `paris to london`.
 
     So it is where what stands on both sides of a word like to, from, para has changed places, where two languages,
-    currencies, units or cities side by side have, or where two numbers have.
+    currencies, units, cities or like nouns side by side have, or where two numbers have.
     """
     for word in _DIRECTIONS.intersection(one) | ({"a"} if language in _TO_IN else set()):
         if word in one and word in other and _swapped(one, one.index(word), other, other.index(word)):
             return True
-    pairs = {pair for pair in zip(one, one[1:], strict=False) if pair[0] in _PAIRED and pair[1] in _PAIRED}
-    if any((second, first) in pairs and first != second for first, second in zip(other, other[1:], strict=False)):
+    pairs = {pair for pair in zip(one, one[1:], strict=False) if _one_kind(*pair)}
+    if any(
+        (second, first) in pairs and first != second for first, second in zip(other, other[1:], strict=False)
+    ):
         return True
     numbers = [word for word in one if word[:1].isdigit()]
-    return len(numbers) > 1 and numbers != [word for word in other if word[:1].isdigit()]
+    others = [word for word in other if word[:1].isdigit()]
+    return numbers != others and sorted(numbers) == sorted(others)
+
+
+def _one_kind(first: str, second: str) -> bool:
+    return first in _PAIRED and second in _PAIRED and not _PAIRED[first].isdisjoint(_PAIRED[second])
 
 
 def _swapped(one: Sequence[str], i: int, other: Sequence[str], j: int) -> bool:
     before, after = one[:i], one[i + 1 :]
     left, right = other[:j], other[j + 1 :]
-    return _meet(before, right) and _meet(left, after)
+    first, second = _meeting(before, right), _meeting(left, after)
+    return bool(first and second) and first != second  # hand to hand stays as it is
 
 
-def _meet(before: Sequence[str], after: Sequence[str]) -> bool:
-    """Whether what ends the first begins the second."""
-    return any(before[-n:] == after[:n] for n in range(1, min(len(before), len(after)) + 1))
+def _meeting(before: Sequence[str], after: Sequence[str]) -> Sequence[str]:
+    """The shortest end of the first that begins the second; empty where none does."""
+    for n in range(1, min(len(before), len(after)) + 1):
+        if before[-n:] == after[:n]:
+            return after[:n]
+    return ()

@@ -9,28 +9,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnikeywords.analysis.frequency import LANGUAGES
+from omnikeywords.analysis.roots import SURNAMES
 from omnikeywords.analysis.piece_hashes import code_matrix, letter_hashes, mix, powers_of_base
 
-__all__ = ["REAL", "TypoPairs", "find_typos"]
+__all__ = ["REAL", "REAL_SPOKEN", "TypoPairs", "find_typos"]
 
 REAL = 3.0  # Zipf: what is more frequent is a word, not a typo of another
 _VOWELS = np.array([ord(letter) for letter in "aeiouy"], np.uint32)
 _ENGLISH = LANGUAGES.index("en")
 _SHORTEST = 4  # letters of a word that may be, or have, a typo
+REAL_SPOKEN = 2.6  # the same in the language of the phrase, where that is not English
+
 _SHORTEST_ALONE = 5  # where it is the whole phrase
 _SHORTEST_FIRST = 6  # where it is the first letter that is another
 _LONGEST = 32
+_FIRST_GREEK = "\u0370"
 _FIRST_UNSUITABLE = "\u0530"  # beyond Latin, Greek and Cyrillic a letter more or less is seldom a slip
 _REAL_ELSEWHERE = 5.3  # Zipf: so frequent it is a word in any language's phrases
 _CLEARLY = 1.3  # Zipf: how much commoner the meant word is than a typo that the dictionary has too
 _KNOWN = 2.3  # Zipf: a typo more frequent than this must be one of spelling, not a slip to another word (sprain, spain)
+_RARE = 1.7  # Zipf: less frequent ones may be slips to any commoner word,
+_BY_FAR = 2.3  # those between to one that is commoner by so much (not inulin, insulin)
 _MEANT = 2.0  # Zipf: a rarer word must show by its phrases that it is one
 _MEANT_PHRASES = 3  # how many at least,
 _MEANT_TIMES = 2  # and how many for each of the typo's
 _SHORT_MEANT = 5.0  # Zipf: three letters below this are not what was meant
+_MEANT_BY_SHORT = 4.5  # Zipf: less is not what three letters stand for
 _SHORT_REAL = 4.8  # Zipf: three letters above this are a word, not two letters with an s
 _SINGULAR_REAL = 3.8  # Zipf: above this it is a word of its own, not one that lost its s
+_SHORT_WORD = 3.6  # Zipf: above this three letters with a last s need more words beside them
+_CLEARLY_PLURAL = 0.8  # Zipf: how much commoner the word with its s is
 _LONG_NUMBER = 6  # characters of a word with a digit, which may be the whole phrase
+_CENTURIES = ("17", "18", "19", "20")
 _TRIED = 6  # meant words of one typo, the commonest
 
 
@@ -42,20 +52,21 @@ class TypoPairs:
     meant: NDArray[np.intp]
     context: NDArray[np.intp]  # words that a phrase must have for the pair to be believed
     of_number: NDArray[np.bool_]  # a number, or a word with one, and the same with an s
-    final_s: NDArray[np.bool_]  # they differ by a last s alone, so English is not asked again
     preference: NDArray[np.intp]  # the smaller, the commoner is the meant word among all
 
 
-def find_typos(words: list[str], phrases: NDArray[np.intp], zipf: NDArray[np.float32]) -> TypoPairs:
+def find_typos(
+    words: list[str], phrases: NDArray[np.intp], zipf: NDArray[np.float32], inflected: NDArray[np.bool_]
+) -> TypoPairs:
     """Pairs among distinct folded words, by their index.
 
     `phrases` is the number of phrases each word is in, `zipf` its frequency in each of LANGUAGES, 0 where it is not in
     the dictionary. English words and the commonest of other languages are no typos; whether the typo is a word of the
-    language of its phrase is for the caller to see.
+    language of its phrase is for the caller to see. Nor are `inflected` words: plurals of words.
     """
     english = zipf[:, _ENGLISH]
     known = zipf.max(axis=1, initial=0)
-    slips, slip_meant = _slips(words, phrases, english, known)
+    slips, slip_meant = _slips(words, phrases, english, np.where(inflected, _REAL_ELSEWHERE, known), known)
     added, added_meant = _final_s(words, english)
     typo = np.concatenate([slips, added])
     meant = np.concatenate([slip_meant, added_meant])
@@ -64,10 +75,13 @@ def find_typos(words: list[str], phrases: NDArray[np.intp], zipf: NDArray[np.flo
     final_s = np.arange(len(typo)) >= len(slips)
     context = np.where(letters < np.where(of_number, _LONG_NUMBER, _SHORTEST_ALONE), 2, 1)
     context[final_s & ~of_number] = 2
-    context[(letters < _SHORTEST) & ~of_number] = 3
+    short = (letters < _SHORTEST) & ~of_number
+    context[short] = np.where(final_s & (english[typo] < _SHORT_WORD), 2, 3)[short]
     # Commonest in the dictionary, then in the phrases, then in the alphabet: the same whatever the order of phrases.
     candidates, place = np.unique(meant, return_inverse=True)
-    alphabetical = np.argsort(np.argsort(np.array([words[i] for i in candidates.tolist()] or [""])))[: len(candidates)]
+    alphabetical = np.argsort(np.argsort(np.array([words[i] for i in candidates.tolist()] or [""])))[
+        : len(candidates)
+    ]
     order = np.lexsort((alphabetical, -phrases[candidates], -known[candidates]))
     preference = np.empty(len(candidates), np.intp)
     preference[order] = np.arange(len(candidates))
@@ -78,17 +92,21 @@ def find_typos(words: list[str], phrases: NDArray[np.intp], zipf: NDArray[np.flo
     nth = np.arange(len(typo)) - np.repeat(first, np.diff(np.append(first, len(typo))))
     by_typo = by_typo[nth < _TRIED]
     return TypoPairs(
-        typo[nth < _TRIED], meant[by_typo], context[by_typo], of_number[by_typo], final_s[by_typo], preference[by_typo]
+        typo[nth < _TRIED], meant[by_typo], context[by_typo], of_number[by_typo], preference[by_typo]
     )
 
 
 def _slips(
-    words: list[str], phrases: NDArray[np.intp], english: NDArray[np.float32], known: NDArray[np.float32]
+    words: list[str],
+    phrases: NDArray[np.intp],
+    english: NDArray[np.float32],
+    real: NDArray[np.float32],
+    known: NDArray[np.float32],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pairs one edit apart of which the first is no word, and the second a commoner one."""
     suitable = np.flatnonzero(
         np.fromiter(
-            (_SHORTEST - 1 <= len(w) <= _LONGEST and w.isalpha() and max(w) < _FIRST_UNSUITABLE for w in words),
+            (_SHORTEST - 1 <= len(w) <= _LONGEST and w.isalpha() and _suits(w) for w in words),
             bool,
             len(words),
         )
@@ -96,19 +114,27 @@ def _slips(
     if len(suitable) == 0:
         return suitable, suitable
     codes = code_matrix([words[i] for i in suitable.tolist()])
-    often, english, known = phrases[suitable], english[suitable], known[suitable]
+    often, english, real, known = phrases[suitable], english[suitable], real[suitable], known[suitable]
     long_enough = (codes > 0).sum(axis=1) >= _SHORTEST
-    wrong = long_enough & (english < REAL) & (known < _REAL_ELSEWHERE)
+    wrong = (english < REAL) & (real < _REAL_ELSEWHERE)
     right = np.where(long_enough, (known >= _MEANT) | (often >= _MEANT_PHRASES), known >= _SHORT_MEANT)
     typo, meant, of_spelling = _one_edit(codes, wrong, right)
+    fair = long_enough[typo] | (known[meant] >= _MEANT_BY_SHORT)
+    typo, meant, of_spelling = typo[fair], meant[fair], of_spelling[fair]
     z_typo, z_meant = english[typo], known[meant]
-    keep = ((z_typo == 0) | (z_meant >= z_typo + _CLEARLY)) & (of_spelling | (z_typo < _KNOWN))
+    slip = (z_typo < _RARE) | ((z_typo < _KNOWN) & (z_meant >= z_typo + _BY_FAR))
+    keep = ((z_typo == 0) | (z_meant >= z_typo + _CLEARLY)) & (of_spelling | slip)
     keep &= np.where(
         z_meant >= _MEANT,
         often[meant] >= often[typo],
         (often[meant] >= _MEANT_PHRASES) & (often[meant] >= _MEANT_TIMES * often[typo]),
     )
     return suitable[typo[keep]], suitable[meant[keep]]
+
+
+def _suits(word: str) -> bool:
+    # What is Latin and still has an accent after folding has it for its meaning.
+    return word.isascii() or (min(word) >= _FIRST_GREEK and max(word) < _FIRST_UNSUITABLE)
 
 
 def _final_s(words: list[str], english: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -123,14 +149,20 @@ def _final_s(words: list[str], english: NDArray[np.float32]) -> tuple[NDArray[np
         if j < 0:
             continue
         if not word.isalpha():
-            decade = word[:-1].isdigit() and word[-2] == "0" and len(word) in (3, 5)
-            if not decade and word[:-1].isalnum():
+            decade = (
+                word[:-1].isdigit()
+                and word[-2] == "0"
+                and ((len(word) == 3 and word[0] != "1") or (len(word) == 5 and word[:2] in _CENTURIES))
+            )
+            if not decade and word[-2].isalnum():
                 typo.append(i)
                 meant.append(j)
         elif len(word) == 3 and zipf[i] < _SHORT_REAL:
             typo.append(i)
             meant.append(j)
-        elif len(word) > 3 and zipf[j] < _SINGULAR_REAL and zipf[i] >= zipf[j] + 1:
+        elif len(word) > 3 and (
+            word in SURNAMES or (zipf[j] < _SINGULAR_REAL and zipf[i] >= zipf[j] + _CLEARLY_PLURAL)
+        ):
             typo.append(j)
             meant.append(i)
     return np.array(typo, np.intp), np.array(meant, np.intp)
@@ -175,7 +207,9 @@ def _one_edit(
     return pairs // len(codes), pairs % len(codes), of_spelling
 
 
-def _is_last_s(codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _is_last_s(
+    codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np.intp]
+) -> NDArray[np.bool_]:
     behind = codes[row, np.minimum(place + 1, codes.shape[1] - 1)]
     last = (behind == 0) | (place + 1 == codes.shape[1])
     return last & (codes[row, np.maximum(place, 0)] == ord("s"))
@@ -186,7 +220,9 @@ def _doubled(codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np
     letter = codes[row, np.maximum(place, 0)]
     before = codes[row, np.maximum(place - 1, 0)]
     behind = codes[row, np.minimum(place + 1, codes.shape[1] - 1)]
-    return (place >= 0) & (((place > 0) & (letter == before)) | ((letter == behind) & (place + 1 < codes.shape[1])))
+    return (place >= 0) & (
+        ((place > 0) & (letter == before)) | ((letter == behind) & (place + 1 < codes.shape[1]))
+    )
 
 
 def _with_one_letter_less(
