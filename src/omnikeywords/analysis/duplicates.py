@@ -261,13 +261,21 @@ def _describe(raw: list[str], zipf: Zipf | None) -> _Pieces:
     )
 
 
-def _without_stop_words(flat: Flat, known: _Pieces, language: NDArray[np.int8]) -> NDArray[np.uint64]:
-    """The bag of roots of each phrase without its stop words, where two other words are left."""
-    ids, starts, counts = flat.ids, flat.starts, flat.counts
+def _stop_bit() -> NDArray[np.int64]:
+    """The bit of `stop_languages` for each language and, last, for none."""
     bit = np.full(len(LANGUAGES) + 1, len(ROOT_LANGUAGES), np.int64)
     for i, name in enumerate(ROOT_LANGUAGES):
         bit[LANGUAGES.index(name)] = i
-    mask = np.repeat(np.left_shift(1, bit[language]), counts)  # -1, unknown, is the last of `bit`
+    return bit
+
+
+_STOP_BIT = _stop_bit()
+
+
+def _without_stop_words(flat: Flat, known: _Pieces, language: NDArray[np.int8]) -> NDArray[np.uint64]:
+    """The bag of roots of each phrase without its stop words, where two other words are left."""
+    ids, starts, counts = flat.ids, flat.starts, flat.counts
+    mask = np.repeat(np.left_shift(1, _STOP_BIT[language]), counts)
     stop = (known.stop_inside[ids] & mask) > 0
     after = np.zeros(len(ids), bool)
     after[1:] = known.keeps_next[ids[:-1]]
@@ -461,7 +469,7 @@ def _typo_of(
     word = piece[pairs.meant[pair]]
     without = bag[phrase] - known.in_bag[flat.ids[at]]
     # Where a stop word was meant, it may be left out of the other phrase's bag.
-    left_out = np.flatnonzero(known.stop_inside[word] > 0)
+    left_out = np.flatnonzero(known.stop_inside[word] & np.left_shift(1, _STOP_BIT[language[phrase]]))
     corrected = np.concatenate([without + known.in_bag[word], without[left_out]])
     at, phrase, pair = (np.concatenate([x, x[left_out]]) for x in (at, phrase, pair))
     order = np.argsort(bag, kind="stable")
