@@ -39,7 +39,8 @@ local random, format, concat = math.random, string.format, table.concat
 function init() math.randomseed(%(seed)d) end
 local function phrase()
   n = n + 1
-  return concat({words[random(count)], words[random(count)], words[random(count)], format("%(last)s", n)}, " ")
+  local last = format("%(last)s", n)
+  return concat({words[random(count)], words[random(count)], words[random(count)], last}, " ")
 end
 function request()
   local keywords = {}

@@ -11,11 +11,13 @@ stop    SIGTERM: /ready says no for OKF_DRAIN_DELAY_MS while everything is still
 import errno
 import functools
 import http.client
+import os
 import signal
 import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from omnikeywords import __version__
-from omnikeywords.errors import InvalidOption
+from omnikeywords.errors import InvalidOption, OmniKeywordsError
 from omnikeywords.ops import Health, SharedFlag, configure_logs, get_logger, server_log_config, share_metrics
 from omnikeywords.settings import Settings
 
@@ -51,22 +53,24 @@ def serve(
 
     `roles` are names by comma; None is all of them.
 
-    Raises LanguageTableMissing, and InvalidOption for an unknown role, a port that is in use, an address that
-    is not of this machine. Ends the process with status 1 where workers keep dying.
+    Raises InvalidOption for an unknown role or a number that is none, LanguageTableMissing, OmniKeywordsError
+    for an address that is not of this machine or a port in use. Exits with 1 where workers keep dying.
     """
     _check_roles(roles)
     where = _reserve(settings.host if host is None else host, settings.port if port is None else port)
     number = settings.workers if workers is None else workers
     if number < 1:
         raise InvalidOption(f"{number} workers cannot serve: give 1 or more", workers=number)
-    configure_logs(settings.log_level, settings.log_format)
     with tempfile.TemporaryDirectory(prefix="okf-serve-") as name:
         folder = Path(name)
         if number > 1:
             share_metrics(folder)
         # Loaded before the workers split off, so that they start at once and share the memory.
         _load(settings)
+        configure_logs(settings.log_level, settings.log_format)
         server = _Server(settings, where, number, SharedFlag(folder / _DRAINING))
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_die_of_signals)
         server.serve(target_loader=functools.partial(_application, settings, folder), wrap_loader=False)
 
 
@@ -97,6 +101,8 @@ def _reserve(host: str, port: int) -> _Address:
 
     The server lets processes share a port, so a second service would be heard as the first: refused here.
     """
+    if not 0 <= port <= 65_535:
+        raise InvalidOption(f"port {port} is none: give 0 to 65535", port=port)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -106,25 +112,18 @@ def _reserve(host: str, port: int) -> _Address:
             probe.bind(address)
             probe.listen(1)
             bound = probe.getsockname()
-    except OverflowError:
-        raise InvalidOption(f"port {port} is none: give 0 to 65535", port=port) from None
-    except socket.gaierror as error:
-        raise InvalidOption(
-            f"host {host!r} is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all networks",
-            host=host,
-        ) from error
     except PermissionError as error:
-        raise InvalidOption(
+        raise OmniKeywordsError(
             f"port {port} is not allowed to this user: give one from 1024 on, as --port 8080", port=port
         ) from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise InvalidOption(
+            raise OmniKeywordsError(
                 f"port {port} of {host} is in use: stop what listens there, or give another with --port",
                 host=host,
                 port=port,
             ) from error
-        raise InvalidOption(
+        raise OmniKeywordsError(
             f"host {host!r} is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all networks",
             host=host,
         ) from error
@@ -148,6 +147,7 @@ def _application(settings: Settings, folder: Path) -> Any:
     from omnikeywords.finder import Finder
 
     configure_logs(settings.log_level, settings.log_format)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
     finder = Finder(settings)
 
     def warm() -> None:
@@ -161,6 +161,19 @@ def _application(settings: Settings, folder: Path) -> Any:
         warm=warm,
         checks=Health(SharedFlag(folder / _DRAINING)),
     )
+
+
+def _die_of_signals() -> None:
+    """Until a worker has its own handlers: those it was split off with would note a signal and go on."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _end_with_parent(parent: int) -> None:
+    """A worker whose supervisor was killed would go on serving, and hold the port, with nobody to stop it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _Server(MPServer):
@@ -209,8 +222,16 @@ class _Server(MPServer):
         if self._signal == signal.SIGTERM and self._delay:
             self._log.info("draining", seconds=self._delay)
             self._hurry.wait(self._delay)
+        threading.Thread(target=self._insist, name="insist", daemon=True).start()
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
         self._log.info("stopped")
+
+    def _insist(self) -> None:
+        """Say it again: the event loop of a worker loses a signal that comes just before it runs."""
+        while self.wrks:
+            time.sleep(1)
+            for worker in list(self.wrks):
+                worker.terminate()  # type: ignore[no-untyped-call]
 
     def _announce(self) -> None:
         """Wait until a worker says that it is ready, and tell."""

@@ -207,9 +207,15 @@ class TestReadBody:
         ]
         assert self.read(*chunks) == b"abcde"
 
-    def test_a_length_that_is_too_long_is_refused_unread(self) -> None:
+    def test_a_length_that_is_too_long_is_refused_once_the_client_has_sent_it(self) -> None:
+        chunk = {"type": "http.request", "body": b"123456", "more_body": True}
         with pytest.raises(Problem) as caught:
-            self.read(length=11)
+            self.read(chunk, chunk | {"more_body": False}, length=12)
+        assert caught.value.code == "body_too_large"
+
+    def test_a_huge_length_is_refused_unread(self) -> None:
+        with pytest.raises(Problem) as caught:
+            self.read(length=10**9)
         assert (caught.value.code, caught.value.params) == ("body_too_large", {"limit_bytes": 10})
 
     def test_chunks_without_a_length_are_refused_once_too_long(self) -> None:

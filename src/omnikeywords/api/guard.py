@@ -42,6 +42,7 @@ _lag = gauge(
 _shed = counter("http_requests_shed_total", "Requests refused because too many were in flight.")
 
 _BEAT_SECONDS = 0.5
+_MOST_DISCARDED = 64 * 1024 * 1024  # bytes
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 # Asked by machines that must get an answer when all else is refused.
@@ -91,14 +92,15 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
 
     Raises Problem for a body that is longer or does not arrive in time.
     """
-    length = call.headers.get(b"content-length")
-    if length is not None and int(length) > most_bytes:
-        raise _too_long(most_bytes)
     # The parts of asyncio.timeout that are needed here, at a third of its cost.
     task = asyncio.current_task()
     assert task is not None
     late = asyncio.get_running_loop().call_later(within_seconds, task.cancel, _LATE)
     try:
+        length = call.headers.get(b"content-length")
+        if length is not None and int(length) > most_bytes:
+            await _discard(call, int(length))
+            raise _too_long(most_bytes)
         message = await call.receive()
         body: bytes = message.get("body", b"")
         while message.get("more_body"):
@@ -123,6 +125,15 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
     if len(body) > most_bytes:
         raise _too_long(most_bytes)
     return body
+
+
+async def _discard(call: Call, length: int) -> None:
+    """Let a client finish sending, so that it comes to read why it is refused; not if that is huge."""
+    while length > 0 and length <= _MOST_DISCARDED:
+        message = await call.receive()
+        length -= len(message.get("body", b""))
+        if not message.get("more_body"):
+            return
 
 
 def _too_long(most_bytes: int) -> Problem:

@@ -1,0 +1,100 @@
+"""/openapi.json is true: whatever it allows is answered as it says, whatever it forbids is refused."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.generation import GenerationMode
+
+from omnikeywords.api import create_app
+from omnikeywords.api.guard import Guard
+from omnikeywords.api.problems import PROBLEMS
+from omnikeywords.finder import Finder
+from omnikeywords.ops import Health
+from omnikeywords.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def application() -> Guard:
+    loaded = Settings.load({})
+    checks = Health()
+    app = create_app(
+        Finder(loaded), loaded, version="1.2.3", model_version="test", warm=lambda: None, checks=checks
+    )
+    checks.register("models", lambda: None)  # as once it has started, which a test client does not do
+    return app
+
+
+def get(path: str) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(APP), base_url="http://test") as client:
+            return await client.get(path)
+
+    return asyncio.run(ask())
+
+
+APP = application()
+DOCUMENT: dict[str, Any] = get("/openapi.json").json()
+SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP)
+SCHEMA.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+
+
+@SCHEMA.parametrize()
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+def test_what_is_promised_is_kept(case: schemathesis.Case) -> None:
+    case.call_and_validate()
+
+
+def test_every_endpoint_has_a_summary_an_answer_and_its_problems() -> None:
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            assert operation["summary"], (method, path)
+            assert {"200", "500", "503"} <= set(operation["responses"]), (method, path)
+
+
+def test_examples_of_problems_are_as_problems_are() -> None:
+    shown = set()
+    for operations in DOCUMENT["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                examples = response["content"].get("application/problem+json", {}).get("examples", {})
+                for code, example in examples.items():
+                    value = example["value"]
+                    assert (str(value["status"]), value["code"]) == (status, code)
+                    assert value["title"] == PROBLEMS[code].title
+                    shown.add(code)
+    assert "too_many_keywords" in shown
+
+
+def test_the_example_of_a_call_is_one() -> None:
+    fields = DOCUMENT["components"]["schemas"]["AnalyzeRequest"]["properties"]
+    assert fields["keywords"]["examples"]
+    assert fields["keywords"]["maxItems"] == 1000
+    assert fields["analysis_type"]["default"] == "comprehensive"
+
+
+def test_the_document_names_nothing_outside() -> None:
+    assert re.findall(r"https?://[^\"\s]*", json.dumps(DOCUMENT)) == []
+
+
+@pytest.mark.parametrize("path", [*DOCUMENT["paths"], "/docs", "/openapi.json"])
+def test_every_endpoint_is_in_the_page_of_the_api(path: str) -> None:
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    assert f"`{path}`" in text or f" {path}`" in text
+
+
+@pytest.mark.parametrize("code", sorted(set(PROBLEMS)))
+def test_every_code_is_in_the_page_of_the_api(code: str) -> None:
+    assert f"| `{code}` | {PROBLEMS[code].status} |" in (DOCS / "api.md").read_text(encoding="utf-8")
