@@ -451,7 +451,8 @@ class TestRealAnalysis:
         ]
         answer = analyze({"keywords": keywords, "analysis_type": kind, "market": "pt-PT"}, app)
         decoded = msgspec.json.decode(answer.content, type=AnalyzeAnswer)
-        assert [result.keyword for result in decoded.results] == keywords
+        # An over-long one comes back as long as one may be.
+        assert [result.keyword for result in decoded.results] == [keyword[:700] for keyword in keywords]
         declared = set(KeywordResult.__struct_fields__)
         required = {name for name in declared if name in msgspec_required(KeywordResult)}
         for result in answer.json()["results"]:

@@ -59,7 +59,8 @@ class Analyze:
         self._seconds = settings.request_timeout_ms / 1000
         self._decode = msgspec.json.Decoder(AnalyzeRequest).decode
         self._encode = msgspec.json.Encoder().encode
-        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="analyze")
+        self._threads = settings.threads
+        self._pool: ThreadPoolExecutor | None = None  # made with the first large call
         self._room = settings.threads + settings.queue  # for large calls, running and waiting
         self._count = {kind: _analysed.labels(kind).inc for kind in ("basic", "comprehensive")}
 
@@ -83,8 +84,10 @@ class Analyze:
         return Reply(body)
 
     def close(self) -> None:
-        """Let running calls end and take no more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Let running calls end and drop those that wait."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
 
     def _read(self, body: bytes) -> AnalyzeRequest:
         try:
@@ -109,6 +112,8 @@ class Analyze:
     async def _answer_in_thread(self, asked: AnalyzeRequest) -> bytes:
         if self._room == 0:
             raise _calls_waiting
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="analyze")
         self._room -= 1
         loop = asyncio.get_running_loop()
         job = self._pool.submit(self._answer, asked)

@@ -91,7 +91,7 @@ class Score(Struct, frozen=True):
 class KeywordResult(Struct, frozen=True):
     """One keyword, analysed. Unknown is null, never 0; with an `error` all else but `keyword` is null."""
 
-    keyword: Annotated[str, Meta(description="As it was given.")]
+    keyword: Annotated[str, Meta(description="As it was given; over-long, its first 700 characters.")]
     normalized: Annotated[
         str | None, Meta(description="As people see it: lower case, tidy spaces and symbols.")
     ]

@@ -30,7 +30,11 @@ def _formatter(format: str) -> logging.Formatter:
         rendering: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
         colors = sys.stderr is not None and sys.stderr.isatty()
-        rendering = [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=36)]
+        rendering = [
+            structlog.dev.ConsoleRenderer(
+                colors=colors, pad_event_to=36, exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_before_rendering(),
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
