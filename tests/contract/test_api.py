@@ -314,6 +314,69 @@ class TestLargeCalls:
         assert [answer.status_code for answer in served] == [200, 200, 200, 200]
 
 
+class TestSmallCalls:
+    """Calls that arrive together are analysed together, and nobody can tell."""
+
+    @staticmethod
+    def all_at_once(app: Any, *bodies: Any) -> list[httpx.Response]:
+        async def scenario() -> list[httpx.Response]:
+            return await asyncio.gather(
+                *(
+                    send(app, "POST", ANALYZE, content=json.dumps(body).encode(), headers=JSON)
+                    for body in bodies
+                )
+            )
+
+        return asyncio.run(scenario())
+
+    def test_each_gets_its_own_keywords_in_their_order(self) -> None:
+        finder = Echo()
+        bodies = [{"keywords": [f"{i}-{j}" for j in range(i % 4 + 1)]} for i in range(100)]
+        answers = self.all_at_once(application(finder), *bodies)
+        for body, answer in zip(bodies, answers, strict=True):
+            assert [row["keyword"] for row in answer.json()["results"]] == body["keywords"]
+        assert len(finder.asked) < 20
+
+    def test_only_calls_with_the_same_options_share_a_batch(self) -> None:
+        finder = Echo()
+        options = [{}, {"market": "pt-BR"}, {"analysis_type": "basic"}, {"project": "shop"}]
+        self.all_at_once(application(finder), *({"keywords": ["a"], **given} for given in options * 5))
+        for phrases, *_ in finder.asked:
+            assert set(phrases) == {"a"}
+        asked = {tuple(given) for _, *given in finder.asked}
+        assert asked == {
+            ("comprehensive", None, "default"),
+            ("comprehensive", "pt-BR", "default"),
+            ("basic", None, "default"),
+            ("comprehensive", None, "shop"),
+        }
+        assert sum(len(phrases) for phrases, *_ in finder.asked) == 20
+
+    def test_a_batch_holds_the_event_loop_for_no_more_than_256_keywords(self) -> None:
+        finder = Echo()
+        answers = self.all_at_once(application(finder), *[{"keywords": ["a"] * 50}] * 20)
+        assert {answer.status_code for answer in answers} == {200}
+        assert max(len(phrases) for phrases, *_ in finder.asked) <= 256
+        assert sum(len(phrases) for phrases, *_ in finder.asked) == 1000
+
+    def test_an_error_of_ours_over_one_phrase_is_that_call_s_alone(self) -> None:
+        def fail(phrases: Sequence[str], *rest: Any) -> None:
+            if "poison" in phrases:
+                raise RuntimeError
+
+        bodies = [{"keywords": ["good"]}, {"keywords": ["poison"]}, {"keywords": ["fine"]}]
+        answers = self.all_at_once(application(Echo(fail)), *bodies)
+        assert [answer.status_code for answer in answers] == [200, 500, 200]
+
+    def test_an_error_of_the_options_is_everybody_s(self) -> None:
+        def missing(*asked: Any) -> None:
+            raise LanguageTableMissing("the table is missing: run `okf warm`")
+
+        finder = Echo(missing)
+        answers = self.all_at_once(application(finder), *[{"keywords": ["a"]}] * 3)
+        assert [answer.status_code for answer in answers] == [503, 503, 503]
+
+
 class TestSystem:
     """What probes, Prometheus and readers ask for."""
 

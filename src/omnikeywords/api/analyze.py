@@ -1,7 +1,8 @@
 """`POST /api/v1/analyze`: keywords in, the same keywords analysed out, in their order.
 
-A call of up to 50 keywords takes well under two milliseconds and is answered on the event loop; a larger one
-goes to a few threads, with a deadline and a bounded queue, so that it delays nobody.
+A call of up to 50 keywords is answered on the event loop, together with all others that arrived meanwhile.
+What analysis costs is mostly per batch, so the busier the service, the cheaper a call; one that is alone
+waits for nobody. A larger call goes to a few threads, with a deadline and a bounded queue: it delays nobody.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
@@ -16,13 +18,17 @@ import msgspec
 from omnikeywords.api.guard import Call, Reply, read_body
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.schemas import AnalyzeRequest
-from omnikeywords.errors import TooManyKeywords
+from omnikeywords.errors import OmniKeywordsError, TooManyKeywords
 from omnikeywords.ops import counter
 from omnikeywords.settings import Settings
 
 __all__ = ["INLINE_KEYWORDS", "Analyst", "Analyze", "Analyzed"]
 
 INLINE_KEYWORDS = 50  # the most that are analysed on the event loop
+
+_MOST_TOGETHER = 256  # keywords: about a millisecond and a half, in which the event loop does nothing else
+
+Row = dict[str, Any]  # one keyword object
 
 _analysed = counter("okf_keywords_analysed_total", "Keywords answered by analyze.", ("analysis_type",))
 _calls_waiting = Problem(
@@ -35,7 +41,7 @@ _calls_waiting = Problem(
 class Analyzed(Protocol):
     """What the finder gives back, as far as HTTP needs it."""
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """One keyword object a phrase, in their order."""
         ...
 
@@ -53,6 +59,7 @@ class Analyze:
 
     def __init__(self, analyst: Analyst, model_version: str, settings: Settings) -> None:
         self._analyst = analyst
+        self._together = _Together(analyst)
         self._model_version = model_version
         self._most_keywords = settings.analyze_max_keywords
         self._most_bytes = settings.max_body_bytes
@@ -79,7 +86,10 @@ class Analyze:
                 keywords=number,
                 limit=self._most_keywords,
             )
-        body = self._answer(asked) if number <= INLINE_KEYWORDS else await self._answer_in_thread(asked)
+        if number <= INLINE_KEYWORDS:
+            body = self._body(asked, await self._together.analyse(asked))
+        else:
+            body = await self._answer_in_thread(asked)
         self._count[asked.analysis_type](number)
         return Reply(body)
 
@@ -101,12 +111,11 @@ class Analyze:
 
     def _answer(self, asked: AnalyzeRequest) -> bytes:
         analysis = self._analyst.analyse(asked.keywords, asked.analysis_type, asked.market, asked.project)
+        return self._body(asked, analysis.rows())
+
+    def _body(self, asked: AnalyzeRequest, rows: list[Row]) -> bytes:
         return self._encode(
-            {
-                "analysis_type": asked.analysis_type,
-                "model_version": self._model_version,
-                "results": analysis.rows(),
-            }
+            {"analysis_type": asked.analysis_type, "model_version": self._model_version, "results": rows}
         )
 
     async def _answer_in_thread(self, asked: AnalyzeRequest) -> bytes:
@@ -137,6 +146,67 @@ class Analyze:
 
     def _add_room(self) -> None:
         self._room += 1
+
+
+_Options = tuple[str, str | None, str]  # kind, market, project
+_Waiting = tuple[list[str], "asyncio.Future[list[Row]]"]
+
+
+class _Together:
+    """Small calls that arrive in one turn of the event loop, analysed as one batch.
+
+    An analysis depends on its phrase and the options alone, never on its neighbours, so the answers are those
+    of calls made one by one.
+    """
+
+    def __init__(self, analyst: Analyst) -> None:
+        self._analyst = analyst
+        self._waiting: dict[_Options, list[_Waiting]] = {}
+
+    async def analyse(self, asked: AnalyzeRequest) -> list[Row]:
+        loop = asyncio.get_running_loop()
+        options = (asked.analysis_type, asked.market, asked.project)
+        calls = self._waiting.get(options)
+        if calls is None:
+            calls = self._waiting[options] = []
+            # It runs after everything that is ready now, the calls that have arrived among it.
+            loop.call_soon(self._run, options)
+        rows: asyncio.Future[list[Row]] = loop.create_future()
+        calls.append((asked.keywords, rows))
+        return await rows
+
+    def _run(self, options: _Options) -> None:
+        calls = self._waiting.pop(options)
+        taken, keywords = 0, 0
+        for phrases, _ in calls:
+            keywords += len(phrases)
+            if taken and keywords > _MOST_TOGETHER:
+                # The rest in the next turn, so that others get theirs.
+                self._waiting[options] = calls[taken:]
+                asyncio.get_running_loop().call_soon(self._run, options)
+                break
+            taken += 1
+        self._answer(options, calls[:taken])
+
+    def _answer(self, options: _Options, calls: list[_Waiting]) -> None:
+        phrases = calls[0][0] if len(calls) == 1 else list(chain.from_iterable(call[0] for call in calls))
+        try:
+            rows = self._analyst.analyse(phrases, *options).rows()
+        except Exception as error:
+            if len(calls) > 1 and not isinstance(error, OmniKeywordsError):
+                # An error of ours, over one phrase perhaps: it must not become that of the others.
+                for call in calls:
+                    self._answer(options, [call])
+                return
+            for _, waiting in calls:
+                if not waiting.done():
+                    waiting.set_exception(error)
+            return
+        start = 0
+        for keywords, waiting in calls:
+            if not waiting.done():  # else the client has left
+                waiting.set_result(rows[start : start + len(keywords)])
+            start += len(keywords)
 
 
 def _check_types(call: Call) -> None:

@@ -61,8 +61,9 @@ def openapi(routes: Sequence[Route], settings: Settings) -> dict[str, Any]:
     ordered = sorted(types, key=lambda t: t.__name__)
     references, schemas = msgspec.json.schema_components(ordered, ref_template=_REF)
     if "AnalyzeRequest" in schemas:
-        # The limit is a setting; beyond it the answer is 413, not 422.
-        schemas["AnalyzeRequest"]["properties"]["keywords"]["maxItems"] = settings.analyze_max_keywords
+        # Beyond it the answer is 413, as for any body that is too large: no limit of the schema.
+        keywords = schemas["AnalyzeRequest"]["properties"]["keywords"]
+        keywords["description"] += f" At most {settings.analyze_max_keywords} in one call."
     reference = dict(zip(ordered, references, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for route in documented:
