@@ -1,9 +1,12 @@
-"""Near-duplicates: recall on generated variants of real queries, size of groups, judged precision, hard pairs.
+"""Near-duplicates: recall on generated variants of real queries, size of groups, judged precision, hard
+pairs.
 
     python benchmarks/quality_duplicates.py --data DIR
 
-DIR/queries/derived_1_17M_keywords.tsv.gz has columns keyword, base, op; rows whose op begins with `dup-` are variants of
-their base, prefix and suffix rows are other keywords. Precision is read from results/duplicate_precision.tsv, which was
+DIR/queries/derived_1_17M_keywords.tsv.gz has columns keyword, base, op; rows whose op begins with `dup-` are
+variants of
+their base, prefix and suffix rows are other keywords. Precision is read from results/duplicate_precision.tsv,
+which was
 judged by hand; `--sample FILE` draws such pairs anew (random, seeded) for judging.
 """
 
@@ -80,14 +83,18 @@ def run(data: Path) -> list[Row]:
     of_base = base_rows(keywords, bases)
     kind = np.array(ops)
     together = found.head == found.head[of_base]
-    rows: list[Row] = [(f"recall {op}", float(together[kind == op].mean()), bound) for op, bound in RECALL.items()]
+    rows: list[Row] = [
+        (f"recall {op}", float(together[kind == op].mean()), bound) for op, bound in RECALL.items()
+    ]
     other = np.char.startswith(kind, "prefix") | np.char.startswith(kind, "suffix")
     rows.append(("prefix and suffix rows apart from their base", float(1 - together[other].mean()), 1.0))
     rows.append(("groups of at most 150", float(np.bincount(found.head).max() <= 150), 1.0))
     if JUDGED.exists():
         with JUDGED.open(encoding="utf-8", newline="") as file:
             verdicts = [row["verdict"] for row in csv.DictReader(file, delimiter="\t")]
-        rows.append((f"precision of {len(verdicts)} judged pairs", verdicts.count("right") / len(verdicts), 0.98))
+        rows.append(
+            (f"precision of {len(verdicts)} judged pairs", verdicts.count("right") / len(verdicts), 0.98)
+        )
     hard = hard_pairs()
     rows.append((f"hard pairs apart, of {len(hard)}", 1 - len(merged_hard_pairs()) / len(hard), 1.0))
     rows.append((f"keywords a second, {len(keywords):,} in one run", len(keywords) / seconds, 145_000))
@@ -113,7 +120,12 @@ def sample(data: Path, target: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure near-duplicates against their bounds.")
-    parser.add_argument("--data", type=Path, default=os.environ.get("OKF_EVAL_DATA"), required="OKF_EVAL_DATA" not in os.environ)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("OKF_EVAL_DATA"),
+        required="OKF_EVAL_DATA" not in os.environ,
+    )
     parser.add_argument("--sample", type=Path, help="write pairs to judge here instead")
     arguments = parser.parse_args()
     if arguments.sample:

@@ -1,8 +1,12 @@
-"""Near-duplicates: which phrases of a set are one keyword in other spelling, number, order, accents or with a typo.
+"""Near-duplicates: which phrases of a set are one keyword in other spelling, number, order, accents or with a
+typo.
 
-Two phrases are near-duplicates for a direct reason between them, never because each resembles a third. Phrases are taken
-in the order of their volume (then popularity): each joins the highest-ranking head it is a near-duplicate of, or else
-becomes a head. Four keys give the reasons that are symmetric; each is a 64-bit hash made of hashes of pieces of words,
+Two phrases are near-duplicates for a direct reason between them, never because each resembles a third.
+Phrases are taken
+in the order of their volume (then popularity): each joins the highest-ranking head it is a near-duplicate of,
+or else
+becomes a head. Four keys give the reasons that are symmetric; each is a 64-bit hash made of hashes of pieces
+of words,
 so that a million phrases cost a few passes over numpy arrays:
 
 * the bag of roots: any order, singular or plural, any accepted spelling;
@@ -10,39 +14,39 @@ so that a million phrases cost a few passes over numpy arrays:
 * the roots joined without spaces, in order;
 * the folded letters joined without spaces, in order.
 
-A typo is a word that no dictionary knows well, at one edit from a commoner word with which the same phrase exists.
+A typo is a word that no dictionary knows well, at one edit from a commoner word with which the same phrase
+exists.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from omnikeywords.analysis.direction import reversed_direction
 from omnikeywords.analysis.frequency import LANGUAGES, ZIPF_STEPS
 from omnikeywords.analysis.language import LanguageModel
-from omnikeywords.analysis.piece_hashes import Flat, Hashed, hash_texts, mix
-from omnikeywords.analysis.roots import (
-    ROOT_LANGUAGES,
-    Zipf,
-    directed,
-    fold_piece,
-    has_s_models,
-    inflection_roots,
-    keeps_next,
-    pieces,
-    reversed_direction,
-    spelling_root,
-    stop_languages,
+from omnikeywords.analysis.phrase_pieces import (
+    STOP_BIT,
+    Pieces,
+    cut,
+    describe,
+    kept_apart,
+    without_stop_words,
+    words_of,
 )
+from omnikeywords.analysis.piece_hashes import Flat, Hashed
+from omnikeywords.analysis.roots import ROOT_LANGUAGES, Zipf
 from omnikeywords.analysis.scripts import code_points
 from omnikeywords.analysis.typos import REAL, REAL_SPOKEN, find_typos
-from omnikeywords.analysis.words import Words, split_words
+from omnikeywords.analysis.words import Words
 
 __all__ = ["REASONS", "Analysed", "Duplicates", "duplicates"]
 
-# Why a member joined its head, by the code in Duplicates.reason; the first that holds. Heads and singles have "".
+# Why a member joined its head, by the code in Duplicates.reason; the first that holds. Heads and singles have
+# "".
 REASONS = (
     "",
     "same",  # the phrase itself once more
@@ -76,7 +80,9 @@ class Analysed(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Duplicates:
-    """The near-duplicate groups of N phrases: each phrase has a head, which is itself where it is in no group."""
+    """The near-duplicate groups of N phrases: each phrase has a head, which is itself where it is in no
+    group.
+    """
 
     head: NDArray[np.intp]  # N, index of a phrase
     reason: NDArray[np.int8]  # N, index into REASONS: why the phrase joined its head
@@ -92,7 +98,9 @@ class Duplicates:
         return int((self.head != np.arange(len(self.head))).sum())
 
     def groups(self) -> Iterator[tuple[int, list[int]]]:
-        """Each head with the indices of its members, in the order of the heads; single phrases are left out."""
+        """Each head with the indices of its members, in the order of the heads; single phrases are left
+        out.
+        """
         members = np.flatnonzero(self.head != np.arange(len(self.head)))
         members = members[np.argsort(self.head[members], kind="stable")]
         heads, starts = np.unique(self.head[members], return_index=True)
@@ -108,11 +116,14 @@ def duplicates(
 ) -> Duplicates:
     """Group the near-duplicates among the phrases of an analysis.
 
-    `volume` is searches a month, one a phrase, None or NaN where missing. The head of a group is the phrase with most
-    volume, else the most popular, else one without a typo, else the shortest, else the first alphabetically. `model`
+    `volume` is searches a month, one a phrase, None or NaN where missing. The head of a group is the phrase
+    with most
+    volume, else the most popular, else one without a typo, else the shortest, else the first alphabetically.
+    `model`
     is the dictionary that tells plurals and typos from other words; without it fewer are found.
 
-    The order of the phrases changes nothing. Phrases that have nothing to do with a group change it only through how
+    The order of the phrases changes nothing. Phrases that have nothing to do with a group change it only
+    through how
     often they use its words: that decides what is a typo of what.
     """
     count = len(analysis.normalized)
@@ -132,8 +143,9 @@ def duplicates(
     texts = [analysis.normalized[i] for i in row.tolist()]
     language = np.asarray(analysis.language)[row]
     popularity = np.asarray(analysis.popularity, np.float64)[row]
-    words, flat = _words_of(analysis, row, texts)
-    raw, flat = _cut(words, flat, texts)
+    numbered = getattr(analysis, "words", None)
+    words, flat = words_of(numbered if isinstance(numbered, Words) else None, row, texts)
+    raw, flat = cut(words, flat, texts)
     joined, why = _group(texts, raw, flat, language, asked[row], popularity, np.bincount(member_of), model)
     # The rows of one phrase follow the row that stands for it.
     head[usable] = row[joined[member_of]]
@@ -147,7 +159,9 @@ def duplicates(
 def _distinct(
     analysis: Analysed, usable: NDArray[np.intp], volume: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The row that stands for each distinct phrase, the one with most volume; and which phrase each usable row is."""
+    """The row that stands for each distinct phrase, the one with most volume; and which phrase each usable
+    row is.
+    """
     hashes = np.fromiter(map(hash, analysis.normalized), np.int64, len(analysis.normalized))[usable]
     _, inverse = np.unique(hashes, return_inverse=True)
     best = np.lexsort((usable, _missing_last(volume[usable]), inverse))
@@ -158,150 +172,6 @@ def _distinct(
 def _missing_last(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sort keys that put the largest first and what is missing last."""
     return np.where(np.isnan(numbers), np.inf, -numbers)
-
-
-# ----------------------------------------------------------------------------------------------------------- pieces
-
-
-@dataclass(frozen=True, slots=True)
-class _Pieces:
-    """What is known of each distinct piece."""
-
-    folded: list[str]
-    root: list[str]
-    raw_hash: Hashed
-    folded_hash: Hashed
-    root_hash: Hashed
-    in_bag: NDArray[np.uint64]  # root, as a summand; the sum of its parts for a compound
-    root_in_bag: NDArray[np.uint64]
-    inflected_in_bag: NDArray[np.uint64]  # root before spellings were made one
-    folded_in_bag: NDArray[np.uint64]
-    stop_inside: NDArray[np.int64]  # bits of languages
-    stop_leading: NDArray[np.int64]
-    keeps_next: NDArray[np.bool_]
-    starts_with_digit: NDArray[np.bool_]
-    ends_with_digit: NDArray[np.bool_]
-    lone_vowel: NDArray[np.bool_]
-    lone_article: NDArray[np.bool_]
-    has_s_models: NDArray[np.bool_]
-    gives_direction: NDArray[np.bool_]
-    gives_direction_in_pairs: NDArray[np.bool_]
-
-
-def _words_of(analysis: Analysed, rows: NDArray[np.intp], texts: list[str]) -> tuple[list[str], Flat]:
-    """The distinct words of some phrases, and the words of each."""
-    words = getattr(analysis, "words", None)
-    if isinstance(words, Words):  # they are numbered already
-        flat = Flat(words.ids, words.starts, words.counts).of(rows)
-        place = np.full(int(words.ids.max(initial=0)) + 1, -1)
-        place[words.ids] = np.arange(len(words.ids))
-        used = np.zeros(len(place), bool)
-        used[flat.ids] = True
-        number = np.cumsum(used) - 1
-        text = words.text
-        return [text[i] for i in place[used].tolist()], Flat(number[flat.ids], flat.starts, flat.counts)
-    every, starts, counts = split_words(texts)
-    index = dict.fromkeys(every, 0)
-    index.update(zip(index, range(len(index)), strict=True))
-    return list(index), Flat(np.fromiter(map(index.__getitem__, every), np.intp, len(every)), starts, counts)
-
-
-def _cut(words: list[str], flat: Flat, texts: list[str]) -> tuple[list[str], Flat]:
-    """The distinct pieces of phrases, and the pieces of each phrase; one without pieces has its text as a piece."""
-    parts: dict[str, int] = {}
-    pieces_of_word: list[int] = []
-    sizes = np.empty(len(words), np.intp)
-    for number, word in enumerate(words):
-        found = pieces(word)
-        sizes[number] = len(found)
-        for piece in found:
-            pieces_of_word.append(parts.setdefault(piece, len(parts)))
-    size = sizes[flat.ids]
-    per_phrase = np.add.reduceat(size, flat.starts)
-    begin = np.cumsum(sizes) - sizes
-    at = np.repeat(begin[flat.ids] - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
-    piece_ids = np.array(pieces_of_word, np.intp)[at]
-    bare = np.flatnonzero(per_phrase == 0)
-    if len(bare):
-        added = [parts.setdefault(texts[i], len(parts)) for i in bare.tolist()]
-        piece_ids = np.insert(piece_ids, (np.cumsum(per_phrase) - per_phrase)[bare], added)
-        per_phrase[bare] = 1
-    return list(parts), Flat(piece_ids, np.cumsum(per_phrase) - per_phrase, per_phrase)
-
-
-def _describe(raw: list[str], zipf: Zipf | None) -> _Pieces:
-    folded = [piece if piece.isascii() else fold_piece(piece) for piece in raw]
-    inflected = inflection_roots(folded, zipf)
-    root = list(map(spelling_root, inflected))
-    count = len(raw)
-    folded_hash = hash_texts(folded)
-    root_hash = hash_texts(root)
-    inside, leading = zip(*map(stop_languages, raw), strict=True)
-    alone, paired = zip(*map(directed, root), strict=True)
-    return _Pieces(
-        folded,
-        root,
-        hash_texts(raw),
-        folded_hash,
-        root_hash,
-        mix(root_hash.value),
-        mix(root_hash.value),
-        mix(hash_texts(inflected).value),
-        mix(folded_hash.value),
-        np.array(inside, np.int64),
-        np.array(leading, np.int64),
-        np.fromiter(map(keeps_next, folded), bool, count),
-        np.fromiter((piece[:1].isdigit() for piece in folded), bool, count),
-        np.fromiter((piece[-1:].isdigit() for piece in folded), bool, count),
-        np.fromiter(map("aeiou".__contains__, folded), bool, count),
-        np.fromiter(map("ao".__contains__, folded), bool, count),
-        np.fromiter(map(has_s_models, root), bool, count),
-        np.array(alone, bool),
-        np.array(paired, bool),
-    )
-
-
-def _stop_bit() -> NDArray[np.int64]:
-    """The bit of `stop_languages` for each language and, last, for none."""
-    bit = np.full(len(LANGUAGES) + 1, len(ROOT_LANGUAGES), np.int64)
-    for i, name in enumerate(ROOT_LANGUAGES):
-        bit[LANGUAGES.index(name)] = i
-    return bit
-
-
-_STOP_BIT = _stop_bit()
-
-
-def _without_stop_words(flat: Flat, known: _Pieces, language: NDArray[np.int8]) -> NDArray[np.uint64]:
-    """The bag of roots of each phrase without its stop words, where two other words are left."""
-    ids, starts, counts = flat.ids, flat.starts, flat.counts
-    mask = np.repeat(np.left_shift(1, _STOP_BIT[language]), counts)
-    stop = (known.stop_inside[ids] & mask) > 0
-    after = np.zeros(len(ids), bool)
-    after[1:] = known.keeps_next[ids[:-1]]
-    after[starts] = False
-    stop &= ~after
-    kept = np.add.reduceat((~stop).astype(np.intp), starts)
-    stop &= np.repeat(kept >= 2, counts)
-    # At the ends of a short phrase they are part of a name (in design, the of), or the rest is cut off (made in).
-    short = kept < 3
-    begin, end = starts[short], (starts + counts - 1)[short]
-    stop[begin] &= (known.stop_leading[ids[begin]] & mask[begin]) > 0
-    stop[end] = False
-    return flat.bag(np.where(stop, np.uint64(0), known.in_bag[ids]))
-
-
-def _apart(flat: Flat, known: _Pieces) -> NDArray[np.bool_]:
-    """After which pieces a space means something: 1 24 is not 12 4, vitamin a not vitamina, a part not apart."""
-    ids = flat.ids
-    following = np.roll(ids, -1)
-    apart = known.ends_with_digit[ids] & known.starts_with_digit[following]
-    apart |= known.lone_vowel[following] | known.lone_article[ids]
-    apart[flat.starts + flat.counts - 1] = False
-    return apart
-
-
-# --------------------------------------------------------------------------------------------------------- grouping
 
 
 def _group(
@@ -316,13 +186,16 @@ def _group(
 ) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
     """The head of each of N distinct phrases, and why it joined it."""
     zipf = None if model is None else _frequencies(model)
-    known = _describe(raw, zipf)
-    apart = _apart(flat, known)
-    joined_roots = flat.join(known.root_hash, apart)
-    _open_compounds(flat, known, joined_roots)
-    bag = flat.bag(known.in_bag[flat.ids])
-    shorter_bag = _without_stop_words(flat, known, language)
-    joined = flat.join(known.folded_hash, apart)
+    known = describe(raw, zipf)
+    bag, shorter_bag, joined_roots, joined = np.empty((4, len(texts)), np.uint64)
+    for phrases, block in flat.blocks():
+        apart = kept_apart(block, known)
+        joined_roots[phrases] = block.join(known.root_hash, apart)
+        joined[phrases] = block.join(known.folded_hash, apart)
+    _open_compounds(flat, known, joined_roots, joined)
+    for phrases, block in flat.blocks():
+        bag[phrases] = block.bag(known.in_bag[block.ids])
+        shorter_bag[phrases] = without_stop_words(block, known, language[phrases])
     meant = _typo_of(flat, known, language, shorter_bag, model)
     keys = _Keys(bag, shorter_bag, joined_roots, joined, meant)
 
@@ -352,15 +225,20 @@ def _group(
     return head, reason
 
 
-def _open_compounds(flat: Flat, known: _Pieces, joined_roots: NDArray[np.uint64]) -> None:
+def _open_compounds(
+    flat: Flat, known: Pieces, joined_roots: NDArray[np.uint64], joined: NDArray[np.uint64]
+) -> None:
     """Let words that this batch writes together and apart (coronavirus, corona virus) weigh the same in bags.
 
     Only words for which several phrases show it: then it holds whatever the order of the other words.
     """
     _, class_, size = np.unique(joined_roots, return_inverse=True, return_counts=True)
     rows = np.flatnonzero(size[class_] > 1)
-    rows = rows[np.argsort(class_[rows], kind="stable")]
-    seen: dict[tuple[int, int, int], set[int]] = {}
+    # Whatever the order of the phrases: the fewest pieces first, then by a hash that depends on the letters
+    # alone.
+    rows = rows[np.lexsort((joined[rows], flat.counts[rows], class_[rows]))]
+    seen: dict[tuple[str, str, str], set[int]] = {}
+    place = {}
     some = flat.of(rows)
     ids, root = some.ids.tolist(), known.root
     group: list[list[int]] = []
@@ -379,19 +257,22 @@ def _open_compounds(flat: Flat, known: _Pieces, joined_roots: NDArray[np.uint64]
                 (i for i, (a, b) in enumerate(zip(longer, shorter, strict=False)) if root[a] != root[b]), -1
             )
             if i >= 0 and root[longer[i]] + root[longer[i + 1]] == root[shorter[i]]:
-                seen.setdefault((shorter[i], longer[i], longer[i + 1]), set()).add(number)
+                parts = root[shorter[i]], root[longer[i]], root[longer[i + 1]]
+                place[parts] = longer[i], longer[i + 1]
+                seen.setdefault(parts, set()).add(number)
         if len(group) < _COMPARED:
             group.append(one)
-    by_root: dict[str, tuple[int, int, int]] = {}
-    shown: dict[tuple[str, str, str], int] = {}
+    best: dict[str, tuple[int, str, str]] = {}
     for (whole, first, second), classes in seen.items():
-        roots = root[whole], root[first], root[second]
-        shown[roots] = shown.get(roots, 0) + len(classes)
-        by_root[root[whole]] = max(by_root.get(root[whole], (0, 0, 0)), (shown[roots], first, second))
-    for i, name in enumerate(root):
-        evidence, first, second = by_root.get(name, (0, 0, 0))
-        if evidence >= _SHOWN:
-            known.in_bag[i] = known.in_bag[[first, second]].sum()
+        best[whole] = max(best.get(whole, (0, "", "")), (len(classes), first, second))
+    weight = {}
+    for whole, (shown, first, second) in best.items():
+        if shown >= _SHOWN:
+            weight[whole] = known.root_in_bag[list(place[whole, first, second])].sum()
+    if weight:
+        for i, name in enumerate(root):
+            if name in weight:
+                known.in_bag[i] = weight[name]
 
 
 def _frequencies(model: LanguageModel) -> Zipf:
@@ -429,12 +310,14 @@ _SPOKEN_WITH = _spoken_with()
 
 def _typo_of(
     flat: Flat,
-    known: _Pieces,
+    known: Pieces,
     language: NDArray[np.int8],
     bag: NDArray[np.uint64],
     model: LanguageModel | None,
 ) -> NDArray[np.intp]:
-    """For each phrase, one whose bag it would have were its likeliest typo corrected; -1 where it has none."""
+    """For each phrase, one whose bag it would have were its likeliest typo corrected; -1 where it has
+    none.
+    """
     meant = np.full(len(bag), -1)
     folded = list(dict.fromkeys(known.folded))
     place = dict(zip(folded, range(len(folded)), strict=True))
@@ -447,11 +330,11 @@ def _typo_of(
         zipf[:] = model.table.zipf_codes(code_points(folded)) / np.float32(ZIPF_STEPS)
     # The plural of a known word is no typo of another word (douches, touches).
     own = [known.root[i] if known.root[i] != known.folded[i] else "" for i in piece.tolist()]
-    inflected = np.zeros(len(own), bool)
+    inflected: NDArray[np.bool_] = np.zeros(len(own), bool)
     if model is not None:
         of_word = zipf > 0
         of_word[:, LANGUAGES.index("en")] = True
-        inflected = ((model.table.zipf_codes(code_points(own)) >= REAL * ZIPF_STEPS) & of_word).any(axis=1)
+        inflected[:] = ((model.table.zipf_codes(code_points(own)) >= REAL * ZIPF_STEPS) & of_word).any(axis=1)
     pairs = find_typos(folded, often, zipf, inflected)
     if len(pairs.typo) == 0:
         return meant
@@ -464,29 +347,37 @@ def _typo_of(
     pair = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
     at, phrase = np.repeat(at, count), np.repeat(phrase, count)
     models = np.add.reduceat(known.has_s_models[flat.ids].astype(np.intp), flat.starts) > 0
-    fair = (flat.counts[phrase] >= pairs.context[pair]) & ~(pairs.of_number[pair] & models[phrase])
+    after_number = (at > flat.starts[phrase]) & known.ends_with_digit[flat.ids[at - 1]]
+    fair = flat.counts[phrase] >= pairs.context[pair]
+    fair &= ~(pairs.of_number[pair] & models[phrase])  # 5s is another model than 5
+    fair &= ~(pairs.abbreviation[pair] & after_number)  # a290 gts is another model than a290 gt
     at, phrase, pair = at[fair], phrase[fair], pair[fair]
     word = piece[pairs.meant[pair]]
     without = bag[phrase] - known.in_bag[flat.ids[at]]
     # Where a stop word was meant, it may be left out of the other phrase's bag.
-    left_out = np.flatnonzero(known.stop_inside[word] & np.left_shift(1, _STOP_BIT[language[phrase]]))
+    left_out = np.flatnonzero(known.stop_inside[word] & np.left_shift(1, STOP_BIT[language[phrase]]))
     corrected = np.concatenate([without + known.in_bag[word], without[left_out]])
     at, phrase, pair = (np.concatenate([x, x[left_out]]) for x in (at, phrase, pair))
     order = np.argsort(bag, kind="stable")
-    found = np.minimum(np.searchsorted(bag[order], corrected), len(bag) - 1)
-    target = order[found]
-    exists = (bag[target] == corrected) & (corrected != bag[phrase])
-    at, phrase, pair, target = at[exists], phrase[exists], pair[exists], target[exists]
-    # It may be a word in the language of the phrase; a typo leads the detection astray, so of the one that was meant.
-    spoken = _SPOKEN_WITH[language[target]]
-    # English was asked already.
-    spoken = np.where(spoken == LANGUAGES.index("en"), -1, spoken)
+    in_order = bag[order]
+    start = np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]])
+    bags = in_order[start]
+    found = np.minimum(np.searchsorted(bags, corrected), len(bags) - 1)
+    exists = (bags[found] == corrected) & (corrected != bag[phrase])
+    at, phrase, pair, found = at[exists], phrase[exists], pair[exists], found[exists]
+    # It may be a word in the language of the phrase; a typo leads the detection astray, so of those that were
+    # meant.
+    theirs = np.minimum.reduceat(np.where(language < 0, len(LANGUAGES), language)[order], start)
+    spoken = _SPOKEN_WITH[theirs[found]]
+    spoken = np.where(spoken == LANGUAGES.index("en"), -1, spoken)  # English was asked already
     common = np.pad(zipf, ((0, 0), (0, 1)))[of_piece[flat.ids[at]][:, None], spoken].max(axis=1, initial=0)
     wrong = common < REAL_SPOKEN
-    phrase, target, preference = phrase[wrong], target[wrong], pairs.preference[pair[wrong]]
-    best = np.lexsort((preference, phrase))
+    phrase, found, preference = phrase[wrong], found[wrong], pairs.preference[pair[wrong]]
+    sizes = np.minimum.reduceat(flat.counts[order], start)
+    longer = np.abs(flat.counts[phrase] - sizes[found])  # by stop words
+    best = np.lexsort((preference, longer, phrase))
     best = best[np.flatnonzero(np.diff(phrase[best], prepend=-1))]
-    meant[phrase[best]] = target[best]
+    meant[phrase[best]] = order[start[found[best]]]
     return meant
 
 
@@ -522,7 +413,7 @@ class _Direction:
     """Which of the ranked phrases go opposite ways."""
 
     def __init__(
-        self, flat: Flat, known: _Pieces, language: NDArray[np.int8], ranked: NDArray[np.intp]
+        self, flat: Flat, known: Pieces, language: NDArray[np.int8], ranked: NDArray[np.intp]
     ) -> None:
         some = flat.of(ranked)
         alone = np.add.reduceat(known.gives_direction[some.ids].astype(np.intp), some.starts)
@@ -544,9 +435,11 @@ class _Direction:
 def _join(
     classes: NDArray[np.intp], target: NDArray[np.intp], rows: NDArray[np.intp], direction: _Direction
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The head of each of the ranked phrases, as a rank, and whether it is joined for a typo; `rows` have the phrase.
+    """The head of each of the ranked phrases, as a rank, and whether it is joined for a typo; `rows` have the
+    phrase.
 
-    Phrases of one bag are one unit, led by the first of them; those that go the opposite way are another unit. A unit
+    Phrases of one bag are one unit, led by the first of them; those that go the opposite way are another
+    unit. A unit
     joins the first head with which it shares a class, else the one that it meant, or that meant it.
     """
     units: dict[int, list[list[int]]] = {}
@@ -567,8 +460,8 @@ def _join(
     heads: dict[int, list[int]] = {}  # by class, in order of rank
     meaning: dict[int, list[int]] = {}  # heads that are typos, by the class that was meant
     size: dict[int, int] = {}
-    chosen = np.arange(len(classes))
-    for_typo = np.zeros(len(classes), bool)
+    chosen = list(range(len(classes)))
+    for_typo = [False] * len(classes)
 
     def first(found: list[int] | None, leader: int, best: int, count: int) -> int:
         for head in found or ():
@@ -582,9 +475,14 @@ def _join(
     times = rows.tolist()
     for unit in in_order:
         leader = unit[0]
-        count = sum([times[rank] for rank in unit])
-        own = {class_ for rank in unit for class_ in others[rank]}
-        wanted = {meant[rank] for rank in unit if meant[rank] >= 0}
+        if len(unit) == 1:
+            count = times[leader]
+            own: Collection[int] = others[leader]
+            wanted: Collection[int] = (meant[leader],) if meant[leader] >= 0 else ()
+        else:
+            count = sum([times[rank] for rank in unit])
+            own = {class_ for rank in unit for class_ in others[rank]}
+            wanted = {meant[rank] for rank in unit if meant[rank] >= 0}
         best = leader
         for class_ in own:
             best = first(heads.get(class_), leader, best, count)
@@ -602,15 +500,17 @@ def _join(
                 meaning.setdefault(class_, []).append(leader)
         else:
             size[best] += count
-            for_typo[unit] = typo
-        chosen[unit] = best
-    return chosen, for_typo
+            for rank in unit:
+                for_typo[rank] = typo
+        for rank in unit:
+            chosen[rank] = best
+    return np.array(chosen, np.intp), np.array(for_typo, bool)
 
 
 def _reasons(
     texts: list[str],
     flat: Flat,
-    known: _Pieces,
+    known: Pieces,
     keys: _Keys,
     members: NDArray[np.intp],
     heads: NDArray[np.intp],
@@ -621,10 +521,10 @@ def _reasons(
 
     def same_sequence(hashed: Hashed) -> NDArray[np.bool_]:
         one, other = (some.join(hashed, np.ones(len(some.ids), bool)) for some in (own, theirs))
-        return one == other
+        return np.equal(one, other)
 
     def same_bag(weights: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        return own.bag(weights[own.ids]) == theirs.bag(weights[theirs.ids])
+        return np.equal(own.bag(weights[own.ids]), theirs.bag(weights[theirs.ids]))
 
     def spaces(rows: NDArray[np.intp]) -> NDArray[np.intp]:
         return np.fromiter((texts[i].count(" ") for i in rows.tolist()), np.intp, len(rows))

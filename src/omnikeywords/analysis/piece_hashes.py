@@ -1,10 +1,11 @@
 """Hashes of strings of pieces: of a bag of pieces whatever their order, or of pieces joined in order.
 
-All are unsigned 64-bit numbers, computed for all phrases of a batch at once. Two of a million different phrases share a
+All are unsigned 64-bit numbers, computed for all phrases of a batch at once. Two of a million different
+phrases share a
 hash once in some 40 million batches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 __all__ = ["Flat", "Hashed", "code_matrix", "hash_texts", "letter_hashes", "mix", "powers_of_base"]
 
 _BASE = np.uint64(0x9E3779B97F4A7C55)  # odd, so that its powers never vanish modulo 2^64
+_BLOCK = 10_000  # phrases
 _SEPARATOR = np.uint64(0xD1B54A32D192ED03)  # stands where two pieces must not run together
 
 
 def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A permutation of 64 bits without structure (SplitMix64, Steele, Lea, Flood 2014), so that sums do not collide."""
+    """A permutation of 64 bits without structure (SplitMix64, Steele, Lea, Flood 2014), so that sums do not
+    collide.
+    """
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -78,6 +82,16 @@ class Flat:
         starts = np.cumsum(counts) - counts
         places = np.repeat(self.starts[rows] - starts, counts) + np.arange(int(counts.sum()))
         return Flat(self.ids[places], starts, counts)
+
+    def blocks(self) -> Iterator[tuple[slice, "Flat"]]:
+        """The phrases in blocks whose arrays stay in the processor's cache: which phrases, and their
+        pieces.
+        """
+        for begin in range(0, len(self.starts), _BLOCK):
+            phrases = slice(begin, begin + _BLOCK)
+            starts, counts = self.starts[phrases], self.counts[phrases]
+            ids = self.ids[starts[0] : starts[-1] + counts[-1]]
+            yield phrases, Flat(ids, starts - starts[0], counts)
 
     def bag(self, weights: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """The sum of its pieces' weights for each phrase, whatever their order."""

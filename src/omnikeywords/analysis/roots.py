@@ -1,8 +1,12 @@
-"""Words cut down to what near-duplicates share: pieces without punctuation, accents folded, plural and gender undone.
+"""Words cut down to what near-duplicates share: pieces without punctuation, accents folded, plural and gender
+undone.
 
-Everything here is a function of one word alone (and of the frequency dictionary), so it is done once for each distinct
-word of a batch. A root is a key, not a lemma to show: it only has to be equal for forms of one word and different for
-other words, whatever the language of the phrase, because short phrases are often ascribed to a neighbouring language.
+Everything here is a function of one word alone (and of the frequency dictionary), so it is done once for each
+distinct
+word of a batch. A root is a key, not a lemma to show: it only has to be equal for forms of one word and
+different for
+other words, whatever the language of the phrase, because short phrases are often ascribed to a neighbouring
+language.
 """
 
 import re
@@ -18,15 +22,11 @@ __all__ = [
     "ROOT_LANGUAGES",
     "SURNAMES",
     "Zipf",
-    "directed",
     "fold_piece",
-    "has_s_models",
     "inflection_roots",
-    "keeps_next",
+    "listed",
     "pieces",
-    "reversed_direction",
     "spelling_root",
-    "stop_languages",
 ]
 
 # Frequencies of words on the Zipf scale, one column a language, 0 where a language does not have the word.
@@ -34,7 +34,13 @@ Zipf = Callable[[list[str]], NDArray[np.float32]]
 
 ROOT_LANGUAGES = ("en", "pt", "es", "fr", "de", "it")  # those with stop words of their own
 
-# ---------------------------------------------------------------------------------------------------------- pieces
+
+def listed(text: str) -> list[str]:
+    """The words of a list, which stand between spaces."""
+    return text.split()
+
+
+# ----------------------------------------------------------------------------------------------------- pieces
 
 _KEPT = frozenset("+%$€£¥₹&")  # symbols that change what is meant: c++, c#, 50%, $100
 _BETWEEN_DIGITS = frozenset(".,/:×'\"")  # 3.5, 24/7, 16:9
@@ -65,7 +71,8 @@ _CONTRACTIONS = {
 def pieces(word: str) -> tuple[str, ...]:
     """The parts of a normalized word between its punctuation: `wi-fi` gives wi, fi; `amazon.com` amazon, com.
 
-    Symbols that change the meaning stay (c++, c#, .net, 100%, $5), numbers stay whole (3.5, 24/7; 1,000 is 1000), an
+    Symbols that change the meaning stay (c++, c#, .net, 100%, $5), numbers stay whole (3.5, 24/7; 1,000 is
+    1000), an
     apostrophe joins (don't is dont) and a possessive one goes (women's is women). May be empty.
     """
     if word.isalnum():
@@ -95,7 +102,8 @@ def pieces(word: str) -> tuple[str, ...]:
             out.append("." if not before and after.isalpha() else " ")  # .net is not net
         else:
             category = unicodedata.category(char)
-            # Marks belong to their letter (Indic, Thai, Arabic), emoji are words, format characters are nothing.
+            # Marks belong to their letter (Indic, Thai, Arabic), emoji are words, format characters are
+            # nothing.
             if category[0] == "M" or (category == "So" and char not in "™®©℠°"):
                 out.append(char)
             elif category not in ("Cf", "So"):
@@ -125,9 +133,10 @@ def _unquoted(part: str) -> tuple[str, ...]:
     return (bare,) if bare else ()
 
 
-# --------------------------------------------------------------------------------------------------------- accents
+# ---------------------------------------------------------------------------------------------------- accents
 
-# Accents are left out when people type in a hurry, so folding them is right nearly always. Not here: with and without,
+# Accents are left out when people type in a hurry, so folding them is right nearly always. Not here: with and
+# without,
 # or with another accent, these are two things that people look for. Plurals are added below.
 _MEANT = (
     "avó avô vovó vovô cocô pará pelé romã maiô camelô sabiá babá cará purê "  # pt
@@ -158,63 +167,68 @@ def fold_piece(piece: str) -> str:
     return fold(piece)
 
 
-# ------------------------------------------------------------------------------------------------------ inflection
+# ------------------------------------------------------------------------------------------------- inflection
 
 # Words that end in s and are not, or do not only mean, the plural of what is left without it.
 # In a single word another name (roberts, robert), beside others the same name without its end.
 SURNAMES = frozenset(
-    (
+    listed(
         "williams adams edwards rogers stevens peters phillips evans roberts richards hughes jones "
-        "simmons andrews daniels michaels matthews myers sanders parsons watkins jenkins hawkins collins owens davis harris lewis thomas james"
-    ).split()
+        "simmons andrews daniels michaels matthews myers sanders parsons watkins jenkins hawkins "
+        "collins owens davis harris lewis thomas james"
+    )
 )
 _NO_PLURAL = frozenset(
-    (
-        "news lens bus gas plus bias canvas atlas christmas always perhaps sometimes besides upstairs downstairs "
-        "jeans arms physics ethics mathematics series species goods customs glasses windows "
-        "sims does goes was has his this its us as is yes thus ours yours theirs "
-        "mars paris texas kansas dallas arkansas vegas athens wales brussels naples honduras "
-        "maldives netherlands dubois illinois los angeles cannes nantes "
-        "charles chris louis lucas nicholas jonas elias marcos carlos jesus matias "
-        "pms ems cms als ims mms ros tms aps ibs nfs abs ads aids cops ups sas ios windows bbs gps sms dns css rss aws pos cvs hbs dhs gms ips lcs "
-        "adidas levis asus airbus nexus lexus lotus venus taurus prius focus campus "
-        "walgreens kohls mcdonalds starbucks tmobiles oreos lays "
+    listed(
+        "news lens bus gas plus bias canvas atlas christmas always perhaps sometimes besides upstairs "
+        "downstairs jeans arms physics ethics mathematics series species goods customs glasses windows "
+        "sims does goes was has his this its us as is yes thus ours yours theirs mars paris texas "
+        "kansas dallas arkansas vegas athens wales brussels naples honduras maldives netherlands dubois "
+        "illinois los angeles cannes nantes charles chris louis lucas nicholas jonas elias marcos "
+        "carlos jesus matias pms ems cms als ims mms ros tms aps ibs nfs abs ads aids cops ups sas ios "
+        "windows bbs gps sms dns css rss aws pos cvs hbs dhs gms ips lcs adidas levis asus airbus nexus "
+        "lexus lotus venus taurus prius focus campus walgreens kohls mcdonalds starbucks"
         # Portuguese, Spanish, and both
-        "mais menos antes depois alias apos atras tras demais jamais seis dois duas tres dez gratis lapis tenis onibus "
-        "virus atlas oasis oculos ferias pires simples cais gas mes paris pais reis deus minas gerais campinas palmas "
-        "manaus santos campos guarulhos canoas pelotas torres barros ramos soares neves dias reais "
-        "lunes martes miercoles jueves viernes crisis tesis analisis dosis entonces lejos gracias gafas costas "
-        "ademas quizas dias buenos aires caracas juros nos vos eles los las les des mes ses tus sus mis dos das aos nas "
-        "esposas celos "
-    ).split()
+        "mais menos antes depois alias apos atras tras demais jamais seis dois duas tres dez gratis "
+        "lapis tenis onibus virus atlas oasis oculos ferias pires simples cais gas mes paris pais reis "
+        "deus minas gerais campinas palmas manaus santos campos guarulhos canoas pelotas torres barros "
+        "ramos soares neves dias reais lunes martes miercoles jueves viernes crisis tesis analisis "
+        "dosis entonces lejos gracias gafas costas ademas quizas dias buenos aires caracas juros nos "
+        "vos eles los las les des mes ses tus sus mis dos das aos nas esposas celos"
+    )
 )
 _PLURAL_OF_SHORT = {
     "tvs": "tv", "pcs": "pc", "cds": "cd", "kgs": "kg", "lbs": "lb", "rvs": "rv", "djs": "dj", "ids": "id",
 }  # fmt: skip
 # Plurals, and a few genders, that no ending tells.
 _IRREGULAR = {
-    "men": "man", "mens": "man", "women": "woman", "womens": "woman", "children": "child", "childrens": "child",
-    "childs": "child", "feet": "foot", "teeth": "tooth", "geese": "goose", "mice": "mouse", "people": "person",
-    "persons": "person", "peoples": "person", "mices": "mouse", "oxen": "ox", "dice": "die", "wives": "wife", "knives": "knife",
+    "men": "man", "mens": "man", "women": "woman", "womens": "woman", "children": "child",
+    "childrens": "child", "childs": "child", "feet": "foot", "teeth": "tooth", "geese": "goose",
+    "mice": "mouse", "people": "person", "persons": "person", "peoples": "person", "mices": "mouse",
+    "teeths": "tooth", "feets": "foot", "oxen": "ox", "dice": "die", "wives": "wife", "knives": "knife",
     "halves": "half", "criteria": "criterion", "phenomena": "phenomenon", "analyses": "analysis",
     "theses": "thesis", "crises": "crisis", "indices": "index", "matrices": "matrix", "vertices": "vertex",
-    "quizzes": "quiz", "buses": "bus", "busses": "bus", "gases": "gas", "lenses": "lens", "canvases": "canvas",
-    "viruses": "virus", "series": "series", "serie": "series", "kinder": "kind", "yeux": "oeil", "schuhe": "schuh",
-    "manner": "mann", "frauen": "frau", "hauser": "haus", "bucher": "buch", "uomini": "uomo", "donne": "donna",
-    "scarpe": "scarpa", "caes": "cao", "paes": "pao", "maes": "mae", "alemaes": "alemao", "males": "mal",
-    "mulheres": "mulher", "mujeres": "mujer", "paises": "pais", "meses": "mes", "funis": "funil", "fosseis": "fossil",
-    "faceis": "facil", "dificeis": "dificil", "uteis": "util", "moveis": "movel", "repteis": "reptil",
-    "portateis": "portatil", "texteis": "textil", "volateis": "volatil", "estereis": "esteril", "feis": "fiel",
-    "fieis": "fiel", "leaves": "leaf", "shelves": "shelf", "loaves": "loaf", "taxes": "tax", "leis": "lei", "reyes": "rey", "leyes": "ley", "bueyes": "buey", "jerseys": "jersey",
+    "quizzes": "quiz", "buses": "bus", "busses": "bus", "gases": "gas", "lenses": "lens",
+    "canvases": "canvas", "viruses": "virus", "series": "series", "serie": "series", "yeux": "oeil",
+    "schuhe": "schuh", "manner": "mann", "frauen": "frau", "hauser": "haus", "bucher": "buch",
+    "uomini": "uomo", "donne": "donna", "scarpe": "scarpa", "caes": "cao", "paes": "pao", "maes": "mae",
+    "alemaes": "alemao", "mulheres": "mulher", "mujeres": "mujer", "paises": "pais", "meses": "mes",
+    "funis": "funil", "fosseis": "fossil", "faceis": "facil", "dificeis": "dificil", "uteis": "util",
+    "moveis": "movel", "repteis": "reptil", "portateis": "portatil", "texteis": "textil",
+    "volateis": "volatil", "estereis": "esteril", "feis": "fiel", "fieis": "fiel", "leaves": "leaf",
+    "shelves": "shelf", "loaves": "loaf", "taxes": "tax", "leis": "lei", "reyes": "rey", "leyes": "ley",
+    "bueyes": "buey", "jerseys": "jersey",
 }  # fmt: skip
-# Adjectives of shop searches whose gender follows the noun; elsewhere -o and -a are two things (porto, porta).
-_ADJECTIVE_STEMS = (
-    "feminin masculin femenin barat brasileir pret branc vermelh amarel rox blanc negr roj amarill morad rosad dourad "
-    "dorad prateid platead gratuit usad automatic eletric electric eletronic electronic hidraulic esportiv deportiv "
-    "pequen economic complet caseir caser elasticad bordad estampad decorad personalizad mobiliad amueblad sintetic "
-    "organic ortopedic modern antig clasic classic rapid nov nuev magnetic ceramic cromad pintad mecanic domestic "
-    "importad seminov american italian mexican argentin chilen colombian peruan"
-).split()
+# Adjectives of shop searches whose gender follows the noun; elsewhere -o and -a are two things (porto,
+# porta).
+_ADJECTIVE_STEMS = listed(
+    "feminin masculin femenin barat brasileir pret branc vermelh amarel rox blanc negr roj amarill "
+    "morad rosad dourad dorad prateid platead gratuit usad automatic eletric electric eletronic "
+    "electronic hidraulic esportiv deportiv pequen economic complet caseir caser elasticad bordad "
+    "estampad decorad personalizad mobiliad amueblad sintetic organic ortopedic modern antig clasic "
+    "classic rapid nov nuev magnetic ceramic cromad pintad mecanic domestic importad seminov american "
+    "italian mexican argentin chilen colombian peruan"
+)
 _GENDER = {stem + "a": stem + "o" for stem in _ADJECTIVE_STEMS}
 
 # Ending of a plural, with the endings its singular may have, the likeliest first. Accents are folded already.
@@ -254,7 +268,8 @@ _DOMINANT = 1.0  # languages within this of the word's best are those it may be 
 _RARER = 1.8  # a singular may be that much rarer than its plural (Zipf), or it is another word
 _KNOWN = 2.5  # a word below this is no evidence of its own form
 _AS_COMMON = 0.3  # a singular rarer than its plural by no more is the likely one
-_ALMOST = 1.5  # for rare plurals, the likely singular may be rarer than another by so much (micheles, michele)
+# for rare plurals, the likely singular may be rarer than another by so much (micheles, michele)
+_ALMOST = 1.5
 _RARE_SHORT = 3.2  # three letters above this are a word of their own (gas, gps)
 _COMMONER_SHORT = 0.8  # by so much two letters must be commoner than with an s
 
@@ -270,7 +285,9 @@ def _singulars(word: str) -> list[str]:
 
 
 def _without_plural(word: str) -> str:
-    """The number, or the word with a number in it, of which this is the plural by its ending alone; else itself."""
+    """The number, or the word with a number in it, of which this is the plural by its ending alone; else
+    itself.
+    """
     number = word[:-1]
     if not word.endswith("s"):
         return word
@@ -281,10 +298,13 @@ def _without_plural(word: str) -> str:
 
 
 def inflection_roots(folded: Sequence[str], zipf: Zipf | None) -> list[str]:
-    """The singular (of adjectives in a closed list, the masculine) of distinct folded pieces; else the piece itself.
+    """The singular (of adjectives in a closed list, the masculine) of distinct folded pieces; else the piece
+    itself.
 
-    Which singular is meant is read from the frequencies: `zipf` gives those of any words (n, languages); without it
-    the likeliest by the ending is taken. A known word whose candidate is unknown or far rarer in the languages it
+    Which singular is meant is read from the frequencies: `zipf` gives those of any words (n, languages);
+    without it
+    the likeliest by the ending is taken. A known word whose candidate is unknown or far rarer in the
+    languages it
     belongs to is no plural (texas, glass, lápis); one that is unknown loses its s.
     """
     roots = list(folded)
@@ -356,40 +376,47 @@ def _choose(roots: list[str], asked: NDArray[np.intp], candidates: list[str], zi
         roots[asked[begin]] = _GENDER.get(candidates[k], candidates[k])
 
 
-# -------------------------------------------------------------------------------------------------------- spelling
+# --------------------------------------------------------------------------------------------------- spelling
 
 # British to American, European Portuguese to Brazilian, and habits of typing; whole roots, then beginnings.
 _SPELLINGS = {
-    "grey": "gray", "centre": "center", "theatre": "theater", "metre": "meter", "litre": "liter", "fibre": "fiber",
-    "sombre": "somber", "calibre": "caliber", "lustre": "luster", "spectre": "specter", "sabre": "saber",
-    "kilometre": "kilometer", "millimetre": "millimeter", "centimetre": "centimeter", "catalogue": "catalog",
-    "dialogue": "dialog", "analogue": "analog", "programme": "program", "jewellery": "jewelry", "jeweller": "jeweler",
-    "tyre": "tire", "pyjama": "pajama", "doughnut": "donut", "plough": "plow", "licence": "license",
-    "defence": "defense", "offence": "offense", "practise": "practice", "moustache": "mustache", "yoghurt": "yogurt",
-    "whisky": "whiskey", "omelette": "omelet", "ageing": "aging", "judgement": "judgment", "mum": "mom", "thru": "through",
-    "nite": "night", "aluminium": "aluminum", "cosy": "cozy", "sceptic": "skeptic", "mould": "mold", "axe": "ax",
-    "travelling": "traveling", "traveller": "traveler", "travelled": "traveled", "modelling": "modeling",
-    "cancelled": "canceled", "cancelling": "canceling", "labelling": "labeling", "counselling": "counseling",
-    "counsellor": "counselor", "fuelled": "fueled", "levelling": "leveling", "marvellous": "marvelous",
-    "enrol": "enroll", "enrolment": "enrollment", "fulfil": "fulfill", "instalment": "installment", "skilful": "skillful",
-    "anaemia": "anemia", "paediatric": "pediatric", "paediatrician": "pediatrician", "orthopaedic": "orthopedic",
-    "encyclopaedia": "encyclopedia", "foetus": "fetus", "oestrogen": "estrogen", "diarrhoea": "diarrhea",
-    "haemorrhoid": "hemorrhoid", "leukaemia": "leukemia", "anaesthesia": "anesthesia", "gynaecologist": "gynecologist",
+    "grey": "gray", "centre": "center", "theatre": "theater", "metre": "meter", "litre": "liter",
+    "fibre": "fiber", "sombre": "somber", "calibre": "caliber", "lustre": "luster", "spectre": "specter",
+    "sabre": "saber", "kilometre": "kilometer", "millimetre": "millimeter", "centimetre": "centimeter",
+    "catalogue": "catalog", "dialogue": "dialog", "analogue": "analog", "programme": "program",
+    "jewellery": "jewelry", "jeweller": "jeweler", "tyre": "tire", "pyjama": "pajama", "doughnut": "donut",
+    "plough": "plow", "licence": "license", "defence": "defense", "offence": "offense",
+    "practise": "practice", "moustache": "mustache", "yoghurt": "yogurt", "whisky": "whiskey",
+    "omelette": "omelet", "ageing": "aging", "judgement": "judgment", "mum": "mom", "thru": "through",
+    "nite": "night", "aluminium": "aluminum", "cosy": "cozy", "sceptic": "skeptic", "mould": "mold",
+    "axe": "ax", "travelling": "traveling", "traveller": "traveler", "travelled": "traveled",
+    "modelling": "modeling", "cancelled": "canceled", "cancelling": "canceling", "labelling": "labeling",
+    "counselling": "counseling", "counsellor": "counselor", "fuelled": "fueled", "levelling": "leveling",
+    "marvellous": "marvelous", "enrol": "enroll", "enrolment": "enrollment", "fulfil": "fulfill",
+    "instalment": "installment", "skilful": "skillful", "anaemia": "anemia", "paediatric": "pediatric",
+    "paediatrician": "pediatrician", "orthopaedic": "orthopedic", "encyclopaedia": "encyclopedia",
+    "foetus": "fetus", "oestrogen": "estrogen", "diarrhoea": "diarrhea", "haemorrhoid": "hemorrhoid",
+    "leukaemia": "leukemia", "anaesthesia": "anesthesia", "gynaecologist": "gynecologist",
     "gynaecology": "gynecology", "oesophagus": "esophagus", "manoeuvre": "maneuver", "analyse": "analyze",
     "paralyse": "paralyze", "cheque": "check", "ok": "okay", "versus": "vs", "accao": "acao",
     "facto": "fato", "optimo": "otimo", "projecto": "projeto", "contacto": "contato", "director": "diretor",
-    "directora": "diretora", "actual": "atual", "objectivo": "objetivo", "baptismo": "batismo", "humido": "umido",
-    "registo": "registro", "electricista": "eletricista", "eletrico": "electrico", "electronico": "eletronico",
-    "colectivo": "coletivo", "seleccao": "selecao", "direccao": "direcao", "proteccao": "protecao", "infeccao": "infecao",
-    "coleccao": "colecao", "fraccao": "fracao", "redaccao": "redacao", "inspeccao": "inspecao", "lectivo": "letivo",
-    "excepto": "exceto", "adopcao": "adocao", "recepcao": "rececao", "loiro": "louro", "catorze": "quatorze",
-    "dezanove": "dezenove", "dezasseis": "dezesseis", "dezassete": "dezessete", "xampu": "shampoo", "champo": "shampoo",
-    "pra": "para", "cabelereiro": "cabeleireiro", "mussarela": "mucarela",
+    "directora": "diretora", "actual": "atual", "objectivo": "objetivo", "baptismo": "batismo",
+    "humido": "umido", "registo": "registro", "electricista": "eletricista", "eletrico": "electrico",
+    "electronico": "eletronico", "colectivo": "coletivo", "seleccao": "selecao", "direccao": "direcao",
+    "proteccao": "protecao", "infeccao": "infecao", "coleccao": "colecao", "fraccao": "fracao",
+    "redaccao": "redacao", "inspeccao": "inspecao", "lectivo": "letivo", "excepto": "exceto",
+    "adopcao": "adocao", "recepcao": "rececao", "loiro": "louro", "catorze": "quatorze",
+    "dezanove": "dezenove", "dezasseis": "dezesseis", "dezassete": "dezessete", "xampu": "shampoo",
+    "champo": "shampoo", "pra": "para", "cabelereiro": "cabeleireiro", "mussarela": "mucarela",
     "setiembre": "septiembre", "sicologia": "psicologia", "sicologo": "psicologo", "oscuro": "obscuro",
 }  # fmt: skip
 _BEGINNINGS = {
     beginning + "our": beginning + "or"
-    for beginning in "col flav fav hon lab neighb behavi arm harb rum hum od parl sav vap endeav splend glam tum".split()
+    for beginning in (
+        listed(
+            "col flav fav hon lab neighb behavi arm harb rum hum od parl sav vap endeav splend glam tum"
+        )
+    )
 }
 _BY_LETTERS = {beginning[:4]: (beginning, other) for beginning, other in _BEGINNINGS.items()}
 _IZE = ("ize", "ized", "izer", "izing", "ization", "izational")
@@ -408,145 +435,3 @@ def spelling_root(root: str) -> str:
             at = root.rindex("iz")
             return root[: at + 1] + "s" + root[at + 2 :]
     return root
-
-
-# ------------------------------------------------------------------------------------------------------ stop words
-
-# Words without which the phrase asks the same. Questions, negations, with, without, to, from, or, vs, comparatives and
-# quantities are not among them: they ask for something else. Portuguese "no" is left in: in Spanish and English it denies.
-_STOP_EVERYWHERE = "of for the and de del"
-_STOP_INSIDE = {
-    "en": "a an in s",
-    "pt": "da do das dos e o a os as em na nas nos para",
-    "es": "la el los las un una y en para",
-    "fr": "le la les du des un une et en pour dans",
-    "de": "der die das den dem des ein eine einen einer und für im am",
-    "it": "di il lo la gli le un una e dei della delle per in",
-}
-# At the beginning an article alone may go: "in design" is not "design". At the end nothing: hepatitis a, turn in.
-_STOP_LEADING = {
-    "en": "the a an",
-    "pt": "o a os as",
-    "es": "el la los las un una",
-    "fr": "le la les un une",
-    "de": "der die das ein eine",
-    "it": "il lo la gli le un una",
-}
-# What follows these belongs to them: vitamin a deficiency, hepatite e, log in page.
-_KEEPS_NEXT = frozenset(
-    "vitamin vitamina hepatitis hepatite type tipo class classe clase grade group grupo plan plano model modelo series "
-    "serie team section seccion secao schedule form log sign check plug fill opt walk built drive stand drop stuff zoom "
-    "trade cash move come get all tune lock influenza size galaxy xbox tesla iphone moto".split()
-)
-
-
-def _stop_bits(everywhere: str, by_language: dict[str, str]) -> dict[str, int]:
-    every = (1 << (len(ROOT_LANGUAGES) + 1)) - 1
-    bits = dict.fromkeys(everywhere.split(), every)
-    for i, language in enumerate(ROOT_LANGUAGES):
-        for word in by_language[language].split():
-            bits[word] = bits.get(word, 0) | 1 << i
-    return bits
-
-
-_INSIDE_BITS = _stop_bits(_STOP_EVERYWHERE, _STOP_INSIDE)
-_LEADING_BITS = _stop_bits("the", _STOP_LEADING)
-
-
-def stop_languages(piece: str) -> tuple[int, int]:
-    """The languages in which a word may be left out as it is written (e, but not é), inside a phrase and at its beginning.
-
-    Bit i of each number stands for ROOT_LANGUAGES[i], the bit after them for any other language.
-    """
-    return _INSIDE_BITS.get(piece, 0), _LEADING_BITS.get(piece, 0)
-
-
-def keeps_next(folded: str) -> bool:
-    """Whether the word after this one belongs to it and may not be left out."""
-    return folded in _KEEPS_NEXT
-
-
-# Lines of products whose models end in s: iphone 5s is another than iphone 5.
-_S_MODELS = frozenset(
-    "iphone redmi note moto galaxy xiaomi gtx rtx geforce nvidia radeon nikon canon sony pilot sport xbox "
-    "windows mi poco lexus porsche bmw model huawei asus zenfone kindle gopro dji "
-    "thinkpad oneplus realme oppo vivo nokia motorola playstation".split()
-)
-
-
-def has_s_models(root: str) -> bool:
-    """Whether a root names products of which a number with an s is another than the number."""
-    return root in _S_MODELS
-
-
-# ------------------------------------------------------------------------------------------------------- direction
-
-_DIRECTIONS = frozenset(
-    "to into from than without before after over em para sem sin sans senza ohne nach vers desde hasta ate antes depois "
-    "despues".split()
-)
-_TO_IN = frozenset(("pt", "es", "fr", "it"))  # where a says to: madrid a barcelona
-# Of two of one kind side by side, the first is what one has and the second what one wants: english spanish, usd brl, kg lb.
-_KINDS = (
-    "english spanish portuguese french german italian japanese chinese korean russian arabic latin hebrew hindi dutch "
-    "polish turkish greek swedish ingles espanhol espanol portugues frances alemao aleman italiano japones chines chino "
-    "coreano russo ruso arabe latim anglais espagnol portugais francais allemand italien englisch spanisch deutsch",
-    "usd eur brl gbp jpy cad aud mxn ars clp cop btc eth dolar dollar euro real peso libra pound yen",
-    "kg lb gram g oz pound kilo cm mm inch foot meter km mile m yard mph kmh celsius fahrenheit liter gallon ml cup",
-    "jpg jpeg png pdf word excel csv mp3 mp4 wav docx xml json svg webp epub mobi",
-    "london paris madrid barcelona lisbon lisboa porto rome roma milan berlin munich amsterdam brussels vienna prague "
-    "dublin edinburgh manchester boston chicago miami dallas houston atlanta seattle denver toronto montreal vancouver "
-    "sydney melbourne tokyo delhi mumbai bangalore dubai bangkok singapore brasilia salvador recife fortaleza curitiba "
-    "florianopolis manaus belem natal goiania campinas santos valencia sevilla malaga bilbao bogota medellin cali lima "
-    "cusco santiago valparaiso guadalajara monterrey cancun quito montevideo",
-    # Nouns that each make a thing of the other: a house for dogs, a dog for the house.
-    "dog cat bird house boat horse race show chocolate milk coffee tea water sugar bread cake cup pot glass wine "
-    "bottle pocket watch card game fish tank finger ring wall light flower garden box lunch paper bag table",
-)
-_PAIRED: dict[str, set[int]] = {}
-for _kind, _names in enumerate(_KINDS):
-    for _name in _names.split():
-        _PAIRED.setdefault(_name, set()).add(_kind)
-
-
-def directed(root: str) -> tuple[bool, bool]:
-    """Whether a root gives its phrase a direction by itself, and whether it may do so beside another."""
-    return root in _DIRECTIONS or root == "a", root in _PAIRED or root[:1].isdigit()
-
-
-def reversed_direction(one: Sequence[str], other: Sequence[str], language: str) -> bool:
-    """Whether two phrases of the same roots go opposite ways: `london to paris` and `paris to london`.
-
-    So it is where what stands on both sides of a word like to, from, para has changed places, where two languages,
-    currencies, units, cities or like nouns side by side have, or where two numbers have.
-    """
-    for word in _DIRECTIONS.intersection(one) | ({"a"} if language in _TO_IN else set()):
-        if word in one and word in other and _swapped(one, one.index(word), other, other.index(word)):
-            return True
-    pairs = {pair for pair in zip(one, one[1:], strict=False) if _one_kind(*pair)}
-    if any(
-        (second, first) in pairs and first != second for first, second in zip(other, other[1:], strict=False)
-    ):
-        return True
-    numbers = [word for word in one if word[:1].isdigit()]
-    others = [word for word in other if word[:1].isdigit()]
-    return numbers != others and sorted(numbers) == sorted(others)
-
-
-def _one_kind(first: str, second: str) -> bool:
-    return first in _PAIRED and second in _PAIRED and not _PAIRED[first].isdisjoint(_PAIRED[second])
-
-
-def _swapped(one: Sequence[str], i: int, other: Sequence[str], j: int) -> bool:
-    before, after = one[:i], one[i + 1 :]
-    left, right = other[:j], other[j + 1 :]
-    first, second = _meeting(before, right), _meeting(left, after)
-    return bool(first and second) and first != second  # hand to hand stays as it is
-
-
-def _meeting(before: Sequence[str], after: Sequence[str]) -> Sequence[str]:
-    """The shortest end of the first that begins the second; empty where none does."""
-    for n in range(1, min(len(before), len(after)) + 1):
-        if before[-n:] == after[:n]:
-            return after[:n]
-    return ()

@@ -1,4 +1,5 @@
-"""Words at one edit from a commoner word: a letter too many, missing or wrong, or two neighbours in the wrong order.
+"""Words at one edit from a commoner word: a letter too many, missing or wrong, or two neighbours in the wrong
+order.
 
 A word that the dictionary knows well is never taken for a typo of another, however rare it is in the batch.
 """
@@ -9,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnikeywords.analysis.frequency import LANGUAGES
-from omnikeywords.analysis.roots import SURNAMES
 from omnikeywords.analysis.piece_hashes import code_matrix, letter_hashes, mix, powers_of_base
+from omnikeywords.analysis.roots import SURNAMES, listed
 
-__all__ = ["REAL", "REAL_SPOKEN", "TypoPairs", "find_typos"]
+__all__ = ["REAL", "REAL_SPOKEN", "TypoPairs", "find_typos", "has_s_models"]
 
 REAL = 3.0  # Zipf: what is more frequent is a word, not a typo of another
 _VOWELS = np.array([ord(letter) for letter in "aeiouy"], np.uint32)
@@ -27,7 +28,8 @@ _FIRST_GREEK = "\u0370"
 _FIRST_UNSUITABLE = "\u0530"  # beyond Latin, Greek and Cyrillic a letter more or less is seldom a slip
 _REAL_ELSEWHERE = 4.0  # Zipf: so frequent it is a word in any language's phrases
 _CLEARLY = 1.3  # Zipf: how much commoner the meant word is than a typo that the dictionary has too
-_KNOWN = 2.3  # Zipf: a typo more frequent than this must be one of spelling, not a slip to another word (sprain, spain)
+# Zipf: a typo more frequent than this must be one of spelling, not a slip to another word (sprain, spain)
+_KNOWN = 2.3
 _RARE = 1.7  # Zipf: less frequent ones may be slips to any commoner word,
 _BY_FAR = 2.3  # those between to one that is commoner by so much (not inulin, insulin)
 _MEANT = 2.0  # Zipf: a rarer word must show by its phrases that it is one
@@ -43,6 +45,15 @@ _LONG_NUMBER = 6  # characters of a word with a digit, which may be the whole ph
 _CENTURIES = ("17", "18", "19", "20")
 _TRIED = 6  # meant words of one typo, the commonest
 
+# Lines of products whose models end in s: iphone 5s is another than iphone 5.
+_S_MODELS = frozenset(
+    listed(
+        "iphone redmi note moto galaxy xiaomi gtx rtx geforce nvidia radeon nikon canon sony pilot "
+        "sport xbox windows mi poco lexus porsche bmw model huawei asus zenfone kindle gopro dji "
+        "thinkpad oneplus realme oppo vivo nokia motorola playstation"
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TypoPairs:
@@ -52,6 +63,7 @@ class TypoPairs:
     meant: NDArray[np.intp]
     context: NDArray[np.intp]  # words that a phrase must have for the pair to be believed
     of_number: NDArray[np.bool_]  # a number, or a word with one, and the same with an s
+    abbreviation: NDArray[np.bool_]  # two letters and the same with an s
     preference: NDArray[np.intp]  # the smaller, the commoner is the meant word among all
 
 
@@ -60,8 +72,10 @@ def find_typos(
 ) -> TypoPairs:
     """Pairs among distinct folded words, by their index.
 
-    `phrases` is the number of phrases each word is in, `zipf` its frequency in each of LANGUAGES, 0 where it is not in
-    the dictionary. English words and the commonest of other languages are no typos; whether the typo is a word of the
+    `phrases` is the number of phrases each word is in, `zipf` its frequency in each of LANGUAGES, 0 where it
+    is not in
+    the dictionary. English words and the commonest of other languages are no typos; whether the typo is a
+    word of the
     language of its phrase is for the caller to see. Nor are `inflected` words: plurals of words.
     """
     english = zipf[:, _ENGLISH]
@@ -77,7 +91,8 @@ def find_typos(
     context[final_s & ~of_number] = 2
     short = (letters < _SHORTEST) & ~of_number
     context[short] = np.where(final_s & (english[typo] < _SHORT_WORD), 2, 3)[short]
-    # Commonest in the dictionary, then in the phrases, then in the alphabet: the same whatever the order of phrases.
+    # Commonest in the dictionary, then in the phrases, then in the alphabet: the same whatever the order of
+    # phrases.
     candidates, place = np.unique(meant, return_inverse=True)
     alphabetical = np.argsort(np.argsort(np.array([words[i] for i in candidates.tolist()] or [""])))[
         : len(candidates)
@@ -92,7 +107,12 @@ def find_typos(
     nth = np.arange(len(typo)) - np.repeat(first, np.diff(np.append(first, len(typo))))
     by_typo = by_typo[nth < _TRIED]
     return TypoPairs(
-        typo[nth < _TRIED], meant[by_typo], context[by_typo], of_number[by_typo], preference[by_typo]
+        typo[nth < _TRIED],
+        meant[by_typo],
+        context[by_typo],
+        of_number[by_typo],
+        (short & final_s)[by_typo],
+        preference[by_typo],
     )
 
 
@@ -118,8 +138,8 @@ def _slips(
     long_enough = (codes > 0).sum(axis=1) >= _SHORTEST
     wrong = (english < REAL) & (real < _REAL_ELSEWHERE)
     right = np.where(long_enough, (known >= _MEANT) | (often >= _MEANT_PHRASES), known >= _SHORT_MEANT)
-    typo, meant, of_spelling = _one_edit(codes, wrong, right)
-    fair = long_enough[typo] | (known[meant] >= _MEANT_BY_SHORT)
+    typo, meant, of_spelling, at_first = _one_edit(codes, wrong, right)
+    fair = (long_enough[typo] & ~at_first) | (known[meant] >= _MEANT_BY_SHORT)
     typo, meant, of_spelling = typo[fair], meant[fair], of_spelling[fair]
     z_typo, z_meant = english[typo], known[meant]
     slip = (z_typo < _RARE) | ((z_typo < _KNOWN) & (z_meant >= z_typo + _BY_FAR))
@@ -138,7 +158,9 @@ def _suits(word: str) -> bool:
 
 
 def _final_s(words: list[str], english: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs that differ by a last s which no plural explains: `near mes`, `chapter 11s`, `las vega`; no decades."""
+    """Pairs that differ by a last s which no plural explains: `near mes`, `chapter 11s`, `las vega`; no
+    decades.
+    """
     index = {word: i for i, word in enumerate(words)}
     zipf = english.tolist()
     typo, meant = [], []
@@ -170,11 +192,13 @@ def _final_s(words: list[str], english: NDArray[np.float32]) -> tuple[NDArray[np
 
 def _one_edit(
     codes: NDArray[np.uint32], typos: NDArray[np.bool_], meant: NDArray[np.bool_]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
-    """Distinct pairs (typo, meant) of rows that are one edit apart, among the rows that may be the one and the other.
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Distinct pairs (typo, meant) of rows that are one edit apart, among the rows that may be the one and
+    the other.
 
-    Last, whether it is an edit of those who do not know how to spell: two letters swapped, one doubled or not, one
-    vowel for another.
+    Then, whether it is an edit of those who do not know how to spell: two letters swapped, one doubled or
+    not, one
+    vowel for another; and whether it is the first letter of a short word that is missing or too many.
     """
     here = np.flatnonzero(typos)
     there = np.flatnonzero(meant)
@@ -199,12 +223,16 @@ def _one_edit(
     # A last s is more often lost than meant.
     plural = ~both & np.where(i < 0, _is_last_s(codes, word, j), _is_last_s(codes, typo, i))
     doubled = _doubled(codes, typo, i) | _doubled(codes, word, j)
+    # A first letter is seldom wrong: then the word must be long, or what was meant common.
+    first = np.maximum(i, j) == 0
     fits = np.where(both, ((gap == 0) & ((i > 0) | long)) | swapped, i != j) & (typo != word)
     spelt = np.where(both, swapped | vowel, doubled | plural)
     pairs, pair = np.unique(typo[fits] * len(codes) + word[fits], return_inverse=True)
     of_spelling = np.zeros(len(pairs), bool)
     of_spelling[pair[spelt[fits]]] = True
-    return pairs // len(codes), pairs % len(codes), of_spelling
+    at_first = np.ones(len(pairs), bool)
+    at_first[pair[~(first & ~long)[fits]]] = False
+    return pairs // len(codes), pairs % len(codes), of_spelling, at_first
 
 
 def _is_last_s(
@@ -228,7 +256,9 @@ def _doubled(codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np
 def _with_one_letter_less(
     codes: NDArray[np.uint32],
 ) -> tuple[NDArray[np.uint64], NDArray[np.intp], NDArray[np.intp]]:
-    """Hashes of words and of words less one letter, each with the row of the word and the letter's place, -1 for none."""
+    """Hashes of words and of words less one letter, each with the row of the word and the letter's place, -1
+    for none.
+    """
     count, width = codes.shape
     length = (codes > 0).sum(axis=1)
     letters = np.where(codes > 0, letter_hashes(codes), np.uint64(0))
@@ -246,3 +276,8 @@ def _with_one_letter_less(
         np.concatenate([np.arange(count), row]),
         np.concatenate([np.full(count, -1), place]),
     )
+
+
+def has_s_models(root: str) -> bool:
+    """Whether a root names products of which a number with an s is another than the number."""
+    return root in _S_MODELS
