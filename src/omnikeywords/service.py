@@ -65,13 +65,13 @@ def serve(
         folder = Path(name)
         if number > 1:
             share_metrics(folder)
-        # Loaded before the workers split off, so that they start at once and share the memory.
-        _load(settings)
+        # Before the workers split off, so that they start at once and share the memory.
+        _application(settings, folder)
         configure_logs(settings.log_level, settings.log_format)
         server = _Server(settings, where, number, SharedFlag(folder / _DRAINING))
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
-        server.serve(target_loader=functools.partial(_application, settings, folder), wrap_loader=False)
+        server.serve(target_loader=functools.partial(_worker, settings, folder), wrap_loader=False)
 
 
 def _check_roles(roles: str | None) -> None:
@@ -130,25 +130,15 @@ def _reserve(host: str, port: int) -> _Address:
     return _Address(bound[0], bound[1])
 
 
-def _load(settings: Settings) -> Any:
-    """The finder, with everything that answering needs in memory."""
-    from omnikeywords.analysis.batch import load_models
+@functools.cache
+def _application(settings: Settings, folder: Path) -> Any:
+    """The application and all that answering needs, in memory; made once, before workers split off."""
+    from omnikeywords.analysis import MODEL_VERSION, load_models
+    from omnikeywords.api import create_app
     from omnikeywords.finder import Finder
 
     finder = Finder(settings)
     load_models(finder.options())
-    return finder
-
-
-def _application(settings: Settings, folder: Path) -> Any:
-    """The application of one worker; called in its process."""
-    from omnikeywords.analysis.batch import MODEL_VERSION
-    from omnikeywords.api import create_app
-    from omnikeywords.finder import Finder
-
-    configure_logs(settings.log_level, settings.log_format)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
-    finder = Finder(settings)
 
     def warm() -> None:
         finder.analyse(["how to choose trail running shoes", "comprar ténis de corrida"])
@@ -161,6 +151,13 @@ def _application(settings: Settings, folder: Path) -> Any:
         warm=warm,
         checks=Health(SharedFlag(folder / _DRAINING)),
     )
+
+
+def _worker(settings: Settings, folder: Path) -> Any:
+    """What a worker calls in its own process to get the application."""
+    configure_logs(settings.log_level, settings.log_format)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
+    return _application(settings, folder)
 
 
 def _die_of_signals() -> None:

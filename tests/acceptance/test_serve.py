@@ -171,7 +171,7 @@ class TestRunning:
             } == {200}
         # New connections reach either worker; each must tell the same.
         assert {metric(service, name) for _ in range(12)} == {before + 400}
-        assert metric(service, "okf_processes") == 2
+        assert metric(service, "okf_processes") == 3  # the supervisor too
         assert metric(service, "process_resident_memory_bytes") > 1e7
 
     def test_a_second_service_on_its_port_is_refused(self, service: Service) -> None:
@@ -205,7 +205,7 @@ def test_a_worker_that_dies_is_replaced_and_its_counts_stay() -> None:
         assert other in workers_of(service)
         until(lambda: service.status("/ready") == 200)
         assert metric(service, name) == 20
-        until(lambda: metric(service, "okf_processes") == 2)
+        until(lambda: metric(service, "okf_processes") == 3)
 
 
 def test_stopping_says_not_ready_first_and_finishes_what_was_begun() -> None:

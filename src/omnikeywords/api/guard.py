@@ -167,7 +167,7 @@ class Guard:
         self._cors = _Cors(settings.cors_origins) if settings.cors_origins else None
         self._log = get_logger("omnikeywords.api")
         self._now = 0  # requests in flight in this process
-        self._id_head = secrets.token_hex(6).encode()
+        self._id_head = _new_id_head()
         self._ids = itertools.count(1)
         self._counts: dict[tuple[str, str, int], Callable[[], None]] = {}
         self._times: dict[tuple[str, str], Callable[[float], None]] = {}
@@ -240,7 +240,8 @@ class Guard:
                 )
 
     async def watch(self) -> None:
-        """Keep the gauges of this process current, until cancelled."""
+        """Keep the gauges of this process current, until cancelled; called once it runs."""
+        self._id_head = _new_id_head()  # those split off from one process would make the same ids
         while True:
             asked = time.perf_counter()
             await asyncio.sleep(_BEAT_SECONDS)
@@ -307,6 +308,10 @@ async def _write(send: Send, sent: _Sent, reply: Reply, added: Headers, head: bo
         }
     )
     await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+def _new_id_head() -> bytes:
+    return secrets.token_hex(6).encode()
 
 
 def _busy() -> Problem:

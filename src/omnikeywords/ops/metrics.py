@@ -136,7 +136,9 @@ class _Workers:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 ticks += int(fields[11]) + int(fields[12])
                 pages += int(fields[21])
-        yield GaugeMetricFamily("okf_processes", "Processes of this service that are alive.", len(alive))
+        yield GaugeMetricFamily(
+            "okf_processes", "Processes of this service that are alive, its supervisor too.", len(alive)
+        )
         if pages:
             yield CounterMetricFamily(
                 "process_cpu_seconds",
