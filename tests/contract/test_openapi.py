@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
@@ -15,6 +16,7 @@ from schemathesis.generation import GenerationMode
 from omnikeywords.api import create_app
 from omnikeywords.api.guard import Guard
 from omnikeywords.api.problems import PROBLEMS
+from omnikeywords.api.schemas import AnalyzeRequest
 from omnikeywords.finder import Finder
 from omnikeywords.ops import Health
 from omnikeywords.settings import Settings
@@ -79,6 +81,10 @@ def test_examples_of_problems_are_as_problems_are() -> None:
 
 
 def test_the_example_of_a_call_is_one() -> None:
+    shown = DOCUMENT["paths"]["/api/v1/analyze"]["post"]["requestBody"]["content"]["application/json"][
+        "example"
+    ]
+    assert msgspec.convert(shown, AnalyzeRequest).keywords
     fields = DOCUMENT["components"]["schemas"]["AnalyzeRequest"]["properties"]
     assert fields["keywords"]["examples"]
     assert fields["keywords"]["description"].endswith("At most 1000 in one call.")

@@ -98,7 +98,7 @@ def _operation(route: Route, reference: dict[Any, dict[str, Any]]) -> dict[str, 
     if route.takes is not None:
         operation["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": reference[route.takes]}},
+            "content": {"application/json": {"schema": reference[route.takes], "example": route.example}},
         }
     by_status: dict[int, list[str]] = {}
     for code in (*route.problems, *_EVERYWHERE):

@@ -35,6 +35,7 @@ class Route:
     summary: str
     description: str = ""
     takes: Any = None  # a struct, as the JSON body
+    example: Any = None  # of such a body
     answers: Mapping[int, Answer] = field(default_factory=dict)
     problems: tuple[str, ...] = ()  # codes; every route may also answer `overloaded` and `error`
     documented: bool = True  # in /openapi.json
@@ -57,6 +58,10 @@ def routes(analyze: Analyze, checks: Health) -> list[Route]:
             "and popularity of each keyword, with what decided them. Results come in the order of the "
             "keywords; one that cannot be analysed has an `error` in its place, and changes no other.",
             takes=AnalyzeRequest,
+            example={
+                "keywords": ["comprar ténis de corrida", "how to choose trail running shoes"],
+                "analysis_type": "comprehensive",
+            },
             answers={200: Answer("Every keyword, analysed.", AnalyzeAnswer)},
             problems=(
                 "invalid_json",
