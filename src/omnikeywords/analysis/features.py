@@ -36,7 +36,7 @@ from omnikeywords.model import FUNNELS, INTENTS, Funnel, Intent
 __all__ = ["COMMERCIAL_THRESHOLD", "MODIFIER_TYPES", "QUESTIONS", "Features", "Spans", "find"]
 
 # A phrase counts as (also) commercial from this probability on, where labels may be several.
-COMMERCIAL_THRESHOLD = 0.5
+COMMERCIAL_THRESHOLD = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +137,14 @@ def _sets_with(*names: str) -> NDArray[np.bool_]:
 
 def _local_sets() -> NDArray[np.bool_]:
     """The sets of classes with which a phrase that names a place or nearness wants something there."""
-    wanted = _sets_with("trade", "product", "organisation", "act", "compare", "brand", "other", "access")
-    asks = _sets_with("ask", "instruct")
-    return _sets_with("near") | (_sets_with("place") & wanted & ~asks)
+    return _sets_with("near") | ~_sets_with("ask", "instruct")
 
 
 def _funnels() -> NDArray[np.int8]:
     """(sets of classes * 4,): the funnel stage of each set with each intent."""
     table = np.zeros((1 << len(CLASSES), len(INTENTS)), np.int8)
     awareness, consideration, decision = map(FUNNELS.index, Funnel)
-    weighs = _sets_with("compare", "cost", "price", "product", "trade")
+    weighs = _sets_with("compare", "price", "product", "trade")
     closes = _sets_with("price", "act", "near")
     table[:, INTENTS.index(Intent.INFORMATIONAL)] = np.where(weighs, consideration, awareness)
     table[:, INTENTS.index(Intent.COMMERCIAL)] = np.where(closes, decision, consideration)

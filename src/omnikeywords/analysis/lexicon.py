@@ -7,7 +7,7 @@ logarithms, added up over the words of a phrase), `modifier` (of MODIFIER_TYPES)
 `flags` (of FLAGS) and `about`.
 
 `rules.tsv`, one interaction a line: `with` and `without` (classes; all of the first and none of the second must be in
-the phrase), the four weights, `about`.
+the phrase; words of the class named first are the evidence), the four weights, `about`.
 
 Every other `*.tsv`, entries: `kind`, `languages`, `phrases`. Phrases are separated by commas and have one to five words;
 `cheap(|er|est)` stands for `cheap`, `cheaper` and `cheapest`. Case and accents do not matter. Languages are separated by
@@ -23,6 +23,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +58,7 @@ CLASSES: tuple[str, ...] = (
     "other",  # a word that no lexicon knows
     "instruct",  # how to
     "ask",  # wants a fact: what, when, meaning, symptoms
-    "compare",  # best, versus, review
-    "cost",  # how much does it cost
+    "compare",  # best, versus, review, how much does it cost
     "price",  # the noun
     "act",  # buy, download, hire, coupon
     "tool",  # converter, template, free, online
@@ -68,6 +68,7 @@ CLASSES: tuple[str, ...] = (
     "place",
     "near",  # near me, open now
     "product",  # a thing or service that is sold
+    "business",  # a task that companies buy software and services for
     "trade",  # plumber, dentist: done on the spot
     "problem",  # error, repair, care
 )
@@ -116,7 +117,7 @@ _MONEY = re.compile(r"(?:r\$|us\$|[$€£¥₹])[0-9][0-9.,]*k?|[0-9][0-9.,]*k?(
 _PERCENT = re.compile(r"[0-9]+(?:[.,][0-9]+)?%")
 _HANDLE = re.compile(r"@[\w.]{2,}|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _DOMAIN = re.compile(
-    r"https?:.*|www\d?\..+|(?:[\w-]+\.)+"
+    r"https?:.*|www\d?[.,].+|(?:[\w-]+[./])+"
     r"(?:com|net|org|gov|edu|mil|info|biz|io|co|ai|app|dev|tv|me|gg|ly|shop|store|online|site|blog|cloud"
     r"|br|pt|es|mx|ar|cl|pe|uk|us|ca|au|nz|ie|in|de|at|ch|fr|be|nl|it|eu|pl|se|no|dk|fi|jp|cn|ru|uy|ec|bo|py|cr)"
     r"(?:[/?:].*)?"
@@ -144,6 +145,13 @@ class _Entry:
     kind: int
     languages: tuple[str, ...]  # empty: every language
     strict: bool
+
+
+class _Rule(NamedTuple):
+    first: int  # the class that `with` names first: what is evidence of the intent the rule raises
+    needed: int
+    excluded: int
+    weights: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +245,8 @@ class Lexicon:
             if bare != word and bare:
                 return self.tokens.get(bare, 0) or self.near_tokens.get(bare, 0)
         elif len(word) >= _SHORTEST_MISSPELT and word.isascii():
+            if word.endswith("com") and word[:-3] in self.typos:
+                return _TOKEN_OF_SHAPE["domain"]
             return self._misspelt(word)
         return 0
 
@@ -359,7 +369,7 @@ class _Tables:
     def __init__(self) -> None:
         self.kinds: list[Kind] = []
         self.number: dict[str, int] = {}
-        self.rules: list[tuple[int, int, tuple[float, ...]]] = []
+        self.rules: list[_Rule] = []
         self.entries: dict[tuple[tuple[str, ...], str], _Entry] = {}
 
     def read(self, files: Sequence[Traversable | Path]) -> None:
@@ -369,7 +379,12 @@ class _Tables:
                 self._add_kind(_kind(where, row))
         if rules := named.pop("rules.tsv", None):
             self.rules = [
-                (_bits(where, row["with"]), _bits(where, row["without"]), _weights(where, row))
+                _Rule(
+                    _bits(where, row["with"].partition(" ")[0]),
+                    _bits(where, row["with"]),
+                    _bits(where, row["without"]),
+                    _weights(where, row),
+                )
                 for where, row in _rows(rules, _RULE_COLUMNS)
             ]
         for name in sorted(named):
@@ -402,6 +417,15 @@ class _Tables:
                 continue
             for code in languages or ("",):
                 self.entries[words, code] = _Entry(words, kind, (code,) if code else (), strict)
+
+    def join_names(self) -> None:
+        """List names of several words written as one, as people type them."""
+        names = {self.number[name] for name in ("brand", "maker")}
+        for words, code in list(self.entries):
+            entry = self.entries[words, code]
+            joined = "".join(words)
+            if entry.kind in names and len(words) > 1 and len(joined) >= _SHORTEST_MISSPELT:
+                self.entries.setdefault(((joined,), code), _Entry((joined,), entry.kind, entry.languages, entry.strict))
 
     def forget(self, words: tuple[str, ...], keep: str | None = None) -> None:
         """Drop what was listed for a phrase in any language but `keep`."""
@@ -508,6 +532,7 @@ def _compile(tables: _Tables) -> Lexicon:
     for name in _BUILT_IN:
         if name not in number:
             raise InvalidInput(f"kinds.tsv: kind {name!r} is missing: it is built in, keep a line for it")
+    tables.join_names()
     tokens: dict[str, int] = {}
     by_words: dict[tuple[str, ...], list[_Entry]] = {}
     for entry in tables.entries.values():
@@ -624,23 +649,22 @@ def _says(kind: Kind) -> int:
     return bits | SAYS_BRAND * ("branded" in kind.flags) | SAYS_LOCAL * ("local" in kind.flags)
 
 
-def _speaks_for(kinds: list[Kind], rules: list[tuple[int, int, tuple[float, ...]]]) -> NDArray[np.bool_]:
+def _speaks_for(kinds: list[Kind], rules: list[_Rule]) -> NDArray[np.bool_]:
     """(kinds * 4,): whether a kind, or a rule for one of its classes, raises an intent above the others."""
-    other = 1 << CLASSES.index("other")
     table = np.zeros((len(kinds), len(INTENTS)), np.bool_)
     for k, kind in enumerate(kinds):
         if k in (KIND_UNKNOWN, KIND_INSIDE):
             continue
-        weights = [kind.weights, *(rule[2] for rule in rules if rule[0] & ~other & kind.classes)]
+        weights = [kind.weights, *(rule.weights for rule in rules if rule.first & kind.classes)]
         for row in weights:
             table[k] |= np.array(row) > max(0.0, sum(row) / len(row)) + _SPEAKS
     return table.reshape(-1)
 
 
-def _interactions(rules: list[tuple[int, int, tuple[float, ...]]]) -> NDArray[np.float32]:
+def _interactions(rules: list[_Rule]) -> NDArray[np.float32]:
     """What the rules add to each set of classes."""
     sets = np.arange(1 << len(CLASSES), dtype=np.uint32)
     table = np.zeros((len(sets), len(INTENTS)), np.float32)
-    for needed, excluded, weights in rules:
+    for _, needed, excluded, weights in rules:
         table[(sets & (needed | excluded)) == needed] += np.array(weights, np.float32)
     return table
