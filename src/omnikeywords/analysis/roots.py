@@ -302,9 +302,8 @@ def inflection_roots(folded: Sequence[str], zipf: Zipf | None) -> list[str]:
     itself.
 
     Which singular is meant is read from the frequencies: `zipf` gives those of any words (n, languages);
-    without it
-    the likeliest by the ending is taken. A known word whose candidate is unknown or far rarer in the
-    languages it
+    without it a word only loses its s. A known word whose candidate is unknown or far rarer in the languages
+    it
     belongs to is no plural (texas, glass, lápis); one that is unknown loses its s.
     """
     roots = list(folded)
@@ -370,9 +369,8 @@ def _choose(roots: list[str], asked: NDArray[np.intp], candidates: list[str], zi
             unknown = zipf is not None and best[begin, 0] == 0
             if not (rare[begin] and plural.endswith("s") and (unknown or plural[-2] not in "ui")):
                 continue
-            if zipf is not None:
-                roots[asked[begin]] = plural[:-1]
-                continue
+            roots[asked[begin]] = plural[:-1]
+            continue
         roots[asked[begin]] = _GENDER.get(candidates[k], candidates[k])
 
 
@@ -408,7 +406,8 @@ _SPELLINGS = {
     "adopcao": "adocao", "recepcao": "rececao", "loiro": "louro", "catorze": "quatorze",
     "dezanove": "dezenove", "dezasseis": "dezesseis", "dezassete": "dezessete", "xampu": "shampoo",
     "champo": "shampoo", "pra": "para", "cabelereiro": "cabeleireiro", "mussarela": "mucarela",
-    "setiembre": "septiembre", "sicologia": "psicologia", "sicologo": "psicologo", "oscuro": "obscuro",
+    "setiembre": "septiembre", "jardin": "jardim", "sicologia": "psicologia", "sicologo": "psicologo",
+    "oscuro": "obscuro",
 }  # fmt: skip
 _BEGINNINGS = {
     beginning + "our": beginning + "or"

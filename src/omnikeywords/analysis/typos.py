@@ -26,7 +26,7 @@ _SHORTEST_FIRST = 6  # where it is the first letter that is another
 _LONGEST = 32
 _FIRST_GREEK = "\u0370"
 _FIRST_UNSUITABLE = "\u0530"  # beyond Latin, Greek and Cyrillic a letter more or less is seldom a slip
-_REAL_ELSEWHERE = 4.0  # Zipf: so frequent it is a word in any language's phrases
+_REAL_ELSEWHERE = 4.6  # Zipf: so frequent it is a word in any language's phrases
 _CLEARLY = 1.3  # Zipf: how much commoner the meant word is than a typo that the dictionary has too
 # Zipf: a typo more frequent than this must be one of spelling, not a slip to another word (sprain, spain)
 _KNOWN = 2.3
@@ -226,7 +226,7 @@ def _one_edit(
     # A first letter is seldom wrong: then the word must be long, or what was meant common.
     first = np.maximum(i, j) == 0
     fits = np.where(both, ((gap == 0) & ((i > 0) | long)) | swapped, i != j) & (typo != word)
-    spelt = np.where(both, swapped | vowel, doubled | plural)
+    spelt = np.where(both, swapped | vowel | ((gap == 0) & doubled), doubled | plural)
     pairs, pair = np.unique(typo[fits] * len(codes) + word[fits], return_inverse=True)
     of_spelling = np.zeros(len(pairs), bool)
     of_spelling[pair[spelt[fits]]] = True
