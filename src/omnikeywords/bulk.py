@@ -13,8 +13,9 @@ import os
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -24,13 +25,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from omnikeywords.analysis import Analysis, Options, analyse, duplicates, load_models
+from omnikeywords.analysis import Options, analyse, duplicates, load_models
+from omnikeywords.analysis.duplicates import REASONS
 from omnikeywords.analysis.language import LANGUAGES, LanguageModel
 from omnikeywords.analysis.score import OBSERVED_COLUMNS
 from omnikeywords.formats import Export, SkippedRow, open_export
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA
 from omnikeywords.formats.merge import PART_COLUMNS, merge_rows, with_parts
 from omnikeywords.formats.write import OBSERVED_FIELDS, extra_as_text
+from omnikeywords.errors import OmniKeywordsError
 from omnikeywords.model import Market
 
 __all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources"]
@@ -39,6 +42,8 @@ BATCH = 10_000
 # Fewer batches are done before worker processes would have started.
 _FEW_BATCHES = 4
 _EXAMPLES = 100  # of skipped rows, kept of each file
+
+_NEAR = ("near_duplicate_of", "near_duplicate_reason")
 
 Progress = Callable[[str, int, int | None], None]  # stage, rows done, rows in all if known
 
@@ -72,6 +77,7 @@ class _Laid:
 
     path: Path
     rows: int
+    columns: frozenset[str]
     observed: frozenset[str]  # observed columns with any value
     errors: int
     merges: bool  # whether its rows merge with others of their keyword
@@ -95,9 +101,9 @@ class Results:
         self.observed: frozenset[str] = frozenset()  # observed columns with any value
         self._folder = tempfile.TemporaryDirectory(prefix="okf-", ignore_cleanup_errors=True)
         self._laid: list[_Laid] = []
-        self._dropped: pl.Series | None = None  # by row read: merged into another
+        self._dropped = np.zeros(0, np.bool_)  # by row read: merged into another
         self._merged: pl.DataFrame | None = None  # with the row it takes the place of
-        self._head: pl.Series | None = None  # by row kept: id of the head
+        self._near: pl.DataFrame | None = None  # by row kept: normalized head, reason
 
     def __enter__(self) -> Self:
         return self
@@ -123,24 +129,33 @@ class Results:
         `columns` selects some of them. There is always at least one frame, if an empty one.
         """
         schema = _schema(self.options)
-        wanted = list(schema) if columns is None else list(columns)
-        read = row = kept = 0
+        if columns is not None:
+            schema = {name: schema[name] for name in columns}
+        near = [name for name in _NEAR if name in schema] if self._near is not None else []
+        read = kept = 0
         if not self._laid:
-            yield pl.DataFrame(schema=schema).select(wanted)
+            yield pl.DataFrame(schema=schema)
         for laid in self._laid:
-            frame = _completed(pl.read_ipc(laid.path, memory_map=True), schema)
-            rows = slice(read, read + laid.rows)
-            if self._dropped is not None and self._merged is not None:
-                numbered = frame.with_row_index("_row", offset=read)
-                merged = self._merged.filter(pl.col("_row").is_between(rows.start, rows.stop - 1))
-                stay = ~self._dropped[rows] & ~numbered["_row"].is_in(merged["_row"].implode())
-                frame = pl.concat([numbered.filter(stay), merged]).sort("_row").drop("_row")
-            if self._head is not None:
-                frame = frame.with_columns(self._head[kept : kept + frame.height].alias("near_duplicate_of"))
+            frame = _completed(_read(laid, schema), schema)
+            if self._merged is not None:
+                frame = self._with_merged(frame, read, self._merged.select("_row", *schema))
+            if self._near is not None and near:
+                frame = frame.with_columns(self._near.select(near).slice(kept, frame.height))
             read += laid.rows
             kept += frame.height
-            row += frame.height
-            yield frame.select(wanted)
+            yield frame
+
+    def _with_merged(self, frame: pl.DataFrame, first: int, merged: pl.DataFrame) -> pl.DataFrame:
+        """Rows from number `first` on without those that merged into others, and with what they became."""
+        rows = slice(first, first + frame.height)
+        merged = merged.filter(pl.col("_row").is_between(rows.start, rows.stop - 1, closed="both"))
+        gone = self._dropped[rows]
+        if not merged.height and not gone.any():
+            return frame
+        stay = ~gone
+        stay[merged["_row"].to_numpy() - first] = False
+        numbered = frame.with_row_index("_row", offset=first)
+        return pl.concat([numbered.filter(pl.Series(stay)), merged]).sort("_row").drop("_row")
 
 
 def analyse_sources(
@@ -210,6 +225,11 @@ def _report(export: Export) -> FileReport:
     )
 
 
+def _read(laid: _Laid, columns: Iterable[str]) -> pl.DataFrame:
+    """Those of the columns that a batch has."""
+    return pl.read_ipc(laid.path, columns=[name for name in columns if name in laid.columns])
+
+
 def _lay_down(
     batches: Iterator[tuple[pl.DataFrame, bool]], results: Results, processes: int, tell: Progress
 ) -> None:
@@ -246,7 +266,7 @@ def _lay_down(
 def _pool(processes: int, options: Options) -> Iterator[Executor]:
     """Worker processes that analyse; they end with the block, at once if it fails."""
     # Each worker is one of `processes`: its libraries must not start threads for every core again. The variables are
-    # read when a worker starts, so they are only set while the pool exists.
+    # read when a worker starts, so they are only set while the pool exists. Spawned, not forked: polars has threads.
     single = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     before = {name: os.environ.get(name) for name in single}
     os.environ.update(single)
@@ -255,6 +275,10 @@ def _pool(processes: int, options: Options) -> Iterator[Executor]:
     )
     try:
         yield pool
+    except BrokenProcessPool as error:
+        raise OmniKeywordsError(
+            "a worker process was ended from outside, perhaps for want of memory: analyse fewer keywords at a time"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():
@@ -286,7 +310,7 @@ def _analyse_batch(frame: pl.DataFrame, options: Options, path: Path, merges: bo
     rows = _analysed(frame.select(filled), options)
     observed = [name for name, column in OBSERVED_FIELDS.items() if name in rows]
     rows.write_ipc(path, compression="uncompressed", compat_level=pl.CompatLevel.newest())
-    return _Laid(path, rows.height, frozenset(observed), rows["error"].count(), merges)
+    return _Laid(path, rows.height, frozenset(rows.columns), frozenset(observed), rows["error"].count(), merges)
 
 
 def _analysed(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
@@ -323,7 +347,7 @@ def _analysed_in_market(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
 
 def _schema(options: Options) -> dict[str, pl.DataType]:
     """The columns of results, in their order."""
-    derived = analyse([], options).to_polars().schema
+    derived = analyse(["a"], options).to_polars().schema
     observed = {
         name: OBSERVATION_SCHEMA.get(column, pl.String()) for name, column in OBSERVED_FIELDS.items()
     }
@@ -332,8 +356,13 @@ def _schema(options: Options) -> dict[str, pl.DataType]:
 
 def _completed(frame: pl.DataFrame, schema: dict[str, pl.DataType]) -> pl.DataFrame:
     """The frame with exactly the columns of the schema; what it lacks is null."""
+    there = frame.schema
     return frame.select(
-        pl.col(name).cast(kind) if name in frame.columns else pl.lit(None, kind).alias(name)
+        pl.lit(None, kind).alias(name)
+        if name not in there
+        else pl.col(name)
+        if there[name] == kind
+        else pl.col(name).cast(kind)
         for name, kind in schema.items()
     )
 
@@ -345,7 +374,7 @@ def _merge(results: Results) -> None:
     """Find the rows that are one keyword, and analyse what they merge into."""
     ids = pl.concat(
         [
-            pl.read_ipc(laid.path, columns=["id"], memory_map=True).with_columns(pl.lit(laid.merges).alias("merges"))
+            _read(laid, ["id"]).with_columns(pl.lit(laid.merges).alias("merges"))
             for laid in results._laid
         ]
         or [pl.DataFrame(schema={"id": pl.String, "merges": pl.Boolean})]
@@ -360,7 +389,7 @@ def _merge(results: Results) -> None:
     for laid in results._laid:
         mask = repeated[read : read + laid.rows]
         if mask.any():
-            frame = pl.read_ipc(laid.path, memory_map=True).with_row_index("_row", offset=read).filter(mask)
+            frame = pl.read_ipc(laid.path).with_row_index("_row", offset=read).filter(mask)
             rows.append(
                 frame.select(
                     "_row",
@@ -384,7 +413,7 @@ def _merge(results: Results) -> None:
     dropped = np.zeros(read, dtype=bool)
     dropped[repeating["_row"].to_numpy()] = True
     dropped[merged["_row"].to_numpy()] = False
-    results._dropped = pl.Series(dropped)
+    results._dropped = dropped
     results.merged_away = int(dropped.sum())
 
 
@@ -399,17 +428,24 @@ class _Keywords:
 
 def _group(results: Results) -> None:
     """Find near-duplicates among all keywords."""
-    frame = pl.concat(list(results.frames(["id", "normalized", "language", "popularity", "volume"])))
+    # Without volumes, impressions tell which of two spellings people use.
+    asked = "volume" if "volume" in results.observed else "impressions"
+    columns = ["normalized", "language", "popularity", asked]
+    frame = pl.concat(list(results.frames(columns)))
     codes = {name: code for code, name in enumerate(LANGUAGES)}
     language = frame["language"].replace_strict(codes, default=-1, return_dtype=pl.Int8).to_numpy()
     popularity = frame["popularity"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-    volume = frame["volume"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    ids = frame["id"]
-    keywords = _Keywords(frame["normalized"].fill_null("").to_list(), language, popularity)
+    volume = frame[asked].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    normalized = frame["normalized"]
     del frame
+    keywords = _Keywords(normalized.fill_null("").to_list(), language, popularity)
     found = duplicates(keywords, volume=volume, model=LanguageModel.load(results.options.language_table))
-    head = pl.Series(found.head.astype(np.int64))
     member = found.head != np.arange(len(found.head))
-    results._head = pl.select(pl.when(pl.Series(member)).then(ids.gather(head))).to_series()
+    joined = pl.Series(member)
+    reasons = pl.Series(REASONS).gather(pl.Series(found.reason.astype(np.int64)))
+    results._near = pl.select(
+        pl.when(joined).then(normalized.gather(pl.Series(found.head.astype(np.int64)))).alias(_NEAR[0]),
+        pl.when(joined).then(reasons).alias(_NEAR[1]),
+    )
     results.members = int(member.sum())
     results.groups = len(np.unique(found.head[member]))

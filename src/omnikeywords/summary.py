@@ -51,11 +51,12 @@ class Summary:
     local: int
     opportunities: Sequence[Opportunity]  # best first
     groups: Sequence[Group]  # largest first
-    example: str | None  # an ordinary keyword, to try things with
+    example: str | None  # a keyword to try things with
 
 
-_BASIC = ("keyword", "id", "language", "intent", "question", "length", "error")
+_BASIC = ("keyword", "normalized", "language", "intent", "question", "length", "error")
 _MORE = ("funnel", "branded", "local", "difficulty", "opportunity", "near_duplicate_of")
+_COUNTS = 0.1  # the share of a score from which on a part is a reason for it
 _OBSERVED = ("volume", "impressions", "position")
 
 
@@ -64,6 +65,7 @@ def summarise(results: Results, top: int = 10, groups: int = 3) -> Summary:
     full = results.options.kind == "comprehensive"
     frame = pl.concat(list(results.frames([*_BASIC, *(_MORE if full else ()), *_OBSERVED])))
     frame = frame.filter(pl.col("error").is_null())
+    best = _opportunities(frame, top) if full else []
     return Summary(
         keywords=frame.height,
         languages=_counts(frame["language"].fill_null("und")),
@@ -73,9 +75,9 @@ def summarise(results: Results, top: int = 10, groups: int = 3) -> Summary:
         questions=_counts(frame["question"].drop_nulls()),
         branded=int(frame["branded"].sum()) if full else 0,
         local=int(frame["local"].sum()) if full else 0,
-        opportunities=_opportunities(frame, top) if full else (),
+        opportunities=best,
         groups=_groups(frame, groups) if full and results.members else (),
-        example=frame["keyword"][frame.height // 2] if frame.height else None,
+        example=best[0].keyword if best else frame["keyword"][0] if frame.height else None,
     )
 
 
@@ -112,12 +114,13 @@ def _opportunities(frame: pl.DataFrame, top: int) -> list[Opportunity]:
 
 
 def _why(parts: Mapping[str, float | None]) -> list[str]:
-    points = [(value, name) for name, value in parts.items() if value]
-    return [name for _, name in sorted(points, reverse=True)]
+    points = sorted(((value, name) for name, value in parts.items() if value), reverse=True)
+    least = _COUNTS * sum(value for value, _ in points)
+    return [name for value, name in points if value >= least]
 
 
 def _groups(frame: pl.DataFrame, most: int) -> list[Group]:
-    """The largest groups; where sizes tie, by the head's id, which no one's order of rows decides."""
+    """The largest groups; the alphabet decides between equals."""
     members = frame.filter(pl.col("near_duplicate_of").is_not_null())
     largest = (
         members.group_by("near_duplicate_of")
@@ -125,9 +128,4 @@ def _groups(frame: pl.DataFrame, most: int) -> list[Group]:
         .sort(["size", "near_duplicate_of"], descending=[True, False])
         .head(most)
     )
-    heads = dict(
-        frame.filter(pl.col("id").is_in(largest["near_duplicate_of"].implode()), pl.col("near_duplicate_of").is_null())
-        .select("id", "keyword")
-        .iter_rows()
-    )
-    return [Group(heads.get(head, head), keywords, size + 1) for head, size, keywords in largest.iter_rows()]
+    return [Group(head, keywords, size + 1) for head, size, keywords in largest.iter_rows()]

@@ -35,7 +35,7 @@ __all__ = [
 
 WIDTH = 100
 _NARROW = 90
-_BAR = 18
+_BAR = 16
 
 TOOLS = {
     "ahrefs": "Ahrefs",
@@ -156,7 +156,7 @@ def show_summary(
     if skipped := [report for report in results.files if report.skipped]:
         parts += ["", _title("Skipped rows"), *(_skipped(report) for report in skipped)]
     if summary.keywords:
-        parts += ["", _next(summary, wrote, command)]
+        parts += ["", _next(to, summary, wrote, command)]
     to.print(Group(*parts))
 
 
@@ -216,7 +216,7 @@ def _bars(title: str, rows: Sequence[tuple[str, int, str]], of: int) -> Renderab
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=14, no_wrap=True)
     grid.add_column(width=_BAR, no_wrap=True)
-    grid.add_column(justify="right", width=9, no_wrap=True)
+    grid.add_column(justify="right", min_width=7, no_wrap=True)
     grid.add_column(justify="right", width=4, no_wrap=True)
     most = max((count for _, count, _ in rows), default=0)
     for label, count, colour in rows:
@@ -283,7 +283,10 @@ def _opportunities(to: Console, opportunities: Sequence["Opportunity"]) -> Rende
     positions = any(o.position is not None for o in opportunities)
     if positions:
         table.add_column("pos.", justify="right", no_wrap=True, width=5)
-    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=5)
+    wide = to.width >= _NARROW
+    if wide:
+        table.add_column("diff.", justify="right", no_wrap=True, width=5)
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=6)
     for o in opportunities:
         demand = o.volume if o.volume is not None else o.impressions
         cells: list[RenderableType] = [
@@ -293,27 +296,23 @@ def _opportunities(to: Console, opportunities: Sequence["Opportunity"]) -> Rende
         ]
         if positions:
             cells.append("" if o.position is None else f"{o.position:.1f}")
-        table.add_row(*cells, Text(_why(o), style="dim"))
+        if wide:
+            cells.append("" if o.difficulty is None else f"{o.difficulty:.0f}")
+        table.add_row(*cells, Text(", ".join(_why(o)[: 3 if wide else 2]), style="dim"))
     return Padding(table, (0, 0, 0, 2))
 
 
-def _why(o: "Opportunity") -> str:
-    """What the parts of an opportunity say, in words."""
+def _why(o: "Opportunity") -> list[str]:
+    """What speaks for an opportunity, in words: the parts that count for something."""
     said = []
-    for part in o.why:
-        match part:
-            case "demand":
-                asked = "searched" if o.volume is not None else "seen"
-                said.append(f"much {asked}" if (o.volume or o.impressions or 0) >= 1000 else asked)
-            case "ease" if o.difficulty is not None:
-                word = "easy" if o.difficulty < 30 else "winnable" if o.difficulty < 60 else "hard"
-                said.append(f"{word} ({o.difficulty:.0f})")
-            case "value":
-                said.append(o.intent)
-            case "headroom" if o.position is not None:
-                page = int((o.position - 1) // 10) + 1
-                said.append("room on page 1" if page == 1 else f"page {page}, in reach")
-    return ", ".join(said)
+    if "value" in o.why:
+        said.append(o.intent)
+    if "ease" in o.why and o.difficulty is not None:
+        said.append("easy" if o.difficulty < 30 else "winnable" if o.difficulty < 60 else "hard")
+    if "headroom" in o.why and o.position is not None:
+        page = int((o.position - 1) // 10) + 1
+        said.append("room on page 1" if page == 1 else f"page {page}, in reach")
+    return said or ["much in demand"]
 
 
 def _near_duplicates(results: "Results", summary: "Summary") -> RenderableType:
@@ -343,15 +342,19 @@ def _skipped(report: "FileReport") -> RenderableType:
     return Group(*lines)
 
 
-def _next(summary: "Summary", wrote: str | None, command: str) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style="cyan")
-    grid.add_column(style="dim", no_wrap=True, overflow="ellipsis")
+def _next(to: Console, summary: "Summary", wrote: str | None, command: str) -> RenderableType:
+    lines = []
     if wrote is None:
-        grid.add_row(f"okf analyze {command} -o keywords.xlsx", "every keyword with every column; also csv, parquet, jsonl")
+        lines.append((f"okf analyze {command} -o keywords.xlsx", "every keyword, every column; also csv, parquet"))
     if summary.example:
-        grid.add_row(f'okf analyze -k "{summary.example}"', "one keyword, explained")
-    grid.add_row("okf serve", "the same over HTTP")
+        lines.append((f'okf analyze -k "{summary.example}"', "one keyword, explained"))
+    lines.append(("okf serve", "the same over HTTP"))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(overflow="fold", style="cyan")
+    if to.width >= _NARROW:
+        grid.add_column(style="dim", no_wrap=True, overflow="ellipsis")
+    for line in lines:
+        grid.add_row(*line[: len(grid.columns)])
     return Group(_title("Next"), Padding(grid, (0, 0, 0, 2)))
 
 
@@ -374,7 +377,7 @@ def show_keywords(to: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         if number:
             to.print()
         if row.get("error"):
-            to.print(Text.assemble((str(row["keyword"])[:70], "bold"), "\n  ", (str(row["error"]), "red")))
+            to.print(Text.assemble((str(row["keyword"])[:70], "bold"), "\n  ", (row["error"]["detail"], "red")))
             continue
         to.print(Text(str(row["normalized"]), style="bold"))
         grid = Table.grid(padding=(0, 2))

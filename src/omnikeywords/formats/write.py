@@ -17,9 +17,10 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import IO, Any, Literal, TypeVar, cast, get_args
 
 import polars as pl
 
@@ -59,6 +60,7 @@ _XLSX_CELL = 32_767  # characters
 _ROW_GROUP = 100_000
 
 Target = Path | IO[bytes]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +183,30 @@ def _write_parquet(frames: Iterator[pl.DataFrame], file: IO[bytes]) -> Written:
 
     rows = 0
     writer = None
-    for frame in _regrouped(frames, _ROW_GROUP):
-        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    for table in _ahead(_tables(frames)):
         if writer is None:
             schema = table.schema.with_metadata({b"made_by": b"omnikeywords"})
             writer = pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", compression_level=1)
         writer.write_table(table.cast(writer.schema))
-        rows += frame.height
+        rows += table.num_rows
     if writer is not None:
         writer.close()
     return Written(rows, ())
+
+
+def _tables(frames: Iterator[pl.DataFrame]) -> Iterator[Any]:
+    for frame in _regrouped(frames, _ROW_GROUP):
+        yield frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made in a thread while the one before is in use."""
+    end = object()
+    with ThreadPoolExecutor(1) as thread:
+        item = thread.submit(next, items, end)
+        while (made := item.result()) is not end:
+            item = thread.submit(next, items, end)
+            yield cast(T, made)
 
 
 def _regrouped(frames: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
