@@ -232,11 +232,12 @@ def _open_compounds(
 
     Only words for which several phrases show it: then it holds whatever the order of the other words.
     """
-    _, class_, size = np.unique(joined_roots, return_inverse=True, return_counts=True)
-    rows = np.flatnonzero(size[class_] > 1)
+    rows = np.flatnonzero(np.isin(joined_roots, _repeated(joined_roots)))
+    _, class_ = np.unique(joined_roots[rows], return_inverse=True)
     # Whatever the order of the phrases: the fewest pieces first, then by a hash that depends on the letters
     # alone.
-    rows = rows[np.lexsort((joined[rows], flat.counts[rows], class_[rows]))]
+    order = np.lexsort((joined[rows], flat.counts[rows], class_))
+    rows, class_ = rows[order], class_[order]
     seen: dict[tuple[str, str, str], set[int]] = {}
     place = {}
     some = flat.of(rows)
@@ -244,7 +245,7 @@ def _open_compounds(
     group: list[list[int]] = []
     last = -1
     for at, count, number in zip(
-        some.starts.tolist(), some.counts.tolist(), class_[rows].tolist(), strict=True
+        some.starts.tolist(), some.counts.tolist(), class_.tolist(), strict=True
     ):
         if number != last:
             group, last = [], number
@@ -386,21 +387,32 @@ def _related(keys: _Keys) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[n
 
     Classes are numbers: equal ones for equal keys of one kind, different ones for different kinds.
     """
+    all_keys = (keys.bag, keys.shorter_bag, keys.joined_roots, keys.joined)
+    typo = np.flatnonzero(keys.meant >= 0)
+    related = np.zeros(len(keys.bag), bool)
+    related[typo] = True
+    for key in all_keys:
+        related |= np.isin(key, _repeated(key))
+    # What a typo meant is a key, of one phrase perhaps, but all that have it are wanted.
+    related |= np.isin(all_keys[_MEANT_KEY], all_keys[_MEANT_KEY][keys.meant[typo]])
+    rows = np.flatnonzero(related)
     columns = []
-    alone = np.ones(len(keys.bag), bool)
     above = 0
-    for key in (keys.bag, keys.shorter_bag, keys.joined_roots, keys.joined):
-        _, class_, size = np.unique(key, return_inverse=True, return_counts=True)
-        alone &= size[class_] == 1
+    for key in all_keys:
+        distinct, class_ = np.unique(key[rows], return_inverse=True)
         columns.append(class_ + above)
-        above += len(size)
-    target = np.where(keys.meant >= 0, columns[_MEANT_KEY][keys.meant], -1)
-    alone &= target < 0
-    wanted = np.zeros(above, bool)
-    wanted[target[target >= 0]] = True
-    alone &= ~wanted[columns[_MEANT_KEY]]
-    rows = np.flatnonzero(~alone)
-    return rows, np.stack(columns, axis=1)[rows], target[rows]
+        above += len(distinct)
+    number = np.cumsum(related) - 1
+    meant = keys.meant[rows]
+    target = np.where(meant >= 0, columns[_MEANT_KEY][number[meant]], -1)
+    return rows, np.stack(columns, axis=1), target
+
+
+def _repeated(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The distinct values that are there more than once."""
+    in_order = np.sort(key)
+    same = in_order[1:] == in_order[:-1]
+    return np.unique(in_order[1:][same])
 
 
 _MEANT_KEY = 1  # typos are sought in the bags without stop words
@@ -432,6 +444,23 @@ class _Direction:
         return [self._root[k] for k in self._flat.ids[start : start + int(self._flat.counts[i])].tolist()]
 
 
+def _settled(
+    classes: NDArray[np.intp], target: NDArray[np.intp], matters: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which phrases are in no class but with phrases of their own bag, so that this is their group."""
+    bags = classes[:, 0]
+    is_open = matters | (target >= 0) | np.isin(classes[:, _MEANT_KEY], target[target >= 0])
+    for class_ in classes[:, 1:].T:
+        some_bag = np.zeros(int(class_.max()) + 1, np.intp)
+        some_bag[class_] = bags
+        shared = np.zeros(len(some_bag), bool)
+        shared[class_[some_bag[class_] != bags]] = True
+        is_open |= shared[class_]
+    open_bag = np.zeros(int(bags.max()) + 1, bool)
+    open_bag[bags[is_open]] = True
+    return ~open_bag[bags]
+
+
 def _join(
     classes: NDArray[np.intp], target: NDArray[np.intp], rows: NDArray[np.intp], direction: _Direction
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
@@ -439,13 +468,21 @@ def _join(
     phrase.
 
     Phrases of one bag are one unit, led by the first of them; those that go the opposite way are another
-    unit. A unit
-    joins the first head with which it shares a class, else the one that it meant, or that meant it.
+    unit. A unit joins the first head with which it shares a class, else the one that it meant, or that meant
+    it.
     """
+    matters = direction.matters
+    bags = classes[:, 0]
+    leaders = np.full(int(bags.max()) + 1, len(classes))
+    np.minimum.at(leaders, bags, np.arange(len(classes)))
+    settled = _settled(classes, target, np.array(matters, bool))
+    chosen = np.where(settled, leaders[bags], np.arange(len(classes))).tolist()
+    for_typo = [False] * len(classes)
+
     units: dict[int, list[list[int]]] = {}
     in_order: list[list[int]] = []
-    matters = direction.matters
-    for rank, bag in enumerate(classes[:, 0].tolist()):
+    open_ranks = np.flatnonzero(~settled)
+    for rank, bag in zip(open_ranks.tolist(), bags[open_ranks].tolist(), strict=True):
         for unit in units.setdefault(bag, []):
             if not (matters[rank] and matters[unit[0]] and direction.opposite(rank, unit[0])):
                 unit.append(rank)
@@ -455,13 +492,11 @@ def _join(
             units[bag].append(unit)
             in_order.append(unit)
 
-    others = classes[:, 1:].tolist()
+    others = list(zip(*(column.tolist() for column in classes[:, 1:].T), strict=True))
     meant = target.tolist()
     heads: dict[int, list[int]] = {}  # by class, in order of rank
     meaning: dict[int, list[int]] = {}  # heads that are typos, by the class that was meant
     size: dict[int, int] = {}
-    chosen = list(range(len(classes)))
-    for_typo = [False] * len(classes)
 
     def first(found: list[int] | None, leader: int, best: int, count: int) -> int:
         for head in found or ():

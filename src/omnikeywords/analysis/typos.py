@@ -42,6 +42,7 @@ _SINGULAR_REAL = 3.8  # Zipf: above this it is a word of its own, not one that l
 _SHORT_WORD = 3.6  # Zipf: above this three letters with a last s need more words beside them
 _CLEARLY_PLURAL = 0.8  # Zipf: how much commoner the word with its s is
 _LONG_NUMBER = 6  # characters of a word with a digit, which may be the whole phrase
+_BLOCK = 4096  # words whose letters stay in the processor's cache
 _CENTURIES = ("17", "18", "19", "20")
 _TRIED = 6  # meant words of one typo, the commonest
 
@@ -204,6 +205,8 @@ def _one_edit(
     there = np.flatnonzero(meant)
     hash_t, row_t, place_t = _with_one_letter_less(codes[here])
     hash_m, row_m, place_m = _with_one_letter_less(codes[there])
+    by_hash = np.argsort(hash_t)  # searched in order, neighbours are found in the cache
+    hash_t, row_t, place_t = hash_t[by_hash], row_t[by_hash], place_t[by_hash]
     order = np.argsort(hash_m)
     hash_m = hash_m[order]
     begin = hash_m.searchsorted(hash_t, "left")
@@ -214,6 +217,8 @@ def _one_edit(
     right = order[np.repeat(begin[k] - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))]
     typo, i = here[row_t[left]], place_t[left]
     word, j = there[row_m[right]], place_m[right]
+    likely = (typo != word) & ((i < 0) | (j < 0) | (np.abs(i - j) < 2))
+    typo, i, word, j = typo[likely], i[likely], word[likely], j[likely]
     both = (i >= 0) & (j >= 0)
     gap = np.abs(i - j)
     long = (codes[typo] > 0).sum(axis=1) >= _SHORTEST_FIRST
@@ -225,7 +230,7 @@ def _one_edit(
     doubled = _doubled(codes, typo, i) | _doubled(codes, word, j)
     # A first letter is seldom wrong: then the word must be long, or what was meant common.
     first = np.maximum(i, j) == 0
-    fits = np.where(both, ((gap == 0) & ((i > 0) | long)) | swapped, i != j) & (typo != word)
+    fits = np.where(both, ((gap == 0) & ((i > 0) | long)) | swapped, i != j)
     spelt = np.where(both, swapped | vowel | ((gap == 0) & doubled), doubled | plural)
     pairs, pair = np.unique(typo[fits] * len(codes) + word[fits], return_inverse=True)
     of_spelling = np.zeros(len(pairs), bool)
@@ -259,6 +264,19 @@ def _with_one_letter_less(
     """Hashes of words and of words less one letter, each with the row of the word and the letter's place, -1
     for none.
     """
+    parts = [_shorter_by_one(codes[begin : begin + _BLOCK]) for begin in range(0, len(codes), _BLOCK)]
+    if not parts:
+        return np.zeros(0, np.uint64), np.zeros(0, np.intp), np.zeros(0, np.intp)
+    return (
+        np.concatenate([hashes for hashes, _, _ in parts]),
+        np.concatenate([row + number * _BLOCK for number, (_, row, _) in enumerate(parts)]),
+        np.concatenate([place for _, _, place in parts]),
+    )
+
+
+def _shorter_by_one(
+    codes: NDArray[np.uint32],
+) -> tuple[NDArray[np.uint64], NDArray[np.intp], NDArray[np.intp]]:
     count, width = codes.shape
     length = (codes > 0).sum(axis=1)
     letters = np.where(codes > 0, letter_hashes(codes), np.uint64(0))
