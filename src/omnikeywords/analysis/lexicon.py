@@ -82,6 +82,7 @@ FLAGS: tuple[str, ...] = (
     "branded",
     "local",
     "inflects",  # singular and plural mean the same
+    "misspelt",  # one letter wrong in a long name still means it
 )
 LEXICON_LANGUAGES: tuple[str, ...] = ("en", "pt", "es", "fr", "de", "it")
 
@@ -244,7 +245,7 @@ class Lexicon:
                 bare = elided[1]
             if bare != word and bare:
                 return self.tokens.get(bare, 0) or self.near_tokens.get(bare, 0)
-        elif len(word) >= _SHORTEST_MISSPELT and word.isascii():
+        elif len(word) >= _SHORTEST_MISSPELT - 1 and word.isascii():
             if word.endswith("com") and word[:-3] in self.typos:
                 return _TOKEN_OF_SHAPE["domain"]
             return self._misspelt(word)
@@ -420,12 +421,22 @@ class _Tables:
 
     def join_names(self) -> None:
         """List names of several words written as one, as people type them."""
-        names = {self.number[name] for name in ("brand", "maker")}
+        names = {k for k, kind in enumerate(self.kinds) if "branded" in kind.flags}
         for words, code in list(self.entries):
             entry = self.entries[words, code]
             joined = "".join(words)
             if entry.kind in names and len(words) > 1 and len(joined) >= _SHORTEST_MISSPELT:
                 self.entries.setdefault(((joined,), code), _Entry((joined,), entry.kind, entry.languages, entry.strict))
+
+    def add_plurals(self) -> None:
+        """List the plurals of entries of several words that inflect: of the last word, and of the first one."""
+        inflects = {k for k, kind in enumerate(self.kinds) if "inflects" in kind.flags}
+        for words, code in list(self.entries):
+            entry = self.entries[words, code]
+            if entry.kind in inflects and len(words) > 1:
+                first = (_plural(words[0]), *words[1:])
+                for plural in (first, (*words[:-1], _plural(words[-1])), (*first[:-1], _plural(first[-1]))):
+                    self.entries.setdefault((plural, code), _Entry(plural, entry.kind, entry.languages, entry.strict))
 
     def forget(self, words: tuple[str, ...], keep: str | None = None) -> None:
         """Drop what was listed for a phrase in any language but `keep`."""
@@ -533,6 +544,7 @@ def _compile(tables: _Tables) -> Lexicon:
         if name not in number:
             raise InvalidInput(f"kinds.tsv: kind {name!r} is missing: it is built in, keep a line for it")
     tables.join_names()
+    tables.add_plurals()
     tokens: dict[str, int] = {}
     by_words: dict[tuple[str, ...], list[_Entry]] = {}
     for entry in tables.entries.values():
@@ -564,6 +576,7 @@ def _compile(tables: _Tables) -> Lexicon:
         single[token] = number[shape]
 
     inflects = {k for k, kind in enumerate(kinds) if "inflects" in kind.flags}
+    misspelt = {k for k, kind in enumerate(kinds) if "misspelt" in kind.flags}
     near: dict[str, int] = {}
     typos: dict[str, int] = {}
     for words, entries in by_words.items():
@@ -573,7 +586,7 @@ def _compile(tables: _Tables) -> Lexicon:
                 for variant in _variants(word):
                     if variant not in tokens:
                         near.setdefault(variant, token)
-            if len(word) >= _SHORTEST_MISSPELT and any(entry.kind == number["brand"] for entry in entries):
+            if len(word) >= _SHORTEST_MISSPELT and any(entry.kind in misspelt for entry in entries):
                 for i in range(1, len(word)):
                     typos.setdefault(word[:i] + word[i + 1 :], token)
                 typos[word] = token
@@ -616,6 +629,15 @@ def _kinds_by_slot(entries: list[_Entry], kinds: list[Kind]) -> list[int]:
                     chosen[i] = entry.kind
                     break
     return chosen
+
+
+def _plural(word: str) -> str:
+    """The regular plural of a noun in English, Portuguese or Spanish; of what ends in s, the word itself."""
+    if word.endswith("s"):
+        return word
+    if word.endswith("ao"):
+        return word[:-2] + "oes"
+    return word + "s"
 
 
 def _variants(word: str) -> Iterator[str]:
