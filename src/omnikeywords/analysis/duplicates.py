@@ -517,7 +517,9 @@ def _join(
         else:
             count = sum([times[rank] for rank in unit])
             own = {class_ for rank in unit for class_ in others[rank]}
-            wanted = {meant[rank] for rank in unit if meant[rank] >= 0}
+            # If one of them has no typo, it is a word of its own, and the others are its plurals.
+            wanted = {meant[rank] for rank in unit}
+            wanted = () if -1 in wanted else wanted
         best = leader
         for class_ in own:
             best = first(heads.get(class_), leader, best, count)

@@ -180,7 +180,7 @@ SURNAMES = frozenset(
 )
 _NO_PLURAL = frozenset(
     listed(
-        "news lens bus gas plus bias canvas atlas christmas always perhaps sometimes besides upstairs "
+        "kudos news lens bus gas plus bias canvas atlas christmas always perhaps sometimes besides upstairs "
         "downstairs jeans arms physics ethics mathematics series species goods customs glasses windows "
         "sims does goes was has his this its us as is yes thus ours yours theirs mars paris texas "
         "kansas dallas arkansas vegas athens wales brussels naples honduras maldives netherlands dubois "

@@ -35,7 +35,7 @@ _BY_FAR = 2.3  # those between to one that is commoner by so much (not inulin, i
 _MEANT = 2.0  # Zipf: a rarer word must show by its phrases that it is one
 _MEANT_PHRASES = 3  # how many at least,
 _MEANT_TIMES = 2  # and how many for each of the typo's
-_SHORT_MEANT = 5.0  # Zipf: three letters below this are not what was meant
+_SHORT_MEANT = 4.5  # Zipf: three letters below this are not what was meant
 _MEANT_BY_SHORT = 4.5  # Zipf: less is not what three letters stand for
 _SHORT_REAL = 4.8  # Zipf: three letters above this are a word, not two letters with an s
 _SINGULAR_REAL = 3.8  # Zipf: above this it is a word of its own, not one that lost its s
@@ -81,7 +81,8 @@ def find_typos(
     """
     english = zipf[:, _ENGLISH]
     known = zipf.max(axis=1, initial=0)
-    slips, slip_meant = _slips(words, phrases, english, np.where(inflected, _REAL_ELSEWHERE, known), known)
+    real = np.where(inflected, _REAL_ELSEWHERE, known)
+    slips, slip_meant, plain = _slips(words, phrases, english, real, known)
     added, added_meant = _final_s(words, english)
     typo = np.concatenate([slips, added])
     meant = np.concatenate([slip_meant, added_meant])
@@ -90,6 +91,7 @@ def find_typos(
     final_s = np.arange(len(typo)) >= len(slips)
     context = np.where(letters < np.where(of_number, _LONG_NUMBER, _SHORTEST_ALONE), 2, 1)
     context[final_s & ~of_number] = 2
+    context[: len(slips)] = np.where(plain, context[: len(slips)], 3)
     short = (letters < _SHORTEST) & ~of_number
     context[short] = np.where(final_s & (english[typo] < _SHORT_WORD), 2, 3)[short]
     # Commonest in the dictionary, then in the phrases, then in the alphabet: the same whatever the order of
@@ -123,8 +125,10 @@ def _slips(
     english: NDArray[np.float32],
     real: NDArray[np.float32],
     known: NDArray[np.float32],
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs one edit apart of which the first is no word, and the second a commoner one."""
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    """Pairs one edit apart of which the first is no word, and the second a commoner one; and whether the pair
+    is plain: not a slip to three letters.
+    """
     suitable = np.flatnonzero(
         np.fromiter(
             (_SHORTEST - 1 <= len(w) <= _LONGEST and w.isalpha() and _suits(w) for w in words),
@@ -133,12 +137,12 @@ def _slips(
         )
     )
     if len(suitable) == 0:
-        return suitable, suitable
+        return suitable, suitable, np.zeros(0, bool)
     codes = code_matrix([words[i] for i in suitable.tolist()])
     often, english, real, known = phrases[suitable], english[suitable], real[suitable], known[suitable]
     long_enough = (codes > 0).sum(axis=1) >= _SHORTEST
     wrong = (english < REAL) & (real < _REAL_ELSEWHERE)
-    right = np.where(long_enough, (known >= _MEANT) | (often >= _MEANT_PHRASES), known >= _SHORT_MEANT)
+    right = np.where(long_enough, (known >= _MEANT) | (often >= _MEANT_PHRASES), english >= _SHORT_MEANT)
     typo, meant, of_spelling, at_first = _one_edit(codes, wrong, right)
     fair = (long_enough[typo] & ~at_first) | (known[meant] >= _MEANT_BY_SHORT)
     typo, meant, of_spelling = typo[fair], meant[fair], of_spelling[fair]
@@ -150,7 +154,7 @@ def _slips(
         often[meant] >= often[typo],
         (often[meant] >= _MEANT_PHRASES) & (often[meant] >= _MEANT_TIMES * often[typo]),
     )
-    return suitable[typo[keep]], suitable[meant[keep]]
+    return suitable[typo[keep]], suitable[meant[keep]], of_spelling[keep] | long_enough[meant[keep]]
 
 
 def _suits(word: str) -> bool:
