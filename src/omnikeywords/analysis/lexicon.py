@@ -567,8 +567,13 @@ def _compile(tables: _Tables) -> Lexicon:
                 continues[tokens[words[end - 2]]] = True
                 follows[tokens[words[end - 1]]] = True
     terminal = np.zeros((n_tokens + len(edges), SLOTS), np.int16)
+    # Thousands of phrases are listed alike: in the same languages with the same kinds.
+    by_listing: dict[tuple[tuple[int, tuple[str, ...], bool], ...], list[int]] = {}
     for words, entries in by_words.items():
-        terminal[node_of[words]] = _kinds_by_slot(entries, kinds)
+        listing = tuple((entry.kind, entry.languages, entry.strict) for entry in entries)
+        if listing not in by_listing:
+            by_listing[listing] = _kinds_by_slot(entries, kinds)
+        terminal[node_of[words]] = by_listing[listing]
     single = terminal[:n_tokens].copy()
     terminal[:n_tokens] = KIND_UNKNOWN
     single[1 : 1 + _YEARS] = number["year"]
@@ -615,7 +620,7 @@ def _compile(tables: _Tables) -> Lexicon:
     )
 
 
-def _kinds_by_slot(entries: list[_Entry], kinds: list[Kind]) -> list[int]:
+def _kinds_by_slot(entries: Sequence[_Entry], kinds: list[Kind]) -> list[int]:
     """The kind of one phrase in each slot, from all its entries in the order they were listed."""
     chosen = [KIND_UNKNOWN] * SLOTS
     for slot in range(_LANGUAGE_SLOTS):
