@@ -2,8 +2,8 @@
 
     python benchmarks/bench_cli.py [--rows 1000000] [--data DIR]
 
-Keywords are real queries and their variants where DIR has them, else seeded combinations of our own words. Memory is
-what all processes of the command hold together (PSS, looked at four times a second).
+Keywords are real queries and their variants where DIR has them, else seeded combinations of our own words.
+Memory is what all processes of the command hold together (PSS, looked at four times a second).
 """
 
 import argparse
@@ -160,7 +160,10 @@ def main() -> int:
         corpus, out = Path(folder) / "corpus.csv", Path(folder) / "out.parquet"
         if arguments.only != "help":
             write_corpus(corpus, queries(Path(arguments.data) if arguments.data else None, arguments.rows))
-        runs = {"plain": (["--no-duplicates"], "without near-duplicates", 12), "duplicates": ([], "with near-duplicates", 22)}
+        runs = {
+            "plain": (["--no-duplicates"], "without near-duplicates", 12),
+            "duplicates": ([], "with near-duplicates", 22),
+        }
         for name, (options, words, most) in runs.items():
             if arguments.only not in (None, name):
                 continue
@@ -169,7 +172,12 @@ def main() -> int:
             figures += [
                 Figure(title, seconds, at_most=most * share if share >= 1 else None, unit="s"),
                 Figure(f"{title}: rate", arguments.rows / seconds, unit="keywords/s"),
-                Figure(f"{title}: memory of all processes", gigabytes, at_most=1.5 if share == 1 else None, unit="GB"),
+                Figure(
+                    f"{title}: memory of all processes",
+                    gigabytes,
+                    at_most=1.5 if share == 1 else None,
+                    unit="GB",
+                ),
             ]
     return 0 if report("cli", figures) else 1
 

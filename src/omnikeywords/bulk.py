@@ -1,9 +1,10 @@
-"""Whole files through analysis: read, analyse, merge rows of one keyword, group near-duplicates, hand on to a writer.
+"""Whole files through analysis: read, analyse, merge rows of one keyword, group near-duplicates, hand on to a
+writer.
 
-Hides the batches, the worker processes and the disk. Batches are analysed as they are read, by one process a core once
-there is enough work, and laid down in a temporary folder, so that memory does not grow with the columns of a file.
-What can only be known at the end (which rows are the same keyword, which keywords are near-duplicates) needs a few
-columns of all rows and is then worked into the batches on their way out.
+Hides the batches, the worker processes and the disk. Batches are analysed as they are read, by one process a
+core once there is enough work, and laid down in a temporary folder, so that memory does not grow with the
+columns of a file. What can only be known at the end (which rows are the same keyword, which keywords are
+near-duplicates) needs a few columns of all rows and is then worked into the batches on their way out.
 """
 
 import contextlib
@@ -27,13 +28,14 @@ from numpy.typing import NDArray
 
 from omnikeywords.analysis import Options, analyse, duplicates, load_models
 from omnikeywords.analysis.duplicates import REASONS
+from omnikeywords.analysis.frequency import default_table_path
 from omnikeywords.analysis.language import LANGUAGES, LanguageModel
 from omnikeywords.analysis.score import OBSERVED_COLUMNS
+from omnikeywords.errors import OmniKeywordsError
 from omnikeywords.formats import Export, SkippedRow, open_export
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA
 from omnikeywords.formats.merge import PART_COLUMNS, merge_rows, with_parts
 from omnikeywords.formats.write import OBSERVED_FIELDS, extra_as_text
-from omnikeywords.errors import OmniKeywordsError
 from omnikeywords.model import Market
 
 __all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources"]
@@ -169,8 +171,8 @@ def analyse_sources(
 ) -> Results:
     """Analyse every keyword of the sources, after `phrases`, which are answered as given, one each.
 
-    All sources are opened before any is analysed. Near-duplicates are looked for in comprehensive analyses only. With
-    `processes` above one, that many share the work once there is enough of it.
+    All sources are opened before any is analysed. Near-duplicates are looked for in comprehensive analyses
+    only. With `processes` above one, that many share the work once there is enough of it.
 
     Raises UnreadableExport where a source is no keyword export or is damaged, LanguageTableMissing.
     """
@@ -203,7 +205,9 @@ def _phrase_batches(phrases: Sequence[str]) -> Iterator[tuple[pl.DataFrame, bool
         yield pl.DataFrame({"keyword": phrases[start : start + BATCH]}), False
 
 
-def _export_batches(exports: Sequence[Export], reports: list[FileReport]) -> Iterator[tuple[pl.DataFrame, bool]]:
+def _export_batches(
+    exports: Sequence[Export], reports: list[FileReport]
+) -> Iterator[tuple[pl.DataFrame, bool]]:
     """The batches of all exports; a report of each is appended when it is read to its end."""
     for export in exports:
         for batch in export.batches(BATCH):
@@ -265,11 +269,15 @@ def _lay_down(
 @contextlib.contextmanager
 def _pool(processes: int, options: Options) -> Iterator[Executor]:
     """Worker processes that analyse; they end with the block, at once if it fails."""
-    # Each worker is one of `processes`: its libraries must not start threads for every core again. The variables are
-    # read when a worker starts, so they are only set while the pool exists. Spawned, not forked: polars has threads.
-    single = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    before = {name: os.environ.get(name) for name in single}
-    os.environ.update(single)
+    # Each worker is one of `processes`: its libraries must not start threads for every core again. The
+    # variables are read when a worker starts, so they are only set while the pool exists. Spawned, not
+    # forked: polars has threads.
+    variables = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    # glibc gives large blocks back to the system and fetches them again for the next batch: a tenth of all
+    # time.
+    variables |= {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "268435456"}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     pool = ProcessPoolExecutor(
         processes, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(options,)
     )
@@ -277,7 +285,8 @@ def _pool(processes: int, options: Options) -> Iterator[Executor]:
         yield pool
     except BrokenProcessPool as error:
         raise OmniKeywordsError(
-            "a worker process was ended from outside, perhaps for want of memory: analyse fewer keywords at a time"
+            "a worker process was ended from outside, perhaps for want of memory: "
+            "analyse fewer keywords at a time"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -310,11 +319,14 @@ def _analyse_batch(frame: pl.DataFrame, options: Options, path: Path, merges: bo
     rows = _analysed(frame.select(filled), options)
     observed = [name for name, column in OBSERVED_FIELDS.items() if name in rows]
     rows.write_ipc(path, compression="uncompressed", compat_level=pl.CompatLevel.newest())
-    return _Laid(path, rows.height, frozenset(rows.columns), frozenset(observed), rows["error"].count(), merges)
+    return _Laid(
+        path, rows.height, frozenset(rows.columns), frozenset(observed), rows["error"].count(), merges
+    )
 
 
 def _analysed(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
-    """Analysed rows of a frame of observations, in their order, with its observed columns by their result names."""
+    """Analysed rows of a frame of observations, in their order, with its observed columns by their result
+    names."""
     if "market" not in frame or not frame.height:
         return _analysed_in_market(frame, options)
     markets = frame["market"].unique().to_list()
@@ -342,15 +354,15 @@ def _analysed_in_market(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
     observed = [
         frame[column].alias(name) for name, column in OBSERVED_FIELDS.items() if column in frame.columns
     ]
-    return analysis.to_polars().with_columns(*observed, *(frame[name] for name in PART_COLUMNS if name in frame))
+    return analysis.to_polars().with_columns(
+        *observed, *(frame[name] for name in PART_COLUMNS if name in frame)
+    )
 
 
 def _schema(options: Options) -> dict[str, pl.DataType]:
     """The columns of results, in their order."""
-    derived = analyse(["a"], options).to_polars().schema
-    observed = {
-        name: OBSERVATION_SCHEMA.get(column, pl.String()) for name, column in OBSERVED_FIELDS.items()
-    }
+    derived = analyse([], options).to_polars().schema
+    observed = {name: OBSERVATION_SCHEMA.get(column, pl.String()) for name, column in OBSERVED_FIELDS.items()}
     return {**derived, **observed}
 
 
@@ -373,10 +385,7 @@ def _completed(frame: pl.DataFrame, schema: dict[str, pl.DataType]) -> pl.DataFr
 def _merge(results: Results) -> None:
     """Find the rows that are one keyword, and analyse what they merge into."""
     ids = pl.concat(
-        [
-            _read(laid, ["id"]).with_columns(pl.lit(laid.merges).alias("merges"))
-            for laid in results._laid
-        ]
+        [_read(laid, ["id"]).with_columns(pl.lit(laid.merges).alias("merges")) for laid in results._laid]
         or [pl.DataFrame(schema={"id": pl.String, "merges": pl.Boolean})]
     )
     merging = ids.select(pl.when("merges").then("id").alias("id"))["id"]
@@ -404,10 +413,13 @@ def _merge(results: Results) -> None:
     repeating = pl.concat(rows, how="diagonal")
     places = repeating.group_by("id").agg(pl.col("_row").min())
     merged = merge_rows(repeating.drop("_row")).join(places, on="id").sort("_row")
-    filled = [name for name in merged.columns if name in observed and merged[name].null_count() < merged.height]
+    filled = [
+        name for name in merged.columns if name in observed and merged[name].null_count() < merged.height
+    ]
     schema = _schema(results.options)
     analysed = [
-        _completed(_analysed(part.select(filled), results.options), schema) for part in merged.iter_slices(BATCH)
+        _completed(_analysed(part.select(filled), results.options), schema)
+        for part in merged.iter_slices(BATCH)
     ]
     results._merged = pl.concat(analysed).insert_column(0, merged["_row"])
     dropped = np.zeros(read, dtype=bool)
@@ -438,8 +450,9 @@ def _group(results: Results) -> None:
     volume = frame[asked].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     normalized = frame["normalized"]
     del frame
+    table = results.options.language_table or default_table_path()
     keywords = _Keywords(normalized.fill_null("").to_list(), language, popularity)
-    found = duplicates(keywords, volume=volume, model=LanguageModel.load(results.options.language_table))
+    found = duplicates(keywords, volume=volume, model=LanguageModel.load(table))
     member = found.head != np.arange(len(found.head))
     joined = pl.Series(member)
     reasons = pl.Series(REASONS).gather(pl.Series(found.reason.astype(np.int64)))

@@ -1,7 +1,8 @@
 """The command line: `okf ...`. It parses, calls the finder once, and prints.
 
-Results go to stdout, progress and notes to stderr. Exit 0 is done, 1 failed, 2 a wrong use; an error is one line that
-says what is wrong and what to do. What a command needs is imported when it runs, so that `okf --help` is quick.
+Results go to stdout, progress and notes to stderr. Exit 0 is done, 1 failed, 2 a wrong use; an error is one
+line that says what is wrong and what to do. What a command needs is imported when it runs, so that `okf
+--help` is quick.
 """
 
 import os
@@ -134,7 +135,8 @@ def _root(
 
 
 Market = Annotated[
-    str | None, typer.Option("--market", metavar="MARKET", help="Language and region of the keywords, as pt-BR.")
+    str | None,
+    typer.Option("--market", metavar="MARKET", help="Language and region of the keywords, as pt-BR."),
 ]
 
 
@@ -144,7 +146,8 @@ def analyze(
         list[str] | None, typer.Argument(metavar="FILE", help="Exports in any known format; - reads stdin.")
     ] = None,
     keyword: Annotated[
-        list[str] | None, typer.Option("-k", "--keyword", metavar="KEYWORD", help="A keyword to analyse; repeatable.")
+        list[str] | None,
+        typer.Option("-k", "--keyword", metavar="KEYWORD", help="A keyword to analyse; repeatable."),
     ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Analyse the sample export.")] = False,
     format: Annotated[
@@ -173,8 +176,8 @@ def analyze(
 ) -> None:
     """Analyse keywords of exports, of stdin and of the command line.
 
-    Rows of one keyword in files become one; keywords given by -k are answered one each. Without -o results go to
-    stdout; on a terminal that is a summary, or the keywords themselves where they were given by -k.
+    Rows of one keyword in files become one; keywords given by -k are answered one each. Without -o results go
+    to stdout; on a terminal that is a summary, or the keywords themselves where they were given by -k.
     """
     names = list(files or [])
     keywords = list(keyword or [])
@@ -217,8 +220,8 @@ def _output_format(format: OutputFormat | None, out: Path | None) -> OutputForma
         known = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
         if known not in ("jsonl", "csv", "parquet", "xlsx"):
             raise InvalidOption(
-                f"cannot tell a format from the name {str(out)!r}: end it in .csv, .xlsx, .parquet or .jsonl, "
-                "or give --format"
+                f"cannot tell a format from the name {str(out)!r}: "
+                "end it in .csv, .xlsx, .parquet or .jsonl, or give --format"
             )
         return OutputFormat(known)
     return OutputFormat.TABLE if sys.stdout.isatty() else OutputFormat.JSONL
@@ -247,15 +250,17 @@ def _source(name: str) -> "Source":
 def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str:
     """The part of the command line that says what to analyse, for lines to try next."""
     words = ["--sample"] if sample else []
-    words += [f'"{name}"' if " " in name else name for name in files[:2]] + (["..."] if len(files) > 2 else [])
+    words += [f'"{name}"' if " " in name else name for name in files[:2]] + (
+        ["..."] if len(files) > 2 else []
+    )
     words += [f'-k "{keyword}"' for keyword in keywords[:1]]
     return " ".join(words)
 
 
 def _warm(finder: "Finder", quiet: bool) -> None:
     """Build the language table if this is the first use."""
-    from omnikeywords.errors import LanguageTableMissing
     from omnikeywords.analysis import load_models
+    from omnikeywords.errors import LanguageTableMissing
 
     try:
         load_models(finder.options())
@@ -285,7 +290,9 @@ def _analysed(
     from omnikeywords.settings import available_cores
     from omnikeywords.terminal import console, progress_bar
 
-    with progress_bar(console(sys.stderr), _guess_rows(sources), after=float("inf") if quiet else 0.5) as tell:
+    with progress_bar(
+        console(sys.stderr), _guess_rows(sources), after=float("inf") if quiet else 0.5
+    ) as tell:
         return finder.analyse_files(
             sources,
             options,
@@ -297,7 +304,8 @@ def _analysed(
 
 
 def _guess_rows(sources: Sequence["Source"]) -> int | None:
-    """About how many rows text files hold, by their lines; None where another kind of source is among them."""
+    """About how many rows text files hold, by their lines; None where another kind of source is among
+    them."""
     rows = 0
     for source in sources:
         if not isinstance(source.data, Path) or not source.data.is_file():
@@ -334,12 +342,19 @@ def _write(results: "Results", format: OutputFormat, out: Path | None, bom: bool
 
 
 def _show(
-    results: "Results", sources: Sequence["Source"], seconds: float, wrote: str | None, command: str, file: IO[str]
+    results: "Results",
+    sources: Sequence["Source"],
+    seconds: float,
+    wrote: str | None,
+    command: str,
+    file: IO[str],
 ) -> None:
     from omnikeywords.terminal import console, show_keywords, show_summary
 
     if not sources and results.keywords <= _MOST_SHOWN:
-        show_keywords(console(file), [row for frame in results.frames() for row in frame.iter_rows(named=True)])
+        show_keywords(
+            console(file), [row for frame in results.frames() for row in frame.iter_rows(named=True)]
+        )
         return
     from omnikeywords.summary import summarise
 
@@ -358,8 +373,8 @@ def formats(
 ) -> None:
     """Say what a file is and what would be read of it.
 
-    Names the tool, which columns are understood and which are kept as they are, and how many rows would be skipped
-    and why.
+    Names the tool, which columns are understood and which are kept as they are, and how many rows would be
+    skipped and why.
     """
     from omnikeywords.finder import Finder
     from omnikeywords.terminal import console, show_export
@@ -469,7 +484,9 @@ def serve(
     workers: Annotated[
         int | None, typer.Option("--workers", help="Processes that answer requests. [OKF_WORKERS]")
     ] = None,
-    roles: Annotated[str | None, typer.Option("--roles", help="What to run here, by comma. Default: all.")] = None,
+    roles: Annotated[
+        str | None, typer.Option("--roles", help="What to run here, by comma. Default: all.")
+    ] = None,
 ) -> None:
     """Serve the HTTP API until stopped.
 
@@ -490,5 +507,7 @@ def help_pages() -> dict[str, str]:
     def page(*words: str) -> str:
         return CliRunner().invoke(app, [*words, "--help"], prog_name="okf", terminal_width=100).output.strip()
 
-    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    names = [
+        command.name or command.callback.__name__ for command in app.registered_commands if command.callback
+    ]
     return {"okf": page(), **{f"okf {name}": page(name) for name in names}}

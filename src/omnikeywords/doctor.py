@@ -21,7 +21,17 @@ __all__ = ["Finding", "examine"]
 _GB = 1_000_000_000
 _LEAST_MEMORY = 1 * _GB
 _LEAST_DISK = 1 * _GB
-_LIBRARIES = ("numpy", "polars", "pyarrow", "litestar", "granian", "msgspec", "wordfreq", "fastexcel", "xlsxwriter")
+_LIBRARIES = (
+    "numpy",
+    "polars",
+    "pyarrow",
+    "litestar",
+    "granian",
+    "msgspec",
+    "wordfreq",
+    "fastexcel",
+    "xlsxwriter",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    text = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}"
+    machine = f"{platform.system()} {platform.machine()}"
+    text = f"{platform.python_implementation()} {platform.python_version()} on {machine}"
     return Finding("python", sys.version_info >= (3, 11), text, "install Python 3.11 or later")
 
 
@@ -73,7 +84,9 @@ def _language_table(settings: Settings) -> Finding:
     return Finding("language table", True, f"{path} ({path.stat().st_size / 1e6:.0f} MB, checksums right)")
 
 
-def _folder(name: str, folder: Path, advice: str = "free some, or set OKF_DATA_DIR to another folder") -> Finding:
+def _folder(
+    name: str, folder: Path, advice: str = "free some, or set OKF_DATA_DIR to another folder"
+) -> Finding:
     there = folder
     while not there.exists() and there != there.parent:
         there = there.parent
@@ -124,5 +137,8 @@ def _port(host: str, port: int) -> Finding:
 def _encoding() -> Finding:
     encoding = (getattr(sys.stdout, "encoding", None) or "unknown").lower()
     return Finding(
-        "terminal", encoding.replace("-", "") == "utf8", f"{encoding} text", "set PYTHONUTF8=1, or a UTF-8 locale"
+        "terminal",
+        encoding.replace("-", "") == "utf8",
+        f"{encoding} text",
+        "set PYTHONUTF8=1, or a UTF-8 locale",
     )

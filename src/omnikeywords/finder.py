@@ -1,8 +1,8 @@
-"""Finder: what one does with keywords, in the words of keyword research. The API, the command line and later the web
-pages share these verbs; none of them knows what stands behind. No SQL, no HTTP, nothing printed.
+"""Finder: what one does with keywords, in the words of keyword research. The API, the command line and later
+the web pages share these verbs; none of them knows what stands behind. No SQL, no HTTP, nothing printed.
 
-What a verb needs is imported when it is first called, so that a process that only answers small calls never loads
-the readers of files.
+What a verb needs is imported when it is first called, so that a process that only answers small calls never
+loads the readers of files.
 """
 
 import functools
@@ -35,7 +35,9 @@ class Finder:
         # Calls repeat the same few kinds and markets; the options decide which loaded models are used.
         self._options_of = functools.lru_cache(maxsize=1024)(self._make_options)
 
-    def options(self, kind: str = "comprehensive", market: str | None = None, brands: Sequence[str] = ()) -> Options:
+    def options(
+        self, kind: str = "comprehensive", market: str | None = None, brands: Sequence[str] = ()
+    ) -> Options:
         """How to analyse: `market` as `pt-BR`, brands besides those of the settings.
 
         Raises InvalidMarket, InvalidOption.
@@ -51,7 +53,9 @@ class Finder:
                     brands=tuple(dict.fromkeys((*self.settings.brands, *brands))),
                     language_table=self.settings.language_table_path,
                 )
-        raise InvalidOption(f"analysis type {kind!r} is unknown: use basic or comprehensive", analysis_type=kind)
+        raise InvalidOption(
+            f"analysis type {kind!r} is unknown: use basic or comprehensive", analysis_type=kind
+        )
 
     def analyse(
         self,
@@ -78,10 +82,11 @@ class Finder:
         processes: int = 1,
         progress: "Progress | None" = None,
     ) -> "Results":
-        """Analyse every keyword of exports in any format, one row a keyword; `phrases` come first, as they are.
+        """Analyse every keyword of exports in any format, one row a keyword; `phrases` come first, as they
+        are.
 
-        The results are a context manager over a temporary folder. `progress` is told (stage, rows done, rows in all
-        where known).
+        The results are a context manager over a temporary folder. `progress` is told (stage, rows done, rows
+        in all where known).
 
         Raises UnreadableExport where a source is no keyword export or is damaged, LanguageTableMissing.
         """
@@ -123,5 +128,6 @@ class Finder:
         return True
 
     def sample(self) -> Path:
-        """The sample export that comes with the program: a shop's Search Console queries in three languages."""
+        """The sample export that comes with the program: a shop's Search Console queries in three
+        languages."""
         return Path(__file__).parent / "sample" / "Queries.csv"

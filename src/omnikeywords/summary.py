@@ -61,7 +61,8 @@ _OBSERVED = ("volume", "impressions", "position")
 
 
 def summarise(results: Results, top: int = 10, groups: int = 3) -> Summary:
-    """Sum up results: the `top` best opportunities (heads of near-duplicates only) and the largest `groups`."""
+    """Sum up results: the `top` best opportunities (heads of near-duplicates only) and the largest
+    `groups`."""
     full = results.options.kind == "comprehensive"
     frame = pl.concat(list(results.frames([*_BASIC, *(_MORE if full else ()), *_OBSERVED])))
     frame = frame.filter(pl.col("error").is_null())
@@ -93,7 +94,9 @@ def _ordered(values: pl.Series, order: Sequence[str]) -> dict[str, int]:
 
 def _opportunities(frame: pl.DataFrame, top: int) -> list[Opportunity]:
     best = (
-        frame.filter(pl.col("near_duplicate_of").is_null(), pl.col("opportunity").struct.field("score").is_not_null())
+        frame.filter(
+            pl.col("near_duplicate_of").is_null(), pl.col("opportunity").struct.field("score").is_not_null()
+        )
         .with_columns(pl.col("opportunity").struct.field("score").alias("score"))
         .sort(["score", "keyword"], descending=[True, False])
         .head(top)

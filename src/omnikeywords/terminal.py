@@ -1,6 +1,8 @@
-"""What people see on a terminal: progress, the summary of an analysis, tables of keywords, columns, settings, checks.
+"""What people see on a terminal: progress, the summary of an analysis, tables of keywords, columns, settings,
+checks.
 
-Everything is laid out for 100 columns and still right at 80; colours carry nothing that the text does not say.
+Everything is laid out for 100 columns and still right at 80; colours carry nothing that the text does not
+say.
 """
 
 import contextlib
@@ -10,7 +12,15 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -52,12 +62,13 @@ TOOLS = {
     "ubersuggest": "Ubersuggest",
 }
 LANGUAGES = {
-    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
-    "en": "English", "es": "Spanish", "fa": "Persian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi",
-    "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ko": "Korean", "nb": "Norwegian",
-    "nl": "Dutch", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sv": "Swedish",
-    "ta": "Tamil", "te": "Telugu", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian", "und": "cannot tell",
-    "vi": "Vietnamese", "zh": "Chinese",
+    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish",
+    "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "fa": "Persian",
+    "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian",
+    "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ko": "Korean", "nb": "Norwegian",
+    "nl": "Dutch", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",
+    "sv": "Swedish", "ta": "Tamil", "te": "Telugu", "th": "Thai", "tr": "Turkish",
+    "uk": "Ukrainian", "und": "cannot tell", "vi": "Vietnamese", "zh": "Chinese",
 }  # fmt: skip
 _INTENT_COLOURS = {
     "informational": "blue",
@@ -92,7 +103,8 @@ def progress_bar(
 ) -> Iterator[Callable[[str, int, int | None], None]]:
     """A bar with rate and time left, shown on terminals once work has taken `after` seconds.
 
-    Yields what to call with (stage, done, of). `total` is a guess of all rows, for stages that do not know theirs.
+    Yields what to call with (stage, done, of). `total` is a guess of all rows, for stages that do not know
+    theirs.
     """
     if not to.is_terminal:
         yield lambda stage, done, of: None
@@ -141,7 +153,8 @@ def show_summary(
 ) -> None:
     """All that a person wants to know of an analysis, ending with what to do next.
 
-    `wrote` is the file that got the results, if one did; `command` what was analysed, for the lines to try next.
+    `wrote` is the file that got the results, if one did; `command` what was analysed, for the lines to try
+    next.
     """
     parts: list[RenderableType] = [_headline(to, summary, seconds), *(_file(f) for f in results.files)]
     if notes := _notes(results):
@@ -182,7 +195,9 @@ def _file(report: "FileReport") -> Text:
 def _notes(results: "Results") -> Text | None:
     notes = []
     if results.merged_away:
-        notes.append(f"{results.merged_away:,} {_plural(results.merged_away, 'row')} merged into their keyword")
+        notes.append(
+            f"{results.merged_away:,} {_plural(results.merged_away, 'row')} merged into their keyword"
+        )
     if results.errors:
         notes.append(f"{results.errors:,} cannot be analysed: `error` says why")
     return Text(" · ".join(notes), style="dim") if notes else None
@@ -318,12 +333,15 @@ def _why(o: "Opportunity") -> list[str]:
 def _near_duplicates(results: "Results", summary: "Summary") -> RenderableType:
     if not results.members:
         return _title("Near-duplicates", "none")
-    detail = f"{results.members:,} {_plural(results.members, 'keyword')} say the same as another, in {results.groups:,} "
+    detail = f"{results.members:,} {_plural(results.members, 'keyword')} "
+    detail += f"{'says' if results.members == 1 else 'say'} the same as another, in {results.groups:,} "
     lines: list[RenderableType] = [_title("Near-duplicates", detail + _plural(results.groups, "group"))]
     for group in summary.groups:
         shown = ", ".join(group.members[:3])
         more = group.size - 1 - len(group.members[:3])
-        line = Text.assemble("  ", group.head, (f"  = {shown}", "dim"), (f" and {more:,} more" if more > 0 else "", "dim"))
+        line = Text.assemble(
+            "  ", group.head, (f"  = {shown}", "dim"), (f" and {more:,} more" if more > 0 else "", "dim")
+        )
         line.no_wrap, line.overflow = True, "ellipsis"
         lines.append(line)
     return Group(*lines)
@@ -345,7 +363,9 @@ def _skipped(report: "FileReport") -> RenderableType:
 def _next(to: Console, summary: "Summary", wrote: str | None, command: str) -> RenderableType:
     lines = []
     if wrote is None:
-        lines.append((f"okf analyze {command} -o keywords.xlsx", "every keyword, every column; also csv, parquet"))
+        lines.append(
+            (f"okf analyze {command} -o keywords.xlsx", "every keyword, every column; also csv, parquet")
+        )
     if summary.example:
         lines.append((f'okf analyze -k "{summary.example}"', "one keyword, explained"))
     lines.append(("okf serve", "the same over HTTP"))
@@ -377,7 +397,9 @@ def show_keywords(to: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         if number:
             to.print()
         if row.get("error"):
-            to.print(Text.assemble((str(row["keyword"])[:70], "bold"), "\n  ", (row["error"]["detail"], "red")))
+            to.print(
+                Text.assemble((str(row["keyword"])[:70], "bold"), "\n  ", (row["error"]["detail"], "red"))
+            )
             continue
         to.print(Text(str(row["normalized"]), style="bold"))
         grid = Table.grid(padding=(0, 2))
@@ -391,12 +413,17 @@ def show_keywords(to: Console, rows: Sequence[Mapping[str, Any]]) -> None:
 def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, RenderableType]]:
     language = row["language"] or "und"
     sure = row["language_confidence"]
-    yield "language", LANGUAGES.get(language, language) + (f" ({sure:.0%} sure)" if sure and language != "und" else "")
+    yield (
+        "language",
+        LANGUAGES.get(language, language) + (f" ({sure:.0%} sure)" if sure and language != "und" else ""),
+    )
     ranked = sorted(row["intents"].items(), key=lambda item: -item[1])
     text = Text()
     for name, share in ranked:
         if share >= 0.005 or name == row["intent"]:
-            text.append(f"{name} {share:.0%}  ", style=_INTENT_COLOURS[name] if name == row["intent"] else "dim")
+            text.append(
+                f"{name} {share:.0%}  ", style=_INTENT_COLOURS[name] if name == row["intent"] else "dim"
+            )
     yield "intent", text
     if row.get("evidence"):
         yield "because", ", ".join(row["evidence"])
@@ -420,7 +447,9 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, RenderableType]]:
 # --- files, settings, checks
 
 
-def show_export(to: Console, export: "Export", rows: int, skipped: Mapping[str, int], preview: Sequence[Any]) -> None:
+def show_export(
+    to: Console, export: "Export", rows: int, skipped: Mapping[str, int], preview: Sequence[Any]
+) -> None:
     """What a file is and what was read of it."""
     told = Table.grid(padding=(0, 2))
     told.add_column(style="dim", width=12)
@@ -432,7 +461,9 @@ def show_export(to: Console, export: "Export", rows: int, skipped: Mapping[str, 
         "period": export.period,
         "currency": export.currency,
         "encoding": export.encoding,
-        "delimiter": {"\t": "tab", ",": "comma", ";": "semicolon"}.get(export.delimiter or "", export.delimiter),
+        "delimiter": {"\t": "tab", ",": "comma", ";": "semicolon"}.get(
+            export.delimiter or "", export.delimiter
+        ),
     }
     for name, value in facts.items():
         if value:
@@ -449,7 +480,9 @@ def show_export(to: Console, export: "Export", rows: int, skipped: Mapping[str, 
     table.add_column("note", style="dim", overflow="fold")
     for column in export.columns:
         kept = Text("kept as it is", style="dim")
-        table.add_row(column.header, Text(column.field, style="green") if column.field else kept, column.note or "")
+        table.add_row(
+            column.header, Text(column.field, style="green") if column.field else kept, column.note or ""
+        )
     parts: list[RenderableType] = [told, "", _title("Columns"), Padding(table, (0, 0, 0, 2))]
     if preview:
         shown = Text("\n".join(str(keyword) for keyword in preview))
@@ -465,7 +498,9 @@ def show_settings(to: Console, rows: Sequence["SettingValue"]) -> None:
     table.add_column("meaning", overflow="fold")
     for row in rows:
         value = f"{row.value} {row.unit}".strip() if row.value else "not set"
-        table.add_row(row.name, Text(value, style="bold green" if row.given else "default"), Text(row.help, style="dim"))
+        table.add_row(
+            row.name, Text(value, style="bold green" if row.given else "default"), Text(row.help, style="dim")
+        )
     to.print(table)
 
 

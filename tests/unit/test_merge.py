@@ -63,16 +63,44 @@ def test_clicks_of_pages_are_added_and_ctr_follows() -> None:
 
 
 def test_cost_of_match_types_and_ad_groups_is_added() -> None:
-    a = {"cost": 0.1, "conversions": 1.0, "match_type": "exact", "currency": "EUR", "extra": {"Ad group": "x"}}
-    b = {"cost": 0.2, "conversions": 0.5, "match_type": "exact", "currency": "EUR", "extra": {"Ad group": "y"}}
+    a = {
+        "cost": 0.1,
+        "conversions": 1.0,
+        "match_type": "exact",
+        "currency": "EUR",
+        "extra": {"Ad group": "x"},
+    }
+    b = {
+        "cost": 0.2,
+        "conversions": 0.5,
+        "match_type": "exact",
+        "currency": "EUR",
+        "extra": {"Ad group": "y"},
+    }
     c = {"cost": 1.0, "match_type": "phrase", "currency": "EUR", "extra": {"Ad group": "x"}}
     found = merged(a, b, c)
     assert (found["cost"], found["conversions"], found["match_type"]) == (1.3, 1.5, "exact|phrase")
 
 
 def test_the_same_file_twice_changes_nothing() -> None:
-    a = {"clicks": 10, "impressions": 100, "ctr": 0.1, "position": 5.0, "url": "/a", "source": "s", "volume": 7}
-    b = {"clicks": 20, "impressions": 400, "ctr": 0.05, "position": 9.5, "url": "/b", "source": "s", "volume": 7}
+    a = {
+        "clicks": 10,
+        "impressions": 100,
+        "ctr": 0.1,
+        "position": 5.0,
+        "url": "/a",
+        "source": "s",
+        "volume": 7,
+    }
+    b = {
+        "clicks": 20,
+        "impressions": 400,
+        "ctr": 0.05,
+        "position": 9.5,
+        "url": "/b",
+        "source": "s",
+        "volume": 7,
+    }
     assert merged(a, b, a, b) == merged(a, b)
 
 
@@ -102,7 +130,10 @@ def test_periods_and_sources_are_not_added_to_each_other() -> None:
 
 def test_the_position_is_the_best_of_the_latest_period() -> None:
     old = {"position": 2.0, "url": "/old", "period_end": JANUARY}
-    new = [{"position": 9.0, "url": "/b", "period_end": MARCH}, {"position": 8.0, "url": "/c", "period_end": MARCH}]
+    new = [
+        {"position": 9.0, "url": "/b", "period_end": MARCH},
+        {"position": 8.0, "url": "/c", "period_end": MARCH},
+    ]
     found = merged(old, *new)
     assert (found["position"], found["url"]) == (8.0, "/c")
 
@@ -142,7 +173,14 @@ def test_other_columns_come_from_the_first_row_that_has_them() -> None:
 
 
 def test_a_row_alone_stays_as_it_is() -> None:
-    row = {"clicks": 3, "impressions": 9, "ctr": 0.3333, "conversions": 1.23456789, "position": 4.0, "source": "a|b"}
+    row = {
+        "clicks": 3,
+        "impressions": 9,
+        "ctr": 0.3333,
+        "conversions": 1.23456789,
+        "position": 4.0,
+        "source": "a|b",
+    }
     assert merged(row) == row
 
 
@@ -170,7 +208,9 @@ some_rows = st.lists(
             "serp_features": st.none() | st.lists(st.sampled_from(["p", "q"]), max_size=2),
             "monthly_searches": st.none()
             | st.lists(
-                st.fixed_dictionaries({"month": st.sampled_from(["2026-01", "2026-02"]), "searches": maybe_count}),
+                st.fixed_dictionaries(
+                    {"month": st.sampled_from(["2026-01", "2026-02"]), "searches": maybe_count}
+                ),
                 max_size=2,
                 unique_by=lambda pair: pair["month"],
             ),

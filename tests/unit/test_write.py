@@ -27,16 +27,28 @@ FRAME = extra_as_text(
     pl.DataFrame(
         {
             "keyword": ["ténis de corrida", '=HYPERLINK("x")', "@home"],
-            "intents": [{"informational": 0.25, "commercial": 0.75}, None, {"informational": 1.0, "commercial": 0.0}],
+            "intents": [
+                {"informational": 0.25, "commercial": 0.75},
+                None,
+                {"informational": 1.0, "commercial": 0.0},
+            ],
             "modifiers": [[{"type": "price", "text": "barato"}, {"type": "year", "text": "2026"}], [], None],
             "branded": [False, None, True],
             "difficulty": [{"score": 12.5, "parts": {"cpc": None, "results": 12.5}}, None, None],
             "popularity": pl.Series([4.2, None, float("nan")], dtype=pl.Float32),
             "volume": [0, None, 12],
             "serp_features": [["Top | stories", "FAQ"], None, []],
-            "monthly_searches": [[{"month": "2025-10", "searches": 34}, {"month": "2025-11", "searches": None}], [], None],
+            "monthly_searches": [
+                [{"month": "2025-10", "searches": 34}, {"month": "2025-11", "searches": None}],
+                [],
+                None,
+            ],
             "period_end": [date(2025, 11, 30), None, None],
-            "extra": [{"Ad group": "-1", "Note": None}, {"Ad group": None, "Note": None}, {"Ad group": "x", "Note": "y"}],
+            "extra": [
+                {"Ad group": "-1", "Note": None},
+                {"Ad group": None, "Note": None},
+                {"Ad group": "x", "Note": "y"},
+            ],
         }
     )
 )
@@ -97,7 +109,7 @@ def test_parquet_keeps_types() -> None:
 
 def test_xlsx_holds_texts_as_texts_and_numbers_as_numbers() -> None:
     sheet = fastexcel.read_excel(written("xlsx")).load_sheet("Keywords").to_polars()
-    assert sheet["keyword"].to_list() == ["ténis de corrida", "'=HYPERLINK(\"x\")", "'@home"]
+    assert sheet["keyword"].to_list() == ["ténis de corrida", '\'=HYPERLINK("x")', "'@home"]
     assert sheet["volume"].to_list() == [0.0, None, 12.0]
     assert sheet["popularity"].to_list() == [4.2, None, None]
     assert sheet["branded"].to_list() == [False, None, True]
@@ -121,7 +133,12 @@ def test_xlsx_says_which_cells_it_cannot_hold() -> None:
 
 
 def test_columns_nobody_filled_can_be_left_out_of_csv_and_xlsx_only() -> None:
-    assert written("csv", omit=("volume", "extra")).decode().splitlines()[0].endswith("monthly_searches,period_end")
+    assert (
+        written("csv", omit=("volume", "extra"))
+        .decode()
+        .splitlines()[0]
+        .endswith("monthly_searches,period_end")
+    )
     assert "volume" in json.loads(written("jsonl", omit=("volume",)).splitlines()[0])
 
 
@@ -199,7 +216,9 @@ def test_formats_are_told_by_the_ends_of_names() -> None:
 
 
 def test_other_columns_become_json_text_without_those_that_are_empty() -> None:
-    frame = pl.DataFrame({"keyword": ["a", "b"], "extra": [{'N "1"': "é\n", "z": None}, {'N "1"': None, "z": None}]})
+    frame = pl.DataFrame(
+        {"keyword": ["a", "b"], "extra": [{'N "1"': "é\n", "z": None}, {'N "1"': None, "z": None}]}
+    )
     assert extra_as_text(frame)["extra"].to_list() == ['{"N \\"1\\"":"é\\n"}', None]
 
 

@@ -1,24 +1,25 @@
 """Rows of one keyword become one row: the merge rule.
 
-Exports repeat a keyword: a row for each ranking page, match type, ad group or device, the same file twice, two tools,
-two months. `merge_rows` makes one row of each keyword by a rule that looks at what the rows say and never at the order
-in which they came:
+Exports repeat a keyword: a row for each ranking page, match type, ad group or device, the same file twice,
+two tools, two months. `merge_rows` makes one row of each keyword by a rule that looks at what the rows say
+and never at the order in which they came:
 
-1. **The latest period wins.** Rows with a later period end come first; rows whose period nobody knows come last. Among
-   equals the largest volume leads, then the best position, then the most impressions and clicks.
-2. **What a tool knows of the keyword** (volume with its range, cpc, competition, difficulty, results, serp features,
-   parent keyword, intents, every other column) is taken from the first row that says it. Volumes are never added up;
-   an exact volume goes before a range of the same period. Of monthly searches every month is kept, each from the first
-   row that has it.
-3. **What a site got for it** (clicks, impressions, cost, conversions) is added up over the *parts* of one report: rows
-   of one source, period and currency that are told apart by their page, match type, campaign, ad group, device,
-   country, network or date. A part that occurs twice counts once, as its largest row, so a file given twice changes
-   nothing. Sources, periods and differently split reports are not added to each other: the latest of them is
-   taken, then the one with the most impressions. Where parts were added, ctr is their clicks over their impressions.
-   A search that showed two pages of the site is one impression of each, as in the reports themselves.
+1. **The latest period wins.** Rows with a later period end come first; rows whose period nobody knows come
+   last. Among equals the largest volume leads, then the best position, then the most impressions and clicks.
+2. **What a tool knows of the keyword** (volume with its range, cpc, competition, difficulty, results, serp
+   features, parent keyword, intents, every other column) is taken from the first row that says it. Volumes
+   are never added up; an exact volume goes before a range of the same period. Of monthly searches every month
+   is kept, each from the first row that has it.
+3. **What a site got for it** (clicks, impressions, cost, conversions) is added up over the *parts* of one
+   report: rows of one source, period and currency that are told apart by their page, match type, campaign, ad
+   group, device, country, network or date. A part that occurs twice counts once, as its largest row, so a
+   file given twice changes nothing. Sources, periods and differently split reports are not added to each
+   other: the latest of them is taken, then the one with the most impressions. Where parts were added, ctr is
+   their clicks over their impressions. A search that showed two pages of the site is one impression of each,
+   as in the reports themselves.
 4. **position** is the best of the latest period that has one, and `url` the page that holds it.
-5. `source` and `match_type` name all that took part, joined with `|`. cpc and cost share one currency: a cost in
-   another than the cpc's is left out.
+5. `source` and `match_type` name all that took part, joined with `|`. cpc and cost share one currency: a cost
+   in another than the cpc's is left out.
 """
 
 from collections.abc import Iterable
@@ -36,8 +37,8 @@ PART_COLUMNS = ("split_by", "part")
 _SPLITTERS = frozenset(
     fold(name)
     for name in (
-        "page", "landing page", "campaign", "ad group", "device", "country", "date", "day", "month", "network",
-        "search type", "campaign type", "ad group type",
+        "page", "landing page", "campaign", "ad group", "device", "country", "date", "day", "month",
+        "network", "search type", "campaign type", "ad group type",
         "página", "campanha", "grupo de anúncios", "dispositivo", "país", "data", "dia", "mês", "rede",
         "campaña", "grupo de anuncios", "fecha", "día", "mes", "red",
         "campagne", "groupe d'annonces", "appareil", "pays", "jour", "mois", "réseau",
@@ -68,7 +69,9 @@ def with_parts(frame: pl.DataFrame) -> pl.DataFrame:
 
     Must be called while `extra` is still a struct, whose fields are the file's own columns.
     """
-    columns: list[tuple[str, pl.Expr]] = [(name, pl.col(name)) for name in ("url", "match_type") if name in frame]
+    columns: list[tuple[str, pl.Expr]] = [
+        (name, pl.col(name)) for name in ("url", "match_type") if name in frame
+    ]
     extra = frame.schema.get("extra")
     if isinstance(extra, pl.Struct):
         columns += [
@@ -79,7 +82,9 @@ def with_parts(frame: pl.DataFrame) -> pl.DataFrame:
     columns = [(name, value.cast(pl.String)) for name, value in columns]
     if not columns:
         return frame.with_columns(pl.lit("").alias(name) for name in PART_COLUMNS)
-    names = [pl.when(value.is_not_null()).then(pl.lit(fold(name))) for name, value in sorted(columns, key=_first)]
+    names = [
+        pl.when(value.is_not_null()).then(pl.lit(fold(name))) for name, value in sorted(columns, key=_first)
+    ]
     values = [value for _, value in sorted(columns, key=_first)]
     return frame.with_columns(
         pl.concat_str(names, separator=_BETWEEN, ignore_nulls=True).alias("split_by"),
@@ -94,8 +99,8 @@ def _first(pair: tuple[str, pl.Expr]) -> str:
 def merge_rows(rows: pl.DataFrame, key: str = "id") -> pl.DataFrame:
     """One row for each value of `key`, by the rule this module states, in no particular order.
 
-    `rows` has `key`, columns of OBSERVATION_SCHEMA (any of them; `extra` as JSON text) and PART_COLUMNS. The result
-    has the same columns but PART_COLUMNS, and the smallest `line`.
+    `rows` has `key`, columns of OBSERVATION_SCHEMA (any of them; `extra` as JSON text) and PART_COLUMNS. The
+    result has the same columns but PART_COLUMNS, and the smallest `line`.
     """
     given = [name for name in rows.columns if name not in PART_COLUMNS]
     rows = rows.with_columns(_period(rows).alias("_period"), _row_text(rows, key).alias("_text"))
@@ -142,7 +147,8 @@ def _row_text(rows: pl.DataFrame, key: str) -> pl.Expr:
 
 
 def _aggregates(rows: pl.DataFrame, key: str) -> Iterable[pl.Expr]:
-    """Everything that is taken from the first row that says it; the rows come in their order of precedence."""
+    """Everything that is taken from the first row that says it; the rows come in their order of
+    precedence."""
     grouped: set[str] = {*_TRAFFIC, "ctr", "monthly_searches", "extra"}
     for group in _GROUPS:
         names = [name for name in group if name in rows]
@@ -176,8 +182,13 @@ def _aggregates(rows: pl.DataFrame, key: str) -> Iterable[pl.Expr]:
 
 
 def _traffic(rows: pl.DataFrame, key: str, traffic: list[str]) -> pl.DataFrame:
-    """Clicks, impressions, cost, conversions and ctr of each key: the parts of its leading report, added up."""
-    report = [key, *(c for c in ("source", "period_start", "period_end", "currency") if c in rows), "split_by"]
+    """Clicks, impressions, cost, conversions and ctr of each key: the parts of its leading report, added
+    up."""
+    report = [
+        key,
+        *(c for c in ("source", "period_start", "period_end", "currency") if c in rows),
+        "split_by",
+    ]
     shares = ["ctr"] if "ctr" in rows else []
     filled = rows.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in (*traffic, *shares)))
     parts = (
@@ -188,7 +199,9 @@ def _traffic(rows: pl.DataFrame, key: str, traffic: list[str]) -> pl.DataFrame:
     has_ctr = {"clicks", "impressions"} <= set(traffic)
     ctr: list[pl.Expr] = []
     if shares:
-        quotient = (pl.col("clicks").sum() / pl.col("impressions").sum()).fill_nan(None) if has_ctr else pl.lit(None)
+        quotient = (
+            (pl.col("clicks").sum() / pl.col("impressions").sum()).fill_nan(None) if has_ctr else pl.lit(None)
+        )
         ctr = [pl.when(pl.len() == 1).then(pl.col("ctr").first()).otherwise(quotient).alias("ctr")]
     sums = (
         pl.when(pl.len() == 1)

@@ -1,13 +1,15 @@
 """Analysed keywords as files: jsonl, csv, parquet, xlsx.
 
-A frame of results has one row a keyword: the fields of the keyword object in their order, then what was observed
-(OBSERVED_FIELDS), with `extra` as JSON text. jsonl and parquet keep it nested; csv and xlsx flatten it:
+A frame of results has one row a keyword: the fields of the keyword object in their order, then what was
+observed (OBSERVED_FIELDS), with `extra` as JSON text. jsonl and parquet keep it nested; csv and xlsx flatten
+it:
 
 - objects become columns joined with `_`: `difficulty_score`, `intents_commercial`
-- lists are joined with `|`; modifiers as `type:text`, months as `2025-10:34`; a `|` or `\\` inside an item has a `\\`
-  before it
-- a text that a spreadsheet would run as a formula (it begins with = + - @ TAB or CR) gets an apostrophe in front, and
-  so does one that begins with apostrophes followed by one of these, so that taking one apostrophe away restores either
+- lists are joined with `|`; modifiers as `type:text`, months as `2025-10:34`; a `|` or `\\` inside an item
+  has a `\\` before it
+- a text that a spreadsheet would run as a formula (it begins with = + - @ TAB or CR) gets an apostrophe in
+  front, and so does one that begins with apostrophes followed by one of these, so that taking one apostrophe
+  away restores either
 
 Missing is null, or an empty cell: never 0. Files are written beside their place and put there when complete.
 """
@@ -16,6 +18,7 @@ import contextlib
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,8 +46,8 @@ __all__ = [
 Format = Literal["jsonl", "csv", "parquet", "xlsx"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-# What was observed, by its name in results, with its column in an observation batch. The source's own difficulty and
-# intents stand beside ours and must not take their names.
+# What was observed, by its name in results, with its column in an observation batch. The source's own
+# difficulty and intents stand beside ours and must not take their names.
 OBSERVED_FIELDS: dict[str, str] = {
     **{
         "vendor_difficulty" if name == "difficulty" else name: name
@@ -88,9 +91,9 @@ def write_results(
 ) -> Written:
     """Write frames of results, all of one schema, to a path or an open binary file.
 
-    `omit` names columns that csv and xlsx leave out: those nobody filled are a burden to people. `bom` begins a csv
-    with a byte order mark, by which Excel knows UTF-8. A path gets its file when all is written; a failure leaves what
-    was there before.
+    `omit` names columns that csv and xlsx leave out: those nobody filled are a burden to people. `bom` begins
+    a csv with a byte order mark, by which Excel knows UTF-8. A path gets its file when all is written; a
+    failure leaves what was there before.
 
     Raises InvalidOption where the path cannot be written, OmniKeywordsError where an xlsx would be too large.
     """
@@ -100,13 +103,16 @@ def write_results(
         case "jsonl":
             write = _write_jsonl
         case "csv":
+
             def write(frames: Iterator[pl.DataFrame], file: IO[bytes]) -> Written:
                 return _write_csv(frames, file, left_out, bom)
         case "parquet":
             write = _write_parquet
         case "xlsx":
+
             def write(frames: Iterator[pl.DataFrame], file: IO[bytes]) -> Written:
                 return _write_xlsx(frames, file, left_out)
+
     with _opened(target) as file:
         return write(iter(frames), file)
 
@@ -120,7 +126,9 @@ def _opened(target: Target) -> Iterator[IO[bytes]]:
     path = Path(os.path.realpath(target))  # through a link, so that the link stays one
     if path.exists() and not path.is_file():
         if path.is_dir():
-            raise InvalidOption(f"cannot write {str(target)!r}: it is a folder; name a file in it", path=str(target))
+            raise InvalidOption(
+                f"cannot write {str(target)!r}: it is a folder; name a file in it", path=str(target)
+            )
         with path.open("wb") as device:
             yield device
         return
@@ -130,7 +138,8 @@ def _opened(target: Target) -> Iterator[IO[bytes]]:
     except OSError as error:
         reason = (error.strerror or "error").lower()
         raise InvalidOption(
-            f"cannot write {str(target)!r} ({reason}): name a file in a folder you may write to", path=str(target)
+            f"cannot write {str(target)!r} ({reason}): name a file in a folder you may write to",
+            path=str(target),
         ) from error
     try:
         with file:
@@ -210,7 +219,8 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
 
 
 def _regrouped(frames: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
-    """The same rows in frames of at least `size`, the last excepted; always at least one frame if any came."""
+    """The same rows in frames of at least `size`, the last excepted; always at least one frame if any
+    came."""
     held: list[pl.DataFrame] = []
     count = 0
     for frame in frames:
@@ -227,8 +237,11 @@ def _regrouped(frames: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFra
 
 
 def flatten(frame: pl.DataFrame) -> pl.DataFrame:
-    """Nested columns as flat ones, in their places, by the rules this module states; texts are not yet made safe."""
-    return frame.select(expr for name, kind in frame.schema.items() for expr in _flat(pl.col(name), name, kind))
+    """Nested columns as flat ones, in their places, by the rules this module states; texts are not yet made
+    safe."""
+    return frame.select(
+        expr for name, kind in frame.schema.items() for expr in _flat(pl.col(name), name, kind)
+    )
 
 
 def _flat(value: pl.Expr, name: str, kind: pl.DataType) -> Iterator[pl.Expr]:
@@ -260,7 +273,9 @@ def _flat_and_safe(frame: pl.DataFrame, left_out: frozenset[str]) -> pl.DataFram
     return _safe(flatten(frame.select(pl.exclude(left_out))))
 
 
-def _write_csv(frames: Iterator[pl.DataFrame], file: IO[bytes], left_out: frozenset[str], bom: bool) -> Written:
+def _write_csv(
+    frames: Iterator[pl.DataFrame], file: IO[bytes], left_out: frozenset[str], bom: bool
+) -> Written:
     rows = 0
     first = True
     for frame in frames:
@@ -270,79 +285,107 @@ def _write_csv(frames: Iterator[pl.DataFrame], file: IO[bytes], left_out: frozen
     return Written(rows, ())
 
 
-def _write_xlsx(frames: Iterator[pl.DataFrame], file: IO[bytes], left_out: frozenset[str]) -> Written:
-    import xlsxwriter
-    from xlsxwriter.exceptions import FileSizeError
+class _Sheets:
+    """A workbook being written, row by row; what is not yet in the file lies in a temporary folder."""
 
-    workbook = xlsxwriter.Workbook(
-        file,
-        {
-            "constant_memory": True,
-            "strings_to_formulas": False,
-            "strings_to_numbers": False,
-            "strings_to_urls": False,
-            "nan_inf_to_errors": False,
-        },
-    )
-    bold = workbook.add_format({"bold": True, "bottom": 1})
-    sheet: Any = None
-    rows = too_long = sheets = row = 0
-    for frame in frames:
-        flat = _flat_and_safe(frame, left_out)
-        values = [_plain(column) for column in flat]
-        for record in zip(*values, strict=True):
-            if sheet is None or row == XLSX_ROWS:
-                sheets += 1
-                sheet = _begin_sheet(workbook, sheets, flat.columns, bold)
-                row = 0
-            row += 1
-            for number, value in enumerate(record):
-                if value is None:
-                    continue
+    def __init__(self, file: IO[bytes], folder: str) -> None:
+        import xlsxwriter
+
+        self._workbook: Any = xlsxwriter.Workbook(
+            file,
+            {
+                "constant_memory": True,
+                "tmpdir": folder,
+                "strings_to_formulas": False,
+                "strings_to_numbers": False,
+                "strings_to_urls": False,
+            },
+        )
+        self._bold = self._workbook.add_format({"bold": True, "bottom": 1})
+        self._sheet: Any = None
+        self._row = 0  # last written of the sheet
+        self.sheets = 0
+        self.rows = 0
+        self.too_long = 0  # cells
+
+    def begin(self, names: Sequence[str]) -> None:
+        """Go on in a next sheet."""
+        self.sheets += 1
+        sheet = self._workbook.add_worksheet("Keywords" if self.sheets == 1 else f"Keywords {self.sheets}")
+        sheet.freeze_panes(1, 1)
+        sheet.set_column(0, 1, 36)
+        sheet.set_column(2, len(names), 14)
+        for column, name in enumerate(names):
+            sheet.write_string(0, column, name, self._bold)
+        sheet.autofilter(0, 0, XLSX_ROWS, len(names) - 1)
+        self._sheet, self._row = sheet, 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Write the rows of a flat frame."""
+        if self._sheet is None:
+            self.begin(frame.columns)
+        for record in zip(*(_plain(column) for column in frame), strict=True):
+            if self._row == XLSX_ROWS:
+                self.begin(frame.columns)
+            self._row += 1
+            for column, value in enumerate(record):
                 if isinstance(value, str):
-                    if len(value) > _XLSX_CELL:
-                        too_long += 1
+                    if len(value) <= _XLSX_CELL:
+                        self._sheet.write_string(self._row, column, value)
                     else:
-                        sheet.write_string(row, number, value)
+                        self.too_long += 1
                 elif isinstance(value, bool):
-                    sheet.write_boolean(row, number, value)
-                else:
-                    sheet.write_number(row, number, value)
-            rows += 1
-        if sheet is None:
-            sheets += 1
-            sheet = _begin_sheet(workbook, sheets, flat.columns, bold)
-    try:
-        workbook.close()
-    except FileSizeError as error:
-        raise OmniKeywordsError(f"{rows:,} rows are too much for one xlsx file: use parquet or csv") from error
+                    self._sheet.write_boolean(self._row, column, value)
+                elif value is not None:
+                    self._sheet.write_number(self._row, column, value)
+        self.rows += frame.height
+
+    def close(self) -> None:
+        """Complete the file; raises OmniKeywordsError where it would be larger than xlsx can be."""
+        from xlsxwriter.exceptions import FileSizeError
+
+        try:
+            self._workbook.close()
+        except FileSizeError as error:
+            raise OmniKeywordsError(
+                f"{self.rows:,} rows are too much for one xlsx file: use parquet or csv"
+            ) from error
+
+    def abandon(self) -> None:
+        """Let go of all that is open."""
+        self._workbook.fileclosed = True  # or it would complain, when collected, of not having been closed
+        for sheet in self._workbook.worksheets():
+            sheet.row_data_fh.close()
+
+
+def _write_xlsx(frames: Iterator[pl.DataFrame], file: IO[bytes], left_out: frozenset[str]) -> Written:
+    with tempfile.TemporaryDirectory(prefix="okf-xlsx-") as folder:
+        sheets = _Sheets(file, folder)
+        try:
+            for frame in frames:
+                sheets.add(_flat_and_safe(frame, left_out))
+            sheets.close()
+        except BaseException:
+            sheets.abandon()
+            raise
     notes = []
-    if sheets > 1:
-        notes.append(f"xlsx holds {XLSX_ROWS:,} rows a sheet: the rest is in {sheets - 1} more")
-    if too_long:
+    if sheets.sheets > 1:
+        notes.append(f"xlsx holds {XLSX_ROWS:,} rows a sheet: the rest is in {sheets.sheets - 1} more")
+    if sheets.too_long:
         notes.append(
-            f"{too_long:,} cells longer than xlsx allows ({_XLSX_CELL:,} characters) were left empty: "
+            f"{sheets.too_long:,} cells longer than xlsx allows ({_XLSX_CELL:,} characters) were left empty: "
             "csv, jsonl and parquet hold them"
         )
-    return Written(rows, notes)
+    return Written(sheets.rows, notes)
 
 
 def _plain(column: pl.Series) -> list[Any]:
     """The cells of a column: text, number, true or false, or None."""
     if column.dtype.is_float():
         return column.cast(pl.String).cast(pl.Float64).fill_nan(None).to_list()
-    return (column if column.dtype.is_numeric() or column.dtype == pl.Boolean else column.cast(pl.String)).to_list()
-
-
-def _begin_sheet(workbook: Any, number: int, names: Sequence[str], bold: Any) -> Any:
-    sheet = workbook.add_worksheet("Keywords" if number == 1 else f"Keywords {number}")
-    sheet.freeze_panes(1, 1)
-    sheet.set_column(0, 1, 36)
-    sheet.set_column(2, len(names), 14)
-    for column, name in enumerate(names):
-        sheet.write_string(0, column, name, bold)
-    sheet.autofilter(0, 0, XLSX_ROWS, len(names) - 1)
-    return sheet
+    return (
+        column if column.dtype.is_numeric() or column.dtype == pl.Boolean else column.cast(pl.String)
+    ).to_list()
 
 
 def extra_as_text(frame: pl.DataFrame) -> pl.DataFrame:
@@ -357,7 +400,11 @@ def extra_as_text(frame: pl.DataFrame) -> pl.DataFrame:
     for field in kind.fields:
         value = pl.col("extra").struct.field(field.name)
         quoted = pl.struct(value.cast(pl.String).alias("v")).struct.json_encode().str.slice(5).str.head(-1)
-        pairs.append(pl.when(value.is_not_null()).then(pl.concat_str(pl.lit(json.dumps(field.name, ensure_ascii=False) + ":"), quoted)))
+        pairs.append(
+            pl.when(value.is_not_null()).then(
+                pl.concat_str(pl.lit(json.dumps(field.name, ensure_ascii=False) + ":"), quoted)
+            )
+        )
     text = pl.concat_str(pairs, separator=",", ignore_nulls=True)
     return frame.with_columns(
         pl.when(text != "").then(pl.concat_str(pl.lit("{"), text, pl.lit("}"))).alias("extra")
