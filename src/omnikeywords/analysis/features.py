@@ -132,12 +132,14 @@ _YEAR = MODIFIER_TYPES.index("year")
 def _sets_with(*names: str) -> NDArray[np.bool_]:
     """Of every set of classes, whether it has one of these."""
     bits = sum(1 << CLASSES.index(name) for name in names)
-    return (np.arange(1 << len(CLASSES)) & bits) != 0
+    with_any: NDArray[np.bool_] = (np.arange(1 << len(CLASSES)) & bits) != 0
+    return with_any
 
 
 def _local_sets() -> NDArray[np.bool_]:
     """The sets of classes with which a phrase that names a place or nearness wants something there."""
-    return _sets_with("near") | ~_sets_with("ask", "instruct")
+    local: NDArray[np.bool_] = _sets_with("near") | ~_sets_with("ask", "instruct")
+    return local
 
 
 def _funnels() -> NDArray[np.int8]:

@@ -74,9 +74,7 @@ def find_evidence(
     return first
 
 
-def _lowered(
-    intents: Intents, without: NDArray[np.float32], which: NDArray[np.intp]
-) -> NDArray[np.bool_]:
+def _lowered(intents: Intents, without: NDArray[np.float32], which: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Whether the winning intent of each phrase in `which` is less likely in `without`, a row for each of them."""
     best = intents.best[which]
     lowered: NDArray[np.bool_] = without[np.arange(len(which)), best] < intents.probabilities[which, best]
@@ -98,7 +96,8 @@ def _read_anew(
     joined = (left >= starts[phrase[after]]) & lexicon.follows.take(match.tokens.take(after))
     joined &= lexicon.continues.take(match.tokens.take(left))
     first = (left < starts[phrase[after]]) & lexicon.start_matters.take(match.tokens.take(after))
-    return np.unique(phrase[after[joined | first]])
+    doubtful: NDArray[np.intp] = np.unique(phrase[after[joined | first]])
+    return doubtful
 
 
 def _still_lowered(

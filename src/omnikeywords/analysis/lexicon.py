@@ -1,41 +1,35 @@
-"""The lexicons: what words and phrases mean to a searcher, read from a folder of tables and compiled for batches.
+"""The lexicons compiled for batches: what each word and each phrase of up to five words says to a searcher's intent.
 
-Three sorts of table, all tab-separated with a header line; lines that begin with `#` and empty lines are skipped.
-
-`kinds.tsv`, one kind a line: `kind`, `classes` (of CLASSES, separated by spaces), the four intents' weights (natural
-logarithms, added up over the words of a phrase), `modifier` (of MODIFIER_TYPES), `question` (of QUESTIONS),
-`flags` (of FLAGS) and `about`.
-
-`rules.tsv`, one interaction a line: `with` and `without` (classes; all of the first and none of the second must be in
-the phrase; words of the class named first are the evidence), the four weights, `about`.
-
-Every other `*.tsv`, entries: `kind`, `languages`, `phrases`. Phrases are separated by commas and have one to five words;
-`cheap(|er|est)` stands for `cheap`, `cheaper` and `cheapest`. Case and accents do not matter. Languages are separated by
-spaces; a phrase counts whatever the language of the keyword is, unless another language lists it too, but with
-`!` behind the language (`de!`) only in that language or where the language cannot be told; `*` is every language.
-The kind `none` forgets phrases listed before, so that a folder of one's own can mend the shipped one.
+How the tables are written is told in `lexicon_tables`; `lexicons/PROVENANCE.md` tells where the shipped ones come from.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from importlib.resources.abc import Traversable
-from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnikeywords.analysis.frequency import LANGUAGES
-from omnikeywords.analysis.normalise import fold, fold_batch
-from omnikeywords.errors import InvalidInput
+from omnikeywords.analysis.lexicon_tables import (
+    CLASSES,
+    LEXICON_LANGUAGES,
+    LONG_NAME,
+    MODIFIER_TYPES,
+    MOST_WORDS,
+    QUESTIONS,
+    Entry,
+    Kind,
+    Rule,
+    Tables,
+    read_tables,
+)
+from omnikeywords.analysis.normalise import fold_batch
 from omnikeywords.model import INTENTS
 
 __all__ = [
     "CLASSES",
-    "FLAGS",
     "KIND_INSIDE",
     "KIND_UNKNOWN",
     "LEXICON_LANGUAGES",
@@ -53,59 +47,20 @@ __all__ = [
     "years_of",
 ]
 
-# What a word does in a phrase; the rules speak of these, and a phrase is the set of its words' classes.
-CLASSES: tuple[str, ...] = (
-    "other",  # a word that no lexicon knows
-    "instruct",  # how to
-    "ask",  # wants a fact: what, when, meaning, symptoms
-    "compare",  # best, versus, review, how much does it cost
-    "price",  # the noun
-    "act",  # buy, download, hire, coupon
-    "tool",  # converter, template, free, online
-    "brand",
-    "access",  # login, customer service, official site
-    "organisation",  # bank, university, county
-    "place",
-    "near",  # near me, open now
-    "product",  # a thing or service that is sold
-    "business",  # a task that companies buy software and services for
-    "trade",  # plumber, dentist: done on the spot
-    "problem",  # error, repair, care
-)
-MODIFIER_TYPES: tuple[str, ...] = (
-    *("price", "comparison", "quality", "location", "year", "time", "audience", "action"),
-    *("format", "condition", "feature", "problem", "access"),
-)
-QUESTIONS: tuple[str, ...] = ("how", "what", "which", "who", "when", "where", "why", "can", "other")
-FLAGS: tuple[str, ...] = (
-    "start",  # counts only as the first word of a phrase
-    "branded",
-    "local",
-    "inflects",  # singular and plural mean the same
-    "misspelt",  # one letter wrong in a long name still means it
-)
-LEXICON_LANGUAGES: tuple[str, ...] = ("en", "pt", "es", "fr", "de", "it")
-
 _OTHER_LANGUAGE = len(LEXICON_LANGUAGES)
 _UNKNOWN_LANGUAGE = _OTHER_LANGUAGE + 1
 _LANGUAGE_SLOTS = _UNKNOWN_LANGUAGE + 1
 SLOTS = 2 * _LANGUAGE_SLOTS  # the second half is for words that begin a phrase
-MOST_WORDS = 5
 
 # Where LANGUAGES[i] is looked up; -1, the last, is a language that could not be told.
 _SLOT_OF_LANGUAGE = np.array(
-    [
-        LEXICON_LANGUAGES.index(code) if code in LEXICON_LANGUAGES else _OTHER_LANGUAGE
-        for code in LANGUAGES
-    ]
+    [LEXICON_LANGUAGES.index(code) if code in LEXICON_LANGUAGES else _OTHER_LANGUAGE for code in LANGUAGES]
     + [_UNKNOWN_LANGUAGE],
     np.intp,
 )
 
 KIND_UNKNOWN = 0  # of a word no lexicon knows
 KIND_INSIDE = 1  # of the second and later words of a longer entry
-_BUILT_IN = ("unknown", "inside", "number", "year", "money", "percent", "domain", "handle", "brand", "brand_word")
-
 SAYS_QUESTION, SAYS_MODIFIER, SAYS_BRAND, SAYS_LOCAL = 1, 2, 4, 8
 
 _FIRST_YEAR, _YEARS = 1900, 200
@@ -125,34 +80,6 @@ _DOMAIN = re.compile(
 )
 _NOT_DOMAINS = frozenset(("asp.net", "vb.net", "ado.net", "ml.net", "st.me"))
 _ELISION = re.compile(r"(?:l|d|qu|s|c|un|dell|all|nell|dall|sull)['’](.+)")
-_ALTERNATIVES = re.compile(r"\(([^()]*)\)")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What the entries of one kind add to a phrase; a line of `kinds.tsv`."""
-
-    name: str
-    classes: int  # bit i is CLASSES[i]
-    weights: tuple[float, float, float, float]  # natural logarithms, in the order of INTENTS
-    modifier: int  # index into MODIFIER_TYPES, -1 none
-    question: int  # index into QUESTIONS, -1 none
-    flags: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    words: tuple[str, ...]  # folded
-    kind: int
-    languages: tuple[str, ...]  # empty: every language
-    strict: bool
-
-
-class _Rule(NamedTuple):
-    first: int  # the class that `with` names first: what is evidence of the intent the rule raises
-    needed: int
-    excluded: int
-    weights: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,23 +118,12 @@ class Lexicon:
 
     @classmethod
     def load(cls, brands: Sequence[str] = (), folder: Path | None = None) -> "Lexicon":
-        """Read and compile the shipped tables, then those in `folder`, then `brands` as names that make a phrase branded.
+        """Read and compile the shipped tables, those in `folder`, and `brands` as names that make a phrase branded.
 
         A folder's `kinds.tsv` adds or replaces kinds, its `rules.tsv` replaces all rules, its entries come on top.
-        Raises InvalidInput naming file and line for a table that cannot be read.
+        Raises InvalidInput naming file and line for a table that cannot be read, or the brand that is none.
         """
-        tables = _Tables()
-        tables.read(_shipped_files())
-        if folder is not None:
-            if not folder.is_dir():
-                raise InvalidInput(f"lexicon folder {str(folder)!r} does not exist: give a folder of .tsv files")
-            tables.read(sorted(folder.glob("*.tsv")))
-        for brand in brands:
-            words = tuple(fold(brand.lower()).split())
-            if 0 < len(words) <= MOST_WORDS:
-                tables.entries[words, ""] = _Entry(words, tables.number["brand"], (), False)
-                tables.forget(words, keep="")
-        return _compile(tables)
+        return _compile(read_tables(brands, folder))
 
     def word_columns(self, words: list[str]) -> dict[str, NDArray[np.int32]]:
         """Of n distinct words as normalised: `lexicon` int32 (n,), the token by which the lexicons know the word."""
@@ -223,7 +139,7 @@ class Lexicon:
         """The token of a word that no table lists as it stands: a shape, an inflection, a misspelt brand."""
         if not word:
             return 0
-        if word[0] in "0123456789$€£¥₹+-" or word[0] in "ru" and "$" in word[:3]:
+        if word[0] in "0123456789$€£¥₹+-" or (word[0] in "ru" and "$" in word[:3]):
             if len(word) == 4 and word.isdigit() and word.isascii() and 0 <= int(word) - _FIRST_YEAR < _YEARS:
                 return 1 + int(word) - _FIRST_YEAR
             if _NUMBER.fullmatch(word):
@@ -232,9 +148,8 @@ class Lexicon:
                 return _TOKEN_OF_SHAPE["money"]
             if _PERCENT.fullmatch(word):
                 return _TOKEN_OF_SHAPE["percent"]
-        if "." in word or word.startswith("http"):
-            if _DOMAIN.fullmatch(word) and word not in _NOT_DOMAINS:
-                return _TOKEN_OF_SHAPE["domain"]
+        if "." in word and word not in _NOT_DOMAINS and _DOMAIN.fullmatch(word):
+            return _TOKEN_OF_SHAPE["domain"]
         if "@" in word and _HANDLE.fullmatch(word):
             return _TOKEN_OF_SHAPE["handle"]
         if token := self.near_tokens.get(word, 0):
@@ -245,7 +160,7 @@ class Lexicon:
                 bare = elided[1]
             if bare != word and bare:
                 return self.tokens.get(bare, 0) or self.near_tokens.get(bare, 0)
-        elif len(word) >= _SHORTEST_MISSPELT - 1 and word.isascii():
+        elif len(word) >= LONG_NAME - 1 and word.isascii():
             if word.endswith("com") and word[:-3] in self.typos:
                 return _TOKEN_OF_SHAPE["domain"]
             return self._misspelt(word)
@@ -361,192 +276,12 @@ def _without_overlaps(starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> ND
 # ---- compiling ------------------------------------------------------------------------------------------------------
 
 _SPEAKS = 0.2  # a kind speaks for an intent that it raises by more than this above the average of the four
-_SHORTEST_MISSPELT = 7  # shorter names have too many real words around them
 
 
-class _Tables:
-    """The tables as read, before they are compiled."""
-
-    def __init__(self) -> None:
-        self.kinds: list[Kind] = []
-        self.number: dict[str, int] = {}
-        self.rules: list[_Rule] = []
-        self.entries: dict[tuple[tuple[str, ...], str], _Entry] = {}
-
-    def read(self, files: Sequence[Traversable | Path]) -> None:
-        named = {file.name: file for file in files}
-        if kinds := named.pop("kinds.tsv", None):
-            for where, row in _rows(kinds, _KIND_COLUMNS):
-                self._add_kind(_kind(where, row))
-        if rules := named.pop("rules.tsv", None):
-            self.rules = [
-                _Rule(
-                    _bits(where, row["with"].partition(" ")[0]),
-                    _bits(where, row["with"]),
-                    _bits(where, row["without"]),
-                    _weights(where, row),
-                )
-                for where, row in _rows(rules, _RULE_COLUMNS)
-            ]
-        for name in sorted(named):
-            for where, row in _rows(named[name], _ENTRY_COLUMNS):
-                self._add_entries(where, row)
-
-    def _add_kind(self, kind: Kind) -> None:
-        if kind.name in self.number:
-            self.kinds[self.number[kind.name]] = kind
-        else:
-            self.number[kind.name] = len(self.kinds)
-            self.kinds.append(kind)
-
-    def _add_entries(self, where: str, row: dict[str, str]) -> None:
-        kind = self.number.get(row["kind"])
-        if kind is None and row["kind"] != "none":
-            raise InvalidInput(f"{where}: kind {row['kind']!r} is not in kinds.tsv: add it there or use one of its kinds")
-        codes = row["languages"].split()
-        strict = any(code.endswith("!") for code in codes)
-        languages = tuple(code.removesuffix("!") for code in codes if code != "*")
-        for code in languages:
-            if code not in LEXICON_LANGUAGES:
-                raise InvalidInput(f"{where}: language {code!r} is unknown: use {' '.join(LEXICON_LANGUAGES)} or *")
-        for phrase in _phrases(row["phrases"]):
-            words = tuple(fold(phrase.lower()).split())
-            if not 0 < len(words) <= MOST_WORDS:
-                raise InvalidInput(f"{where}: phrase {phrase!r} has {len(words)} words: write 1 to {MOST_WORDS}")
-            if kind is None:
-                self.forget(words)
-                continue
-            for code in languages or ("",):
-                self.entries[words, code] = _Entry(words, kind, (code,) if code else (), strict)
-
-    def join_names(self) -> None:
-        """List names of several words written as one, as people type them."""
-        names = {k for k, kind in enumerate(self.kinds) if "branded" in kind.flags}
-        for words, code in list(self.entries):
-            entry = self.entries[words, code]
-            joined = "".join(words)
-            if entry.kind in names and len(words) > 1 and len(joined) >= _SHORTEST_MISSPELT:
-                self.entries.setdefault(((joined,), code), _Entry((joined,), entry.kind, entry.languages, entry.strict))
-
-    def add_plurals(self) -> None:
-        """List the plurals of entries of several words that inflect: of the last word, and of the first one."""
-        inflects = {k for k, kind in enumerate(self.kinds) if "inflects" in kind.flags}
-        for words, code in list(self.entries):
-            entry = self.entries[words, code]
-            if entry.kind in inflects and len(words) > 1:
-                first = (_plural(words[0]), *words[1:])
-                for plural in (first, (*words[:-1], _plural(words[-1])), (*first[:-1], _plural(first[-1]))):
-                    self.entries.setdefault((plural, code), _Entry(plural, entry.kind, entry.languages, entry.strict))
-
-    def forget(self, words: tuple[str, ...], keep: str | None = None) -> None:
-        """Drop what was listed for a phrase in any language but `keep`."""
-        for code in ("", *LEXICON_LANGUAGES):
-            if code != keep:
-                self.entries.pop((words, code), None)
-
-
-_WEIGHT_COLUMNS = tuple(str(intent) for intent in INTENTS)
-_KIND_COLUMNS = ("kind", "classes", *_WEIGHT_COLUMNS, "modifier", "question", "flags", "about")
-_RULE_COLUMNS = ("with", "without", *_WEIGHT_COLUMNS, "about")
-_ENTRY_COLUMNS = ("kind", "languages", "phrases")
-
-
-def _shipped_files() -> list[Traversable]:
-    folder = resources.files(__package__) / "lexicons"
-    return [file for file in folder.iterdir() if file.name.endswith(".tsv")]
-
-
-def _rows(file: Traversable | Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The lines of a table as (file and line, values by column)."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{file.name}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
-    header: tuple[str, ...] | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        cells = tuple(cell.strip() for cell in line.split("\t"))
-        where = f"{file.name} line {number}"
-        if header is None:
-            unknown = [cell for cell in cells if cell not in columns]
-            missing = [column for column in columns if column not in cells]
-            if unknown:
-                raise InvalidInput(f"{where}: column {unknown[0]!r} is unknown: use {', '.join(columns)}")
-            if missing:
-                raise InvalidInput(f"{where}: column {missing[0]!r} is missing: the header is {', '.join(columns)}")
-            header = cells
-        elif len(cells) > len(header):
-            raise InvalidInput(f"{where}: {len(cells)} cells under {len(header)} columns: separate them by single tabs")
-        else:
-            yield where, dict(zip(header, cells + ("",) * (len(header) - len(cells)), strict=True))
-
-
-def _kind(where: str, row: dict[str, str]) -> Kind:
-    if not row["kind"] or row["kind"] == "none":
-        raise InvalidInput(f"{where}: kind {row['kind']!r} cannot be a name: choose another")
-    flags = frozenset(row["flags"].split())
-    for flag in flags.difference(FLAGS):
-        raise InvalidInput(f"{where}: flag {flag!r} is unknown: use {', '.join(FLAGS)}")
-    return Kind(
-        row["kind"],
-        _bits(where, row["classes"]),
-        _weights(where, row),
-        _index(where, "modifier", row["modifier"], MODIFIER_TYPES),
-        _index(where, "question", row["question"], QUESTIONS),
-        flags,
-    )
-
-
-def _bits(where: str, text: str) -> int:
-    bits = 0
-    for name in text.split():
-        bits |= 1 << _index(where, "class", name, CLASSES)
-    return bits
-
-
-def _index(where: str, what: str, name: str, allowed: tuple[str, ...]) -> int:
-    if not name:
-        return -1
-    if name not in allowed:
-        raise InvalidInput(f"{where}: {what} {name!r} is unknown: use {', '.join(allowed)}")
-    return allowed.index(name)
-
-
-def _weights(where: str, row: dict[str, str]) -> tuple[float, float, float, float]:
-    values = []
-    for column in _WEIGHT_COLUMNS:
-        text = row[column] or "0"
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not -20 <= value <= 20:
-            raise InvalidInput(f"{where}: {column} {text!r} is no weight: write a number from -20 to 20")
-        values.append(value)
-    return values[0], values[1], values[2], values[3]
-
-
-def _phrases(text: str) -> Iterator[str]:
-    """The phrases of a cell, with `a(b|c)` written out."""
-    for item in text.split(","):
-        if "(" not in item:
-            if item.strip():
-                yield item
-            continue
-        parts = _ALTERNATIVES.split(item)
-        yield from map("".join, product(*(part.split("|") if i % 2 else [part] for i, part in enumerate(parts))))
-
-
-def _compile(tables: _Tables) -> Lexicon:
+def _compile(tables: Tables) -> Lexicon:
     kinds, number = tables.kinds, tables.number
-    for name in _BUILT_IN:
-        if name not in number:
-            raise InvalidInput(f"kinds.tsv: kind {name!r} is missing: it is built in, keep a line for it")
-    tables.join_names()
-    tables.add_plurals()
     tokens: dict[str, int] = {}
-    by_words: dict[tuple[str, ...], list[_Entry]] = {}
+    by_words: dict[tuple[str, ...], list[Entry]] = {}
     for entry in tables.entries.values():
         by_words.setdefault(entry.words, []).append(entry)
         for word in entry.words:
@@ -566,14 +301,17 @@ def _compile(tables: _Tables) -> Lexicon:
                 begins[tokens[words[0]]] = True
                 continues[tokens[words[end - 2]]] = True
                 follows[tokens[words[end - 1]]] = True
-    terminal = np.zeros((n_tokens + len(edges), SLOTS), np.int16)
     # Thousands of phrases are listed alike: in the same languages with the same kinds.
-    by_listing: dict[tuple[tuple[int, tuple[str, ...], bool], ...], list[int]] = {}
+    listings: dict[tuple[tuple[int, tuple[str, ...], bool], ...], int] = {(): 0}
+    by_listing = [[KIND_UNKNOWN] * SLOTS]
+    listing_of_node = np.zeros(n_tokens + len(edges), np.intp)
     for words, entries in by_words.items():
         listing = tuple((entry.kind, entry.languages, entry.strict) for entry in entries)
-        if listing not in by_listing:
-            by_listing[listing] = _kinds_by_slot(entries, kinds)
-        terminal[node_of[words]] = by_listing[listing]
+        if listing not in listings:
+            listings[listing] = len(by_listing)
+            by_listing.append(_kinds_by_slot(entries, kinds))
+        listing_of_node[node_of[words]] = listings[listing]
+    terminal = np.array(by_listing, np.int16)[listing_of_node]
     single = terminal[:n_tokens].copy()
     terminal[:n_tokens] = KIND_UNKNOWN
     single[1 : 1 + _YEARS] = number["year"]
@@ -591,7 +329,7 @@ def _compile(tables: _Tables) -> Lexicon:
                 for variant in _variants(word):
                     if variant not in tokens:
                         near.setdefault(variant, token)
-            if len(word) >= _SHORTEST_MISSPELT and any(entry.kind in misspelt for entry in entries):
+            if len(word) >= LONG_NAME and any(entry.kind in misspelt for entry in entries):
                 for i in range(1, len(word)):
                     typos.setdefault(word[:i] + word[i + 1 :], token)
                 typos[word] = token
@@ -620,7 +358,7 @@ def _compile(tables: _Tables) -> Lexicon:
     )
 
 
-def _kinds_by_slot(entries: Sequence[_Entry], kinds: list[Kind]) -> list[int]:
+def _kinds_by_slot(entries: Sequence[Entry], kinds: list[Kind]) -> list[int]:
     """The kind of one phrase in each slot, from all its entries in the order they were listed."""
     chosen = [KIND_UNKNOWN] * SLOTS
     for slot in range(_LANGUAGE_SLOTS):
@@ -634,15 +372,6 @@ def _kinds_by_slot(entries: Sequence[_Entry], kinds: list[Kind]) -> list[int]:
                     chosen[i] = entry.kind
                     break
     return chosen
-
-
-def _plural(word: str) -> str:
-    """The regular plural of a noun in English, Portuguese or Spanish; of what ends in s, the word itself."""
-    if word.endswith("s"):
-        return word
-    if word.endswith("ao"):
-        return word[:-2] + "oes"
-    return word + "s"
 
 
 def _variants(word: str) -> Iterator[str]:
@@ -676,7 +405,7 @@ def _says(kind: Kind) -> int:
     return bits | SAYS_BRAND * ("branded" in kind.flags) | SAYS_LOCAL * ("local" in kind.flags)
 
 
-def _speaks_for(kinds: list[Kind], rules: list[_Rule]) -> NDArray[np.bool_]:
+def _speaks_for(kinds: list[Kind], rules: list[Rule]) -> NDArray[np.bool_]:
     """(kinds * 4,): whether a kind, or a rule for one of its classes, raises an intent above the others."""
     table = np.zeros((len(kinds), len(INTENTS)), np.bool_)
     for k, kind in enumerate(kinds):
@@ -688,7 +417,7 @@ def _speaks_for(kinds: list[Kind], rules: list[_Rule]) -> NDArray[np.bool_]:
     return table.reshape(-1)
 
 
-def _interactions(rules: list[_Rule]) -> NDArray[np.float32]:
+def _interactions(rules: list[Rule]) -> NDArray[np.float32]:
     """What the rules add to each set of classes."""
     sets = np.arange(1 << len(CLASSES), dtype=np.uint32)
     table = np.zeros((len(sets), len(INTENTS)), np.float32)
