@@ -36,12 +36,15 @@ _MEANT = 2.0  # Zipf: a rarer word must show by its phrases that it is one
 _MEANT_PHRASES = 3  # how many at least,
 _MEANT_TIMES = 2  # and how many for each of the typo's
 _SHORT_MEANT = 4.5  # Zipf: three letters below this are not what was meant
+_REAL_IN_ITS_OWN = 3.5  # Zipf: more frequent in some language, it is a word of that
+_MEANT_BY_FAR = 5.0  # Zipf: what three letters stand for that lost a fourth
 _MEANT_BY_SHORT = 4.5  # Zipf: less is not what three letters stand for
 _SHORT_REAL = 4.8  # Zipf: three letters above this are a word, not two letters with an s
 _SINGULAR_REAL = 3.8  # Zipf: above this it is a word of its own, not one that lost its s
 _SHORT_WORD = 3.6  # Zipf: above this three letters with a last s need more words beside them
 _CLEARLY_PLURAL = 0.8  # Zipf: how much commoner the word with its s is
 _LONG_NUMBER = 6  # characters of a word with a digit, which may be the whole phrase
+_FASHIONABLE = np.array([ord("i"), ord("e")], np.uint32)
 _BLOCK = 4096  # words whose letters stay in the processor's cache
 _CENTURIES = ("17", "18", "19", "20")
 _TRIED = 6  # meant words of one typo, the commonest
@@ -81,8 +84,7 @@ def find_typos(
     """
     english = zipf[:, _ENGLISH]
     known = zipf.max(axis=1, initial=0)
-    real = np.where(inflected, _REAL_ELSEWHERE, known)
-    slips, slip_meant, plain = _slips(words, phrases, english, real, known)
+    slips, slip_meant, slip_context = _slips(words, phrases, zipf, inflected)
     added, added_meant = _final_s(words, english)
     typo = np.concatenate([slips, added])
     meant = np.concatenate([slip_meant, added_meant])
@@ -91,7 +93,7 @@ def find_typos(
     final_s = np.arange(len(typo)) >= len(slips)
     context = np.where(letters < np.where(of_number, _LONG_NUMBER, _SHORTEST_ALONE), 2, 1)
     context[final_s & ~of_number] = 2
-    context[: len(slips)] = np.where(plain, context[: len(slips)], 3)
+    context[: len(slips)] = np.maximum(slip_context, context[: len(slips)])
     short = (letters < _SHORTEST) & ~of_number
     context[short] = np.where(final_s & (english[typo] < _SHORT_WORD), 2, 3)[short]
     # Commonest in the dictionary, then in the phrases, then in the alphabet: the same whatever the order of
@@ -120,14 +122,10 @@ def find_typos(
 
 
 def _slips(
-    words: list[str],
-    phrases: NDArray[np.intp],
-    english: NDArray[np.float32],
-    real: NDArray[np.float32],
-    known: NDArray[np.float32],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
-    """Pairs one edit apart of which the first is no word, and the second a commoner one; and whether the pair
-    is plain: not a slip to three letters.
+    words: list[str], phrases: NDArray[np.intp], zipf: NDArray[np.float32], inflected: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs one edit apart of which the first is no word, and the second a commoner one; and how many words a
+    phrase must have for each to be believed.
     """
     suitable = np.flatnonzero(
         np.fromiter(
@@ -137,24 +135,40 @@ def _slips(
         )
     )
     if len(suitable) == 0:
-        return suitable, suitable, np.zeros(0, bool)
+        return suitable, suitable, suitable
     codes = code_matrix([words[i] for i in suitable.tolist()])
-    often, english, real, known = phrases[suitable], english[suitable], real[suitable], known[suitable]
-    long_enough = (codes > 0).sum(axis=1) >= _SHORTEST
-    wrong = (english < REAL) & (real < _REAL_ELSEWHERE)
-    right = np.where(long_enough, (known >= _MEANT) | (often >= _MEANT_PHRASES), english >= _SHORT_MEANT)
+    often, zipf = phrases[suitable], zipf[suitable]
+    english, known, own = zipf[:, _ENGLISH], zipf.max(axis=1), zipf.argmax(axis=1)
+    letters = (codes > 0).sum(axis=1)
+    wrong = (english < REAL) & (known < _REAL_ELSEWHERE) & ~inflected[suitable]
+    right = np.where(
+        letters >= _SHORTEST, (known >= _MEANT) | (often >= _MEANT_PHRASES), english >= _SHORT_MEANT
+    )
     typo, meant, of_spelling, at_first = _one_edit(codes, wrong, right)
-    fair = (long_enough[typo] & ~at_first) | (known[meant] >= _MEANT_BY_SHORT)
-    typo, meant, of_spelling = typo[fair], meant[fair], of_spelling[fair]
     z_typo, z_meant = english[typo], known[meant]
-    slip = (z_typo < _RARE) | ((z_typo < _KNOWN) & (z_meant >= z_typo + _BY_FAR))
-    keep = ((z_typo == 0) | (z_meant >= z_typo + _CLEARLY)) & (of_spelling | slip)
+    keep = (z_typo == 0) | (z_meant >= z_typo + _CLEARLY)
+    keep &= of_spelling | (z_typo < _RARE) | ((z_typo < _KNOWN) & (z_meant >= z_typo + _BY_FAR))
     keep &= np.where(
         z_meant >= _MEANT,
         often[meant] >= often[typo],
         (often[meant] >= _MEANT_PHRASES) & (often[meant] >= _MEANT_TIMES * often[typo]),
     )
-    return suitable[typo[keep]], suitable[meant[keep]], of_spelling[keep] | long_enough[meant[keep]]
+    # A word of another language is a typo of what is common there too, not of its cousin (protocolo, protocol).
+    z_own = zipf[typo, own[typo]]
+    keep &= (z_own < _REAL_IN_ITS_OWN) | (zipf[meant, own[typo]] >= z_own)
+    # Short words, and words whose first letter differs, are easily names; letters before a name are a fashion
+    # (isketch, epinions).
+    lost_letter = (letters[meant] > letters[typo]) & (z_meant >= _MEANT_BY_FAR)
+    keep &= (letters[typo] >= _SHORTEST) | (of_spelling & (z_meant >= _MEANT_BY_SHORT)) | lost_letter
+    keep &= ~at_first | (letters[typo] >= _SHORTEST_FIRST) | (z_meant >= _MEANT_BY_SHORT)
+    fashion = np.isin(codes[typo, 0], _FASHIONABLE) & (letters[typo] >= letters[meant])
+    keep &= ~(at_first & fashion)
+    context = np.where(
+        (letters[meant] < _SHORTEST) & ~of_spelling,
+        3,
+        np.where(at_first & (letters[typo] == letters[meant]), 2, 1),
+    )
+    return suitable[typo[keep]], suitable[meant[keep]], context[keep]
 
 
 def _suits(word: str) -> bool:
@@ -203,7 +217,7 @@ def _one_edit(
 
     Then, whether it is an edit of those who do not know how to spell: two letters swapped, one doubled or
     not, one
-    vowel for another; and whether it is the first letter of a short word that is missing or too many.
+    vowel for another; and whether it is the first letter that is missing, too many or another.
     """
     here = np.flatnonzero(typos)
     there = np.flatnonzero(meant)
@@ -232,7 +246,6 @@ def _one_edit(
     # A last s is more often lost than meant.
     plural = ~both & np.where(i < 0, _is_last_s(codes, word, j), _is_last_s(codes, typo, i))
     doubled = _doubled(codes, typo, i) | _doubled(codes, word, j)
-    # A first letter is seldom wrong: then the word must be long, or what was meant common.
     first = np.maximum(i, j) == 0
     fits = np.where(both, ((gap == 0) & ((i > 0) | long)) | swapped, i != j)
     spelt = np.where(both, swapped | vowel | ((gap == 0) & doubled), doubled | plural)
@@ -240,7 +253,7 @@ def _one_edit(
     of_spelling = np.zeros(len(pairs), bool)
     of_spelling[pair[spelt[fits]]] = True
     at_first = np.ones(len(pairs), bool)
-    at_first[pair[~(first & ~long)[fits]]] = False
+    at_first[pair[~first[fits]]] = False
     return pairs // len(codes), pairs % len(codes), of_spelling, at_first
 
 
