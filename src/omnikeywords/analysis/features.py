@@ -92,7 +92,8 @@ def find(words: Words, lexicon: Lexicon, language_index: NDArray[np.int8]) -> Fe
     n = len(starts)
     question = np.full(n, -1, np.int8)
     asked = (says & SAYS_QUESTION).nonzero()[0][::-1]  # backwards, so that the first one of a phrase is written last
-    question[phrase.take(asked)] = lexicon.question.take(kind.take(asked))
+    if len(asked):
+        question[phrase.take(asked)] = lexicon.question.take(kind.take(asked))
     modifies = (says & SAYS_MODIFIER).nonzero()[0]
     modifiers = _spans(modifies, match, phrase)
     types = lexicon.modifier.take(kind.take(modifies))
@@ -118,12 +119,7 @@ def find(words: Words, lexicon: Lexicon, language_index: NDArray[np.int8]) -> Fe
 
 def _spans(first: NDArray[np.intp], match: Match, phrase: NDArray[np.intp]) -> Spans:
     """The entries that begin at `first` (ascending) as spans."""
-    count = np.ones(len(first), np.intp)
-    if len(match.longer) and len(first):
-        at = match.longer.searchsorted(first)
-        at[at == len(match.longer)] = 0
-        count[match.longer[at] == first] = match.lengths[at[match.longer[at] == first]]
-    return Spans(phrase.take(first), first, count)
+    return Spans(phrase.take(first), first, match.lengths.take(first))
 
 
 _YEAR = MODIFIER_TYPES.index("year")

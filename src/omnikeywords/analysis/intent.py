@@ -19,6 +19,8 @@ from omnikeywords.model import INTENTS
 
 __all__ = ["Intents", "find_evidence", "score"]
 
+_ROWS = len(INTENTS)
+_CLEARLY = 1 + 1e-5  # what float32 rounding may not make of two equal probabilities
 _ONES = np.ones((len(INTENTS), 1), np.float32)
 
 
@@ -33,14 +35,22 @@ class Intents:
 
 def score(kind: NDArray[np.int16], starts: NDArray[np.intp], lexicon: Lexicon) -> Intents:
     """The intents of phrases whose words read as `kind` (W,), phrase i from word `starts[i]` on."""
-    classes = np.bitwise_or.reduceat(lexicon.classes.take(kind), starts)
-    logits = np.add.reduceat(lexicon.weights.take(kind, axis=0), starts)
-    logits += lexicon.interactions.take(classes, axis=0)
+    logits, classes = _logits(kind, starts, lexicon)
     best = logits.argmax(axis=1)
     logits -= logits.max(axis=1, keepdims=True)
     np.exp(logits, out=logits)
     logits /= logits @ _ONES
     return Intents(logits, best, classes)
+
+
+def _logits(
+    kind: NDArray[np.int16], starts: NDArray[np.intp], lexicon: Lexicon
+) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+    """The logits (N, 4) and the sets of classes (N,) of phrases."""
+    classes = np.bitwise_or.reduceat(lexicon.classes.take(kind), starts)
+    logits = np.add.reduceat(lexicon.weights.take(kind, axis=0), starts)
+    logits += lexicon.interactions.take(classes, axis=0)
+    return logits, classes
 
 
 def find_evidence(
@@ -56,17 +66,17 @@ def find_evidence(
     `match` and `slots` are of the W words, `phrase` (W,) says which of the N phrases a word belongs to, `starts` (N,)
     where each phrase begins.
     """
-    named = lexicon.speaks_for.take(match.kind * len(INTENTS) + intents.best.take(phrase))
-    without = score(np.where(named, np.int16(KIND_INSIDE), match.kind), starts, lexicon)
-    lower = _lowered(intents, without.probabilities, np.arange(len(starts)))
-    named &= lower.take(phrase)
+    named = lexicon.speaks_for.take(match.kind * _ROWS + intents.best.take(phrase))
+    logits, _ = _logits(np.where(named, np.int16(KIND_INSIDE), match.kind), starts, lexicon)
+    flat = _ROWS * np.arange(len(starts))
+    flat += intents.best
+    named &= _lowered(logits, flat, intents.probabilities.take(flat)).take(phrase)
     first = named.nonzero()[0]
     if len(first) == 0:
         return first
     gone = named
-    for step in range(1, int(match.lengths.max(initial=0))):
-        inside = match.longer[match.lengths > step]
-        gone[inside[named[inside]] + step] = True
+    for step in range(1, match.longest):
+        gone[first[match.lengths.take(first) > step] + step] = True
     doubtful = _read_anew(gone, match, phrase, starts, lexicon)
     if len(doubtful):
         kept = _still_lowered(doubtful, gone, intents, match, slots, phrase, starts, lexicon)
@@ -74,10 +84,12 @@ def find_evidence(
     return first
 
 
-def _lowered(intents: Intents, without: NDArray[np.float32], which: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Whether the winning intent of each phrase in `which` is less likely in `without`, a row for each of them."""
-    best = intents.best[which]
-    lowered: NDArray[np.bool_] = without[np.arange(len(which)), best] < intents.probabilities[which, best]
+def _lowered(logits: NDArray[np.float32], best: NDArray[np.intp], before: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether intents are less likely by `logits` (n, 4) than `before` (n,); `best` are their flat places."""
+    logits -= logits.take(best)[:, None]
+    # One over the probability; what e cannot be raised to in float32 is far beyond any `before`.
+    odds = np.exp(np.minimum(logits, 80, out=logits), out=logits) @ _ONES
+    lowered: NDArray[np.bool_] = odds[:, 0] * before > _CLEARLY
     return lowered
 
 
@@ -85,7 +97,7 @@ def _read_anew(
     gone: NDArray[np.bool_], match: Match, phrase: NDArray[np.intp], starts: NDArray[np.intp], lexicon: Lexicon
 ) -> NDArray[np.intp]:
     """Phrases whose remaining words may read otherwise once those of `gone` are left out."""
-    after = (gone[:-1] > gone[1:]).nonzero()[0] + 1
+    after: NDArray[np.intp] = (gone[:-1] > gone[1:]).nonzero()[0] + 1
     after = after[phrase[after] == phrase[after - 1]]
     tokens = match.tokens.take(after)
     after = after[lexicon.follows.take(tokens) | lexicon.start_matters.take(tokens)]
@@ -118,8 +130,9 @@ def _still_lowered(
     new_starts = np.flatnonzero(np.diff(owner, prepend=-1))
     last = np.append(new_starts[1:], len(stay)) - 1
     read = lexicon.match(match.tokens[stay], at_start(slots[stay], new_starts), last)
-    without = score(read.kind, new_starts, lexicon)
+    logits, _ = _logits(read.kind, new_starts, lexicon)
     which = owner[new_starts]
+    best = intents.best[which]
     kept = np.ones(len(starts), np.bool_)
-    kept[which] = _lowered(intents, without.probabilities, which)
+    kept[which] = _lowered(logits, _ROWS * np.arange(len(which)) + best, intents.probabilities[which, best])
     return kept

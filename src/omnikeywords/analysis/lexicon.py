@@ -61,6 +61,8 @@ _SLOT_OF_LANGUAGE = np.array(
 
 KIND_UNKNOWN = 0  # of a word no lexicon knows
 KIND_INSIDE = 1  # of the second and later words of a longer entry
+_FEW = 24  # up to so many words are looked at one by one, which is faster than arrays of that size
+
 SAYS_QUESTION, SAYS_MODIFIER, SAYS_BRAND, SAYS_LOCAL = 1, 2, 4, 8
 
 _FIRST_YEAR, _YEARS = 1900, 200
@@ -88,8 +90,8 @@ class Match:
 
     kind: NDArray[np.int16]  # W: of the entry that begins here, KIND_INSIDE within one, KIND_UNKNOWN
     tokens: NDArray[np.int32]  # W
-    longer: NDArray[np.intp]  # first words of entries of two words or more, ascending
-    lengths: NDArray[np.intp]  # how many words each of those has
+    lengths: NDArray[np.intp]  # W: how many words that entry has, 1 within one
+    longest: int  # the most words any of them has
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +115,7 @@ class Lexicon:
     continues: NDArray[np.bool_]  # (tokens,) may stand before another word of a longer entry
     start_matters: NDArray[np.bool_]  # (tokens,) means another thing at the start of a phrase
     edges: NDArray[np.int64]  # sorted: node * tokens + next token
+    edge_targets: dict[int, int]  # the same edges one by one
     targets: NDArray[np.intp]  # node that each edge leads to; nodes below the number of tokens are first words
     terminal: NDArray[np.int16]  # (nodes * SLOTS,) kind of the entry that ends here, KIND_UNKNOWN none
 
@@ -186,17 +189,22 @@ class Lexicon:
         begins[last] = False
         pairs = begins[:-1] & self.follows.take(tokens[1:])
         first = pairs.nonzero()[0]
+        spans = np.ones(len(kind), np.intp)
         if len(first) == 0:
-            return Match(kind, tokens, first, first)
-        starts, lengths, kinds = self._longer(tokens, slots, last, first)
-        if len(starts):
-            if len(starts) > 1:
-                kept = _without_overlaps(starts, lengths)
-                starts, lengths, kinds = starts[kept], lengths[kept], kinds[kept]
-            kind[starts] = kinds
-            for step in range(1, int(lengths.max())):
-                kind[starts[lengths > step] + step] = KIND_INSIDE
-        return Match(kind, tokens, starts, lengths)
+            return Match(kind, tokens, spans, 1)
+        walk = self._longer if len(first) > _FEW else self._longer_one_by_one
+        starts, lengths, kinds = walk(tokens, slots, last, first)
+        if len(starts) == 0:
+            return Match(kind, tokens, spans, 1)
+        if len(starts) > 1:
+            kept = _without_overlaps(starts, lengths)
+            starts, lengths, kinds = starts[kept], lengths[kept], kinds[kept]
+        kind[starts] = kinds
+        spans[starts] = lengths
+        longest = int(lengths.max())
+        for step in range(1, longest):
+            kind[starts[lengths > step] + step] = KIND_INSIDE
+        return Match(kind, tokens, spans, longest)
 
     def _longer(
         self, tokens: NDArray[np.int32], slots: NDArray[np.intp], last: NDArray[np.intp], first: NDArray[np.intp]
@@ -230,6 +238,30 @@ class Lexicon:
             node, at, slot, alive = node[more], at[more], slot[more], alive[more]
         found = lengths.nonzero()[0]
         return first[found], lengths[found], kinds[found]
+
+    def _longer_one_by_one(
+        self, tokens: NDArray[np.int32], slots: NDArray[np.intp], last: NDArray[np.intp], first: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int16]]:
+        """The same as `_longer`, faster where few words may begin an entry."""
+        word_tokens, final = tokens.tolist(), set(last.tolist())
+        edges, terminal, n_tokens = self.edge_targets, self.terminal, len(self.begins)
+        found: list[tuple[int, int, int]] = []
+        for start in first.tolist():
+            node, at, slot = word_tokens[start], start, slots.item(start)
+            length = kind = 0
+            while at not in final:
+                at += 1
+                step = edges.get(node * n_tokens + word_tokens[at])
+                if step is None:
+                    break
+                node = step
+                ending = terminal.item(node * SLOTS + slot)
+                if ending > KIND_INSIDE:
+                    length, kind = at - start + 1, ending
+            if length:
+                found.append((start, length, kind))
+        table = np.array(found, np.intp).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2].astype(np.int16)
 
 
 def slots_of(language: NDArray[np.int8], counts: NDArray[np.intp], starts: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -353,6 +385,7 @@ def _compile(tables: Tables) -> Lexicon:
         continues=continues,
         start_matters=(single[:, :_LANGUAGE_SLOTS] != single[:, _LANGUAGE_SLOTS:]).any(axis=1),
         edges=keys,
+        edge_targets=edges,
         targets=np.array([edges[int(key)] for key in keys], np.intp),
         terminal=terminal.reshape(-1),
     )
