@@ -24,6 +24,8 @@ ALIKE = {
     '"': "“”„‟″‶«»‹›〝〞〟＂״",
     ",": "，،",
     ":": "：",
+    "?": "？؟",
+    " ": "¡¿",
     "!": "！",
     ".": "．",
     "/": "／⁄∕",
@@ -39,7 +41,7 @@ ALIKE = {
     "^": "＾",
     "·": "\u0387",
     "〜": "～",
-    ";": "¡¿‼⁇⁈⁉•‣‥…、。〃､｡；︰？؛؟۔।॥።፣፤፥፦፧፨។៕၊။᠂᠃։"
+    ";": "‼⁇⁈⁉•‣‥…、。〃､｡；︰؛۔।॥።፣፤፥፦፧፨។៕၊။᠂᠃։"
     "\u037e「」『』【】〔〕〖〗〘〙〚〛《》〈〉（）［］｛｝｟｠｢｣"
     "⟨⟩⟪⟫⟦⟧❨❩❪❫❬❭❮❯❰❱❲❳❴❵⁅⁆﴾﴿︵︶︷︸︹︺︻︼︽︾︿﹀﹁﹂﹃﹄\u2329\u232a＜＞｜",
 }
@@ -125,7 +127,10 @@ def between(phrase: str, start: int, run: str) -> str:
     left, right = phrase[start - 1 : start].strip(), phrase[end : end + 1].strip()
     word = phrase[:start].split(" ")[-1]
     if not left and not right:
-        return run if len(run) == 1 and run in "&+%#@=©®™℠" else ""
+        sign = run.rstrip("?!.,;:")
+        if len(sign) == 3 and sign[0] + sign[2] in ("()", "[]", '""', "''"):
+            sign = sign[1]
+        return sign if len(sign) == 1 and sign in "&+%#@=©®™℠" else ""
     if left and right:
         if run in set("'-./&_=@+^!*·・‧"):
             return run
@@ -139,9 +144,7 @@ def between(phrase: str, start: int, run: str) -> str:
     kept = ""
     if left:
         before = re.split(f"[ {re.escape(''.join(PUNCTUATION))}]", phrase[:start])[-1]
-        quoted = any(
-            char == run[0] and not (i and is_word(phrase[i - 1])) for i, char in enumerate(phrase[:start])
-        )
+        quoted = any(char == run[0] and not (i and is_word(phrase[i - 1])) for i, char in enumerate(phrase[:start]))
         if run[:2] == "++":
             kept = "++"
         elif (
@@ -149,12 +152,7 @@ def between(phrase: str, start: int, run: str) -> str:
             or (left in DIGITS and run[0] in "%*")
             or (left in DIGITS and run[0] in "'\"" and not quoted)
             or (run[0] == "#" and re.fullmatch("[a-z]", before))
-            or (
-                run[0] == "-"
-                and run[:2] != "--"
-                and not right
-                and before in ("a", "b", "c", "d", "o", "ab", "rh")
-            )
+            or (run[0] == "-" and run[:2] != "--" and not right and before in ("a", "b", "c", "d", "o", "ab", "rh"))
             or (run[0] == ")" and "(" in address(word))
         ):
             kept = run[0]

@@ -108,9 +108,7 @@ def test_what_only_surrounds_words_goes(given: str, wanted: str) -> None:
 
 
 def test_errors_are_of_the_item_and_say_what_is_wrong() -> None:
-    normalized, errors = normalise_batch(
-        ["ok", "???", 7, "a" * 701, "x\ud800", None, "é" * 351, "fine", b"raw"]
-    )
+    normalized, errors = normalise_batch(["ok", "???", 7, "a" * 701, "x\ud800", None, "é" * 351, "fine", b"raw"])
     assert normalized == ["ok", "", "", "", "", "", "", "fine", ""]
     assert {i: error.params["reason"] for i, error in errors.items()} == {
         1: "empty",
@@ -188,9 +186,7 @@ def test_folding_forgets_accents_and_keeps_words_apart(phrase: str, folded: str)
 def test_a_batch_folds_as_its_items() -> None:
     phrases = ["são", "plain", "", "ｶﾞ ñ", "c++", "straße 5"]
     assert (
-        fold_batch(phrases)
-        == [fold(phrase) for phrase in phrases]
-        == ["sao", "plain", "", "ガ n", "c++", "strasse 5"]
+        fold_batch(phrases) == [fold(phrase) for phrase in phrases] == ["sao", "plain", "", "ガ n", "c++", "strasse 5"]
     )
 
 

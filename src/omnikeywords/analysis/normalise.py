@@ -91,8 +91,7 @@ def _joinable(phrases: Sequence[object], errors: dict[int, InvalidKeyword]) -> l
             )
         elif len(phrase) > _MAX_RAW:
             errors[i] = InvalidKeyword(
-                f"keyword {phrase[:20]!r}... has {len(phrase)} characters: "
-                f"at most {MAX_BYTES} bytes are allowed",
+                f"keyword {phrase[:20]!r}... has {len(phrase)} characters: at most {MAX_BYTES} bytes are allowed",
                 reason="too_long",
                 limit=MAX_BYTES,
             )
@@ -128,13 +127,13 @@ _SINGLE_QUOTES = "`´‘’‚‛′‵ʹʻʼʽˈ＇｀\u05f3\u1fef\u1ffd\u0374"
 _DOUBLE_QUOTES = "“”„‟″‶«»‹›〝〞〟＂\u05f4"
 # Ends of sentences and brackets of all scripts: never part of a word, as ";".
 _STOPS = (
-    "¡¿‼⁇⁈⁉•‣‥…、。〃､｡；︰？؛؟۔।॥።፣፤፥፦፧፨។៕၊။᠂᠃։\u037e「」『』【】〔〕〖〗〘〙〚〛《》〈〉（）［］｛｝"
+    "‼⁇⁈⁉•‣‥…、。〃､｡；︰؛۔।॥።፣፤፥፦፧፨។៕၊။᠂᠃։\u037e「」『』【】〔〕〖〗〘〙〚〛《》〈〉（）［］｛｝"
     "｟｠｢｣⟨⟩⟪⟫⟦⟧❨❩❪❫❬❭❮❯❰❱❲❳❴❵⁅⁆﴾﴿︵︶︷︸︹︺︻︼︽︾︿﹀﹁﹂﹃﹄\u2329\u232a＜＞｜"
 )
-_AS_ASCII = dict(zip("，،：！．／⁄∕＼＋﹢＃﹟＆﹠＠﹫％﹪＝＊＿＾", ",,:!.///\\++##&&@@%%=*_^", strict=True))
+_AS_ASCII = dict(zip("，،：！？؟．／⁄∕＼＋﹢＃﹟＆﹠＠﹫％﹪＝＊＿＾", ",,:!??.///\\++##&&@@%%=*_^", strict=True))
 _SPACES = (
     "\x00-\x09\x0b-\x1f\x7f-\xa0\u1361\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-    "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol that are blank
+    "¡¿\u115f\u1160\u2800\u3164\uffa0"  # the latter are letters and a symbol, but blank
     "\ue000-\uf8ff\ufdd0-\ufdef\ufffc\ufffe\uffff"  # private use, noncharacters: nobody can read them
 )
 # Soft hyphen, zero-width spaces, marks of direction, Arabic tatweel, variation selectors (a heart is the same
@@ -254,9 +253,9 @@ def _lower(text: str) -> str:
     """NFC in lower case, the same in every version of Unicode."""
     composed = text = unicodedata.normalize("NFC", text)
     if "\u200c" in text or "\u200d" in text:
-        kept = ""
-        while kept != text:  # without a joiner between them marks may change places, beside another joiner
-            kept, text = text, unicodedata.normalize("NFC", _JOINERS.sub(_joiner, text))
+        # Without a joiner between them marks may change places, and then stand beside another joiner.
+        while (joined := _JOINERS.sub(_joiner, text)) != text:
+            text = unicodedata.normalize("NFC", joined)
     # Turkish İ would become i and a dot above it, which nobody types. I becomes i, the market being unknown.
     if "İ" in text:
         text = text.replace("İ", "i")
@@ -283,16 +282,15 @@ _SPACE_OR_CONTEXTUAL = frozenset(" \n" + _CONTEXTUAL)
 _GLUE = frozenset("'-./&_=@+^!*·・‧")
 _TAILS = frozenset("+%*'\"#-)")
 _BETWEEN_DIGITS = frozenset(",:")
-_READ_ALOUD = frozenset("&+%#@=©®™℠")
+_READ_ALOUD = "[&+%#@=©®™℠]"
+_ALONE = re.compile(r"(?:(S)|\((S)\)|\[(S)\]|\"(S)\"|'(S)')[?!.,;:]*".replace("S", _READ_ALOUD))
 _SOFT = dict.fromkeys(map(ord, ".,'\"!?:;\\"))
 _JOINTS = frozenset("-/&+@_=")
 _DIGITS = frozenset(chr(zero + i) for zero in map(ord, "0٠۰०০੦૦୦௦౦೦൦๐໐０") for i in range(10))
 _SINGLE_LETTER = re.compile(f"(?:^|[ \n{re.escape(_CONTEXTUAL)}])[a-z]$")
 _GRADE = re.compile(f"(?:^|[ \n{re.escape(_CONTEXTUAL)}])(?:[abcdo]|ab|rh)$")  # blood groups and school marks
 # A word that is a web address from its scheme, www, or domain with a path on.
-_ADDRESS = re.compile(
-    r"[^a-z0-9]*((?:[a-z]{2,10}://|www\.|[a-z0-9]+(?:[.-][a-z0-9]+)*\.[a-z]{2,}/)[^\"<>]*)$"
-)
+_ADDRESS = re.compile(r"[^a-z0-9]*((?:[a-z]{2,10}://|www\.|[a-z0-9]+(?:[.-][a-z0-9]+)*\.[a-z]{2,}/)[^\"<>]*)$")
 _LEADING = re.compile(r"(?:^|[(\[{\"',/|<])(\.|[#@])$")
 _LEADING_TO_DIGIT = re.compile(r"(?:^|[(\[{\"',/|<])([-+]\.?|[.%#@])$")
 _BROAD_MATCH = re.compile(r"(?:^|[ \n])\+[^ \n0-9+.]")  # as in "+red +shoes +42"
@@ -300,27 +298,25 @@ _BROAD_MATCH = re.compile(r"(?:^|[ \n])\+[^ \n0-9+.]")  # as in "+red +shoes +42
 
 def _settle_punctuation(text: str) -> str:
     """Lines with only the punctuation that carries meaning; spaces may be left over."""
-    same_length = text.replace(
-        "?", "!"
-    )  # "?" is what encode() writes for characters that the table does not have
+    text = f"{text}\n".replace("?\n", "\n")  # by far the most frequent
+    # "?" is what encode() writes for characters that Latin-1 does not have.
+    same_length = text.replace("?", "!")
     for sign in _BEYOND_LATIN_1:
         same_length = same_length.replace(sign, "!")
     marked = same_length.encode("latin-1", "replace").translate(_IS_CONTEXTUAL)
     start = marked.find(1)
     if start < 0:
-        return text
-    text = f"{text}\n"
-    marked += b"\0"
-    pieces = []
+        return text[:-1]
+    pieces: list[str] = []
     end = 0
+    find, look_up = marked.find, _SETTLED.get
     while start >= 0:
-        pieces.append(text[end:start])
-        end = start + 1
-        while marked[end]:
-            end += 1
-        kept = _SETTLED.get(text[start - 1 : end + 1])
-        pieces.append(_settle_run(text, start, end) if kept is None else kept)
-        start = marked.find(1, end)
+        before, end = end, find(0, start)
+        kept = look_up(text[start - 1 : end + 1])
+        if kept is None:
+            kept = _settle_run(text, start, end)
+        pieces += text[before:start], kept
+        start = find(1, end)
     pieces.append(text[end:-1])
     return "".join(pieces)
 
@@ -339,9 +335,7 @@ def _settle_run(text: str, start: int, end: int) -> str:
     return kept
 
 
-def _settle_between(
-    text: str, start: int, left: str, run: str, right: str, after_word: bool, before_word: bool
-) -> str:
+def _settle_between(text: str, start: int, left: str, run: str, right: str, after_word: bool, before_word: bool) -> str:
     if after_word and before_word:
         if run in _GLUE or (run in _BETWEEN_DIGITS and left in _DIGITS and right in _DIGITS):
             return run
@@ -350,7 +344,8 @@ def _settle_between(
         if _address(text, start, run + right):
             return run
     elif not (after_word or before_word):
-        return run if run in _READ_ALOUD else ""
+        alone = _ALONE.fullmatch(run)
+        return alone[alone.lastindex or 0] if alone else ""
     run = run.replace("''", '"')
     kept = _tail(text, start, left, run, before_word) if after_word and run[0] in _TAILS else ""
     if not before_word:
