@@ -42,7 +42,7 @@ __all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources"]
 
 BATCH = 10_000
 # Fewer batches are done before worker processes would have started.
-_FEW_BATCHES = 4
+FEW_BATCHES = 12
 _EXAMPLES = 100  # of skipped rows, kept of each file
 
 _NEAR = ("near_duplicate_of", "near_duplicate_reason")
@@ -182,9 +182,7 @@ def analyse_sources(
     try:
         load_models(options)
         with contextlib.ExitStack() as stack:
-            exports = [
-                stack.enter_context(open_export(s.data, name=s.name, market=options.market)) for s in sources
-            ]
+            exports = [stack.enter_context(open_export(s.data, name=s.name, market=options.market)) for s in sources]
             batches = itertools.chain(_phrase_batches(phrases), _export_batches(exports, results.files))
             _lay_down(batches, results, processes, tell)
         _merge(results)
@@ -205,9 +203,7 @@ def _phrase_batches(phrases: Sequence[str]) -> Iterator[tuple[pl.DataFrame, bool
         yield pl.DataFrame({"keyword": phrases[start : start + BATCH]}), False
 
 
-def _export_batches(
-    exports: Sequence[Export], reports: list[FileReport]
-) -> Iterator[tuple[pl.DataFrame, bool]]:
+def _export_batches(exports: Sequence[Export], reports: list[FileReport]) -> Iterator[tuple[pl.DataFrame, bool]]:
     """The batches of all exports; a report of each is appended when it is read to its end."""
     for export in exports:
         for batch in export.batches(BATCH):
@@ -234,12 +230,10 @@ def _read(laid: _Laid, columns: Iterable[str]) -> pl.DataFrame:
     return pl.read_ipc(laid.path, columns=[name for name in columns if name in laid.columns])
 
 
-def _lay_down(
-    batches: Iterator[tuple[pl.DataFrame, bool]], results: Results, processes: int, tell: Progress
-) -> None:
+def _lay_down(batches: Iterator[tuple[pl.DataFrame, bool]], results: Results, processes: int, tell: Progress) -> None:
     """Analyse all batches into files of the results' folder, in their order."""
     folder = Path(results._folder.name)
-    first = list(itertools.islice(batches, _FEW_BATCHES))
+    first = list(itertools.islice(batches, FEW_BATCHES))
     waiting: deque[Future[_Laid] | _Laid] = deque()
 
     def collect() -> None:
@@ -251,7 +245,7 @@ def _lay_down(
         results.observed |= laid.observed
         tell("analysing", results.rows_read, None)
 
-    many = processes > 1 and len(first) == _FEW_BATCHES
+    many = processes > 1 and len(first) == FEW_BATCHES
     with _pool(processes, results.options) if many else contextlib.nullcontext() as pool:
         for number, (frame, merges) in enumerate(itertools.chain(first, batches)):
             path = folder / f"{number}.arrow"
@@ -285,8 +279,7 @@ def _pool(processes: int, options: Options) -> Iterator[Executor]:
         yield pool
     except BrokenProcessPool as error:
         raise OmniKeywordsError(
-            "a worker process was ended from outside, perhaps for want of memory: "
-            "analyse fewer keywords at a time"
+            "a worker process was ended from outside, perhaps for want of memory: analyse fewer keywords at a time"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -319,9 +312,7 @@ def _analyse_batch(frame: pl.DataFrame, options: Options, path: Path, merges: bo
     rows = _analysed(frame.select(filled), options)
     observed = [name for name, column in OBSERVED_FIELDS.items() if name in rows]
     rows.write_ipc(path, compression="uncompressed", compat_level=pl.CompatLevel.newest())
-    return _Laid(
-        path, rows.height, frozenset(rows.columns), frozenset(observed), rows["error"].count(), merges
-    )
+    return _Laid(path, rows.height, frozenset(rows.columns), frozenset(observed), rows["error"].count(), merges)
 
 
 def _analysed(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
@@ -351,12 +342,8 @@ def _analysed_in_market(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
         if name in frame
     }
     analysis = analyse(frame["keyword"].to_list(), options, observations)
-    observed = [
-        frame[column].alias(name) for name, column in OBSERVED_FIELDS.items() if column in frame.columns
-    ]
-    return analysis.to_polars().with_columns(
-        *observed, *(frame[name] for name in PART_COLUMNS if name in frame)
-    )
+    observed = [frame[column].alias(name) for name, column in OBSERVED_FIELDS.items() if column in frame.columns]
+    return analysis.to_polars().with_columns(*observed, *(frame[name] for name in PART_COLUMNS if name in frame))
 
 
 def _schema(options: Options) -> dict[str, pl.DataType]:
@@ -413,13 +400,10 @@ def _merge(results: Results) -> None:
     repeating = pl.concat(rows, how="diagonal")
     places = repeating.group_by("id").agg(pl.col("_row").min())
     merged = merge_rows(repeating.drop("_row")).join(places, on="id").sort("_row")
-    filled = [
-        name for name in merged.columns if name in observed and merged[name].null_count() < merged.height
-    ]
+    filled = [name for name in merged.columns if name in observed and merged[name].null_count() < merged.height]
     schema = _schema(results.options)
     analysed = [
-        _completed(_analysed(part.select(filled), results.options), schema)
-        for part in merged.iter_slices(BATCH)
+        _completed(_analysed(part.select(filled), results.options), schema) for part in merged.iter_slices(BATCH)
     ]
     results._merged = pl.concat(analysed).insert_column(0, merged["_row"])
     dropped = np.zeros(read, dtype=bool)

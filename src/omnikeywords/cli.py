@@ -66,17 +66,20 @@ class ReportFormat(StrEnum):
 
 def main() -> None:
     """The `okf` command."""
+    # To be told to end does what Ctrl-C does: temporary files go too.
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code. Errors are printed, as one line."""
-    # A closed terminal or a stopping service ends the work as Ctrl-C does: temporary files go with it.
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = app(list(arguments) or ["--help"], prog_name="okf", standalone_mode=False)
+        # Not by `app(...)`, which has its own ideas of interruptions and broken pipes.
+        command = typer.main.get_command(app)
+        with command.make_context("okf", list(arguments) or ["--help"]) as context:
+            command.invoke(context)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return 0
     except typer.Exit as exit:
         return exit.exit_code
     except KeyboardInterrupt:
@@ -99,8 +102,8 @@ def run(arguments: Sequence[str]) -> int:
         if not hasattr(error, "format_message"):
             raise
         message = error.format_message()
-        command = getattr(getattr(error, "ctx", None), "command_path", "okf")
-        return _failed(f"{message[:1].lower()}{message[1:].rstrip('.')} (see {command} --help)", 2)
+        path = getattr(getattr(error, "ctx", None), "command_path", "okf")
+        return _failed(f"{message[:1].lower()}{message[1:].rstrip('.')} (see {path} --help)", 2)
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -164,9 +167,7 @@ def analyze(
     type: Annotated[
         AnalysisType, typer.Option("--type", help="basic ends with the intents.")
     ] = AnalysisType.COMPREHENSIVE,
-    duplicates: Annotated[
-        bool, typer.Option("--duplicates/--no-duplicates", help="Look for near-duplicates.")
-    ] = True,
+    duplicates: Annotated[bool, typer.Option("--duplicates/--no-duplicates", help="Look for near-duplicates.")] = True,
     brand: Annotated[
         list[str] | None,
         typer.Option("--brand", metavar="BRAND", help="A name that makes keywords branded; repeatable."),
@@ -250,9 +251,7 @@ def _source(name: str) -> "Source":
 def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str:
     """The part of the command line that says what to analyse, for lines to try next."""
     words = ["--sample"] if sample else []
-    words += [f'"{name}"' if " " in name else name for name in files[:2]] + (
-        ["..."] if len(files) > 2 else []
-    )
+    words += [f'"{name}"' if " " in name else name for name in files[:2]] + (["..."] if len(files) > 2 else [])
     words += [f'-k "{keyword}"' for keyword in keywords[:1]]
     return " ".join(words)
 
@@ -290,9 +289,7 @@ def _analysed(
     from omnikeywords.settings import available_cores
     from omnikeywords.terminal import console, progress_bar
 
-    with progress_bar(
-        console(sys.stderr), _guess_rows(sources), after=float("inf") if quiet else 0.5
-    ) as tell:
+    with progress_bar(console(sys.stderr), _guess_rows(sources), after=float("inf") if quiet else 0.5) as tell:
         return finder.analyse_files(
             sources,
             options,
@@ -352,9 +349,7 @@ def _show(
     from omnikeywords.terminal import console, show_keywords, show_summary
 
     if not sources and results.keywords <= _MOST_SHOWN:
-        show_keywords(
-            console(file), [row for frame in results.frames() for row in frame.iter_rows(named=True)]
-        )
+        show_keywords(console(file), [row for frame in results.frames() for row in frame.iter_rows(named=True)])
         return
     from omnikeywords.summary import summarise
 
@@ -484,9 +479,7 @@ def serve(
     workers: Annotated[
         int | None, typer.Option("--workers", help="Processes that answer requests. [OKF_WORKERS]")
     ] = None,
-    roles: Annotated[
-        str | None, typer.Option("--roles", help="What to run here, by comma. Default: all.")
-    ] = None,
+    roles: Annotated[str | None, typer.Option("--roles", help="What to run here, by comma. Default: all.")] = None,
 ) -> None:
     """Serve the HTTP API until stopped.
 
@@ -507,7 +500,5 @@ def help_pages() -> dict[str, str]:
     def page(*words: str) -> str:
         return CliRunner().invoke(app, [*words, "--help"], prog_name="okf", terminal_width=100).output.strip()
 
-    names = [
-        command.name or command.callback.__name__ for command in app.registered_commands if command.callback
-    ]
+    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     return {"okf": page(), **{f"okf {name}": page(name) for name in names}}

@@ -111,7 +111,7 @@ def read_back(data: bytes, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(observation, min_size=1, max_size=4))
 def test_what_is_exported_and_read_back_is_equal(format: Format, rows: list[dict[str, Any]]) -> None:
     if format == "xlsx":

@@ -225,7 +225,7 @@ def outcome(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return merge_rows(rows(*given)).sort("id").to_dicts()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(some_rows, st.randoms(use_true_random=False))
 def test_the_order_of_rows_decides_nothing(given_rows: list[dict[str, Any]], random: Any) -> None:
     shuffled = list(given_rows)
@@ -233,13 +233,13 @@ def test_the_order_of_rows_decides_nothing(given_rows: list[dict[str, Any]], ran
     assert outcome(shuffled) == outcome(given_rows)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(some_rows)
 def test_repeated_rows_decide_nothing(given_rows: list[dict[str, Any]]) -> None:
     assert outcome([*given_rows, *given_rows]) == outcome(given_rows)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(some_rows)
 def test_no_volume_is_larger_than_what_a_row_says(given_rows: list[dict[str, Any]]) -> None:
     for row in outcome(given_rows):
