@@ -33,7 +33,9 @@ def phrases(data: Path | None, count: int) -> list[str]:
             found = [line.split("\t", 1)[0] for line in lines]
     else:
         sample = Path(__file__).parents[1] / "src/omnikeywords/sample/Queries.csv"
-        words = sorted({w for line in sample.read_text(encoding="utf-8").splitlines()[1:] for w in line.split(",")[0].split()})
+        words = sorted(
+            {w for line in sample.read_text(encoding="utf-8").splitlines()[1:] for w in line.split(",")[0].split()}
+        )
         dice = random.Random(7)
         found = [" ".join(dice.choices(words, k=dice.randint(2, 5))) for _ in range(min(count, 1_000_000))]
     while len(found) < count:
@@ -59,7 +61,9 @@ def main() -> int:
     parser.add_argument("--ten-million", action="store_true", help="also time 10,000,000 keywords")
     arguments = parser.parse_args()
     load_models()
-    large = phrases(Path(arguments.data) if arguments.data else None, 10_000_000 if arguments.ten_million else 1_000_000)
+    large = phrases(
+        Path(arguments.data) if arguments.data else None, 10_000_000 if arguments.ten_million else 1_000_000
+    )
     sizes = [10_000, 100_000, 1_000_000] + ([10_000_000] if arguments.ten_million else [])
     rates = {size: rate(large[:size], 5 if size < 1_000_000 else 3 if size == 1_000_000 else 1) for size in sizes}
     pairs = [large[i : i + 2] for i in range(0, 20_000, 2)]
@@ -67,7 +71,9 @@ def main() -> int:
     calls = iter(pairs * 50)
     two = statistics.median(timeit.repeat(lambda: analyse(next(calls), comprehensive), number=2000, repeat=9)) / 2000
     figures = [
-        Figure("1,000,000 keywords in batches of 10,000, one core", rates[1_000_000], at_least=200_000, unit="keywords/s"),
+        Figure(
+            "1,000,000 keywords in batches of 10,000, one core", rates[1_000_000], at_least=200_000, unit="keywords/s"
+        ),
         Figure("a call of 2 keywords", two * 1e6, at_most=100, unit="µs"),
         *(Figure(f"{size:,} keywords", value, unit="keywords/s") for size, value in rates.items()),
         Figure(

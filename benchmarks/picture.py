@@ -1,8 +1,9 @@
 """Draw what `okf analyze --sample` prints on a terminal as docs/summary.svg, for README.
 
-    python benchmarks/picture.py
+python benchmarks/picture.py
 """
 
+import io
 import os
 import pty
 import re
@@ -40,7 +41,7 @@ def on_a_terminal(command: list[str]) -> str:
 
 def main() -> None:
     command = ["okf", "analyze", "--sample"]
-    console = Console(record=True, width=COLUMNS, file=Path(os.devnull).open("w"))
+    console = Console(record=True, width=COLUMNS, file=io.StringIO())
     console.print(Text("$ " + " ".join(command), style="bold"))
     console.print(Text.from_ansi(on_a_terminal([str(Path(sys.executable).with_name("okf")), *command[1:]])))
     svg = console.export_svg(title="okf analyze --sample")

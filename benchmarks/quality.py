@@ -22,7 +22,9 @@ PARTS = {"language": quality_language.run, "intent": quality_intent.run, "duplic
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, default=os.environ.get("OKF_EVAL_DATA"), help="folder of the evaluation sets")
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("OKF_EVAL_DATA"), help="folder of the evaluation sets"
+    )
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="measure these alone")
     arguments = parser.parse_args()
     if arguments.data is None or not Path(arguments.data).is_dir():

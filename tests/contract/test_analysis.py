@@ -32,7 +32,9 @@ PHRASES = [
 # Mostly what people type, at times anything at all.
 phrase = st.one_of(
     st.lists(
-        st.sampled_from("buy comprar como how to de the shoes ténis 2026 nike near me amazon.com c++ vs".split()),
+        st.sampled_from(
+            ["buy", "comprar", "como", "how", "to", "de", "the", "shoes", "2026", "nike", "near", "me", "c++"]
+        ),
         min_size=1,
         max_size=6,
     ).map(" ".join),
@@ -75,19 +77,19 @@ def test_rows_arrow_and_polars_say_the_same(kind, phrases):
 
 def test_a_keyword_has_every_field_in_the_documented_order():
     (row,) = analyse(["comprar ténis"]).rows()
-    assert list(row) == (
-        "keyword normalized id market language language_confidence words length question intent intents funnel modifiers "
-        "branded local year popularity difficulty opportunity evidence near_duplicate_of near_duplicate_reason error "
-        "model_version"
-    ).split()
+    assert " ".join(row) == (
+        "keyword normalized id market language language_confidence words length question intent intents "
+        "funnel modifiers branded local year popularity difficulty opportunity evidence "
+        "near_duplicate_of near_duplicate_reason error model_version"
+    )
 
 
 def test_basic_ends_with_the_intents():
     (row,) = analyse(["comprar ténis"], Options(kind="basic")).rows()
-    assert list(row) == (
-        "keyword normalized id market language language_confidence words length question intent intents error "
-        "model_version"
-    ).split()
+    assert " ".join(row) == (
+        "keyword normalized id market language language_confidence words length question intent intents "
+        "error model_version"
+    )
 
 
 def test_a_bad_item_is_an_error_of_its_own():

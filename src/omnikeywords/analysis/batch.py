@@ -1,9 +1,10 @@
 """One batch through all stages: normalise, split into words, language, intent and features, scores, ids."""
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,7 +46,7 @@ class Options:
     kind: Kind = "comprehensive"  # basic ends with the intents
     market: Market | None = None  # a prior for the language, and part of each id
     brands: tuple[str, ...] = ()  # names that make a phrase branded, besides the shipped ones
-    weights: Weights = Weights()
+    weights: Weights = field(default_factory=Weights)
     language_table: Path | None = None  # None: where `okf warm` puts it by default
 
     def __post_init__(self) -> None:
@@ -117,12 +118,14 @@ class _Models:
     vocabulary: Vocabulary
 
 
+_DEFAULT = Options()
+_default_table_path = functools.cache(default_table_path)  # asked for by every call that names no table
 _loaded: OrderedDict[tuple[Path, tuple[str, ...]], _Models] = OrderedDict()
 _loading = threading.Lock()
 _MOST_LOADED = 64  # brand lists kept ready; each costs its vocabulary
 
 
-def load_models(options: Options = Options()) -> None:
+def load_models(options: Options = _DEFAULT) -> None:
     """Load what `analyse` needs with these options, so that the first call is as fast as the next.
 
     Raises LanguageTableMissing where the table was not built yet.
@@ -131,7 +134,7 @@ def load_models(options: Options = Options()) -> None:
 
 
 def _models(options: Options) -> _Models:
-    key = (options.language_table or default_table_path(), options.brands)
+    key = (options.language_table or _default_table_path(), options.brands)
     models = _loaded.get(key)
     if models is not None:
         return models
@@ -154,7 +157,7 @@ def _models(options: Options) -> _Models:
 
 def analyse(
     phrases: Sequence[object],
-    options: Options = Options(),
+    options: Options = _DEFAULT,
     observations: Mapping[str, Column] | None = None,
 ) -> Analysis:
     """Analyse phrases, in order, each on its own: splitting or reordering a batch changes no phrase's result.

@@ -18,8 +18,8 @@ from omnikeywords.errors import InvalidOption
 __all__ = [
     "BASES",
     "DIFFICULTY_PARTS",
-    "OPPORTUNITY_PARTS",
     "OBSERVED_COLUMNS",
+    "OPPORTUNITY_PARTS",
     "Scores",
     "Weights",
     "score_difficulty",
@@ -78,7 +78,9 @@ class Weights:
                 raise InvalidOption(f"weights {', '.join(names)} are all 0: give at least one of them more")
         for name in ("informational", "navigational", "commercial", "transactional"):
             if getattr(self, name) > 1:
-                raise InvalidOption(f"weight {name} is {getattr(self, name)!r}: what an intent is worth runs from 0 to 1")
+                raise InvalidOption(
+                    f"weight {name} is {getattr(self, name)!r}: what an intent is worth runs from 0 to 1"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +112,19 @@ def _share_out(inputs: NDArray[np.float64], weights: NDArray[np.float64]) -> NDA
     share = np.where(np.isnan(inputs), 0.0, weights)
     total = share.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        points = np.floor(1e4 * inputs * share / total + 1e-6) / 100
+        points: NDArray[np.float64] = np.floor(1e4 * inputs * share / total + 1e-6) / 100
     points[total[:, 0] == 0] = np.nan
     return points
 
 
 def _add_up(parts: NDArray[np.float64]) -> NDArray[np.float64]:
     """The score of each row of parts, NaN where all are missing."""
-    scores = np.round(np.nansum(parts, axis=1), 2)
+    scores: NDArray[np.float64] = np.round(np.nansum(parts, axis=1), 2)
     scores[np.isnan(parts).all(axis=1)] = np.nan
     return scores
 
 
-def score_difficulty(
-    observations: Mapping[str, Column] | None, n: int, weights: Weights
-) -> Scores | None:
+def score_difficulty(observations: Mapping[str, Column] | None, n: int, weights: Weights) -> Scores | None:
     """How hard it is to rank, 0-100, of N phrases; None where no row has an input.
 
     Observed: the source's own difficulty, alone. Else estimated from what exists, each input taken to 0-1:
@@ -149,9 +149,7 @@ def score_difficulty(
     parts = np.column_stack(
         [
             np.round(observed.clip(0, 100), 2),
-            _share_out(
-                inputs, np.array([weights.competition, weights.cpc, weights.results, weights.position])
-            ),
+            _share_out(inputs, np.array([weights.competition, weights.cpc, weights.results, weights.position])),
         ]
     )
     known = ~np.isnan(observed)

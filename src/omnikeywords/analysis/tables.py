@@ -35,7 +35,18 @@ _QUESTION_NAMES = (*QUESTIONS, None)
 _BASIS_NAMES = (*BASES, None)
 
 _BASIC_NULLS: dict[str, Any] = dict.fromkeys(
-    ("normalized", "id", "market", "language", "language_confidence", "words", "length", "question", "intent", "intents")
+    (
+        "normalized",
+        "id",
+        "market",
+        "language",
+        "language_confidence",
+        "words",
+        "length",
+        "question",
+        "intent",
+        "intents",
+    )
 )
 _MORE_NULLS: dict[str, Any] = dict.fromkeys(
     (
@@ -232,14 +243,18 @@ def to_arrow(analysis: "Analysis") -> "pyarrow.Table":
         fields = {"score": pa.array(total, pa.float64(), from_pandas=True)}
         if basis:
             fields["basis"] = names(codes, _BASIS_NAMES)
-        columns = [pa.array(np.ascontiguousarray(points[:, i]), pa.float64(), from_pandas=True) for i in range(len(parts))]
+        columns = [
+            pa.array(np.ascontiguousarray(points[:, i]), pa.float64(), from_pandas=True) for i in range(len(parts))
+        ]
         fields["parts"] = pa.StructArray.from_arrays(columns, names=list(parts))
         return struct(fields, np.isnan(total))
 
     present = np.zeros(n, np.bool_)
-    keyword = analysis.phrases if not has_bad else [
-        phrase_as_text(phrase) if i in analysis.errors else phrase for i, phrase in enumerate(analysis.phrases)
-    ]
+    keyword = (
+        analysis.phrases
+        if not has_bad
+        else [phrase_as_text(phrase) if i in analysis.errors else phrase for i, phrase in enumerate(analysis.phrases)]
+    )
     rounded_intents = np.round(features.intents.astype(np.float64), 4)
     market = None if analysis.options.market is None else str(analysis.options.market)
     counts = analysis.words.counts
