@@ -27,23 +27,36 @@ OKF = [sys.executable, "-c", "from omnikeywords.cli import main; main()"]
 
 # What shops of many kinds are asked for, in three languages.
 _THINGS = (
-    "running shoes;hiking boots;office chair;standing desk;coffee grinder;espresso machine;road bike;electric bike;"
-    "winter tyres;car battery;dog food;cat litter;baby stroller;car seat;yoga mat;air fryer;robot vacuum;gaming laptop;"
-    "wireless earbuds;phone case;power bank;garden hose;lawn mower;solar panel;heat pump;sofa bed;memory foam mattress;"
-    "ténis de corrida;botas de montanha;cadeira de escritório;máquina de café;bicicleta elétrica;pneus de inverno;ração para "
-    "cães;areia para gatos;carrinho de bebé;cadeira auto;tapete de ioga;fritadeira de ar;aspirador robô;portátil gaming;"
-    "auriculares sem fios;capa de telemóvel;mangueira de jardim;corta-relva;painel solar;bomba de calor;sofá-cama;"
-    "zapatillas running;botas de montaña;silla de oficina;cafetera;bicicleta eléctrica;neumáticos de invierno;pienso para "
-    "perros;arena para gatos;carrito de bebé;silla de coche;esterilla de yoga;freidora de aire;robot aspirador;portátil gaming;"
-    "auriculares inalámbricos;funda de móvil;manguera de jardín;cortacésped;placa solar;bomba de calor;sofá cama;colchón"
+    "running shoes;hiking boots;office chair;standing desk;coffee grinder;espresso machine;road bike;"
+    "electric bike;"
+    "winter tyres;car battery;dog food;cat litter;baby stroller;car seat;yoga mat;air fryer;"
+    "robot vacuum;gaming laptop;"
+    "wireless earbuds;phone case;power bank;garden hose;lawn mower;solar panel;heat pump;sofa bed;"
+    "memory foam mattress;"
+    "ténis de corrida;botas de montanha;cadeira de escritório;máquina de café;bicicleta elétrica;"
+    "pneus de inverno;ração para "
+    "cães;areia para gatos;carrinho de bebé;cadeira auto;tapete de ioga;fritadeira de ar;"
+    "aspirador robô;portátil gaming;"
+    "auriculares sem fios;capa de telemóvel;mangueira de jardim;corta-relva;painel solar;"
+    "bomba de calor;sofá-cama;"
+    "zapatillas running;botas de montaña;silla de oficina;cafetera;bicicleta eléctrica;"
+    "neumáticos de invierno;pienso para "
+    "perros;arena para gatos;carrito de bebé;silla de coche;esterilla de yoga;freidora de aire;"
+    "robot aspirador;portátil gaming;"
+    "auriculares inalámbricos;funda de móvil;manguera de jardín;cortacésped;placa solar;"
+    "bomba de calor;sofá cama;colchón"
 ).split(";")
 _BEFORE = (
-    ";;;;best;cheap;buy;how to choose;how to clean;what is a;used;second hand;melhor;comprar;como escolher;como limpar;barato;"
-    "mejor;comprar;cómo elegir;cómo limpiar;barato;small;large;black;white;preto;branco;negro;blanco;professional;vintage"
+    ";;;;best;cheap;buy;how to choose;how to clean;what is a;used;second hand;melhor;comprar;"
+    "como escolher;como limpar;barato;"
+    "mejor;comprar;cómo elegir;cómo limpiar;barato;small;large;black;white;preto;branco;negro;blanco;"
+    "professional;vintage"
 ).split(";")
 _AFTER = (
-    ";;;;near me;review;for women;for men;for beginners;2025;2026;price;sale;vs;online;uk;perto de mim;preço;para mulher;"
-    "para homem;para iniciantes;opiniões;promoção;portugal;lisboa;porto;cerca de mí;precio;para mujer;para hombre;opiniones;"
+    ";;;;near me;review;for women;for men;for beginners;2025;2026;price;sale;vs;online;uk;"
+    "perto de mim;preço;para mulher;"
+    "para homem;para iniciantes;opiniões;promoção;portugal;lisboa;porto;cerca de mí;precio;"
+    "para mujer;para hombre;opiniones;"
     "oferta;madrid;barcelona;with warranty;without cable;xl;size 42;under 100;set of 2;waterproof;lightweight"
 ).split(";")
 
