@@ -99,15 +99,11 @@ def service(workers: int) -> Iterator[tuple[int, float]]:
         str(workers),
     ]
     begun = time.perf_counter()
-    process = subprocess.Popen(
-        command, stderr=subprocess.DEVNULL, env={**os.environ, "OKF_DRAIN_DELAY_MS": "0"}
-    )
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "OKF_DRAIN_DELAY_MS": "0"})
     try:
         while True:
             if process.poll() is not None:
-                sys.exit(
-                    f"bench_serve: `{' '.join(command)}` ended with {process.returncode}: run it to see why"
-                )
+                sys.exit(f"bench_serve: `{' '.join(command)}` ended with {process.returncode}: run it to see why")
             try:
                 if get(port, "/ready")[0] == 200:
                     break
@@ -176,9 +172,7 @@ def main() -> int:
     if shutil.which("wrk") is None:
         sys.exit("bench_serve: wrk is missing: install it with `apt install wrk`")
     with service(arguments.workers) as (port, ready):
-        load(
-            port, 2, 3, arguments.connections, seed=1
-        )  # the words are learned, the frequency of the cores is up
+        load(port, 2, 3, arguments.connections, seed=1)  # the words are learned, the frequency of the cores is up
         two = load(port, 2, arguments.seconds, arguments.connections, seed=2)
         new = load(port, 2, arguments.seconds, arguments.connections, seed=4, last="zyx%x")
         many = load(port, 1000, arguments.seconds, 4, seed=3)

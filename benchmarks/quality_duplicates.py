@@ -83,18 +83,14 @@ def run(data: Path) -> list[Row]:
     of_base = base_rows(keywords, bases)
     kind = np.array(ops)
     together = found.head == found.head[of_base]
-    rows: list[Row] = [
-        (f"recall {op}", float(together[kind == op].mean()), bound) for op, bound in RECALL.items()
-    ]
+    rows: list[Row] = [(f"recall {op}", float(together[kind == op].mean()), bound) for op, bound in RECALL.items()]
     other = np.char.startswith(kind, "prefix") | np.char.startswith(kind, "suffix")
     rows.append(("prefix and suffix rows apart from their base", float(1 - together[other].mean()), 1.0))
     rows.append(("groups of at most 150", float(np.bincount(found.head).max() <= 150), 1.0))
     if JUDGED.exists():
         with JUDGED.open(encoding="utf-8", newline="") as file:
             verdicts = [row["verdict"] for row in csv.DictReader(file, delimiter="\t")]
-        rows.append(
-            (f"precision of {len(verdicts)} judged pairs", verdicts.count("right") / len(verdicts), 0.98)
-        )
+        rows.append((f"precision of {len(verdicts)} judged pairs", verdicts.count("right") / len(verdicts), 0.98))
     hard = hard_pairs()
     rows.append((f"hard pairs apart, of {len(hard)}", 1 - len(merged_hard_pairs()) / len(hard), 1.0))
     rows.append((f"keywords a second, {len(keywords):,} in one run", len(keywords) / seconds, 145_000))

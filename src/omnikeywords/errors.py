@@ -1,14 +1,14 @@
 """The exception tree. Each class has a stable `code`, which is what API clients and scripts may rely on.
 
-    OmniKeywordsError
-    ├── InvalidInput            what was given cannot be used; the text says what is allowed
-    │   ├── InvalidKeyword          a phrase: empty, control characters only, too long
-    │   ├── InvalidMarket           not a language, a region or both
-    │   ├── InvalidOption           an argument outside its allowed values
-    │   ├── InvalidSetting          an OKF_ setting: unknown name, wrong type, out of range
-    │   └── TooManyKeywords         more than one call may carry
-    ├── UnreadableExport        a file that is no keyword export, or is damaged
-    └── LanguageTableMissing    the word-frequency table was never built, or is of another version
+OmniKeywordsError
+├── InvalidInput            what was given cannot be used; the text says what is allowed
+│   ├── InvalidKeyword          a phrase: empty, control characters only, too long
+│   ├── InvalidMarket           not a language, a region or both
+│   ├── InvalidOption           an argument outside its allowed values
+│   ├── InvalidSetting          an OKF_ setting: unknown name, wrong type, out of range
+│   └── TooManyKeywords         more than one call may carry
+├── UnreadableExport        a file that is no keyword export, or is damaged
+└── LanguageTableMissing    the word-frequency table was never built, or is of another version
 """
 
 __all__ = [

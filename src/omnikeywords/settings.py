@@ -135,9 +135,7 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
-def _number(
-    name: str, default: int, least: int, most: int, unit: str, help: str, field: str | None = None
-) -> Setting:
+def _number(name: str, default: int, least: int, most: int, unit: str, help: str, field: str | None = None) -> Setting:
     return Setting(
         name,
         field or name.removeprefix("OKF_").lower(),
@@ -236,9 +234,7 @@ TABLE: tuple[Setting, ...] = (
         "Time for a request's body to arrive, and for a call of more than 50 keywords to be answered.",
     ),
     _number("OKF_MAX_BODY_BYTES", 4_194_304, 1024, 1_073_741_824, "bytes", "Longest request body."),
-    _number(
-        "OKF_ANALYZE_MAX_KEYWORDS", 1000, 1, 100_000, "keywords", "Most keywords in one call of analyze."
-    ),
+    _number("OKF_ANALYZE_MAX_KEYWORDS", 1000, 1, 100_000, "keywords", "Most keywords in one call of analyze."),
     _number(
         "OKF_DRAIN_DELAY_MS",
         1000,
@@ -355,9 +351,7 @@ class Settings:
     def rows(self) -> list[SettingValue]:
         """Every setting as it stands, in the order of the table."""
         return [
-            SettingValue(
-                s.name, _shown(getattr(self, s.field)), s.shown_default, s.unit, s.help, s.name in self.given
-            )
+            SettingValue(s.name, _shown(getattr(self, s.field)), s.shown_default, s.unit, s.help, s.name in self.given)
             for s in TABLE
         ]
 
@@ -387,9 +381,7 @@ def _texts(environ: Mapping[str, str]) -> list[tuple[str, str]]:
         if setting is None or not name.endswith("_FILE"):
             raise InvalidSetting(f"{name} is not a setting{_hint(name)}", setting=name)
         if setting.name in environ:
-            raise InvalidSetting(
-                f"{setting.name} and {name} are both set: keep one of them", setting=setting.name
-            )
+            raise InvalidSetting(f"{setting.name} and {name} are both set: keep one of them", setting=setting.name)
         try:
             texts.append((setting.name, Path(text).read_text(encoding="utf-8").strip()))
         except (OSError, UnicodeDecodeError) as error:
@@ -436,10 +428,7 @@ Settings are environment variables, read once, at start. `okf settings` prints h
 
 def settings_page() -> str:
     """The text of docs/settings.md."""
-    lines = (
-        f"| `{s.name}` | {s.type}{f' {s.unit}' if s.unit else ''} | {s.shown_default} | {s.help} |"
-        for s in TABLE
-    )
+    lines = (f"| `{s.name}` | {s.type}{f' {s.unit}' if s.unit else ''} | {s.shown_default} | {s.help} |" for s in TABLE)
     return _PAGE_HEAD + "\n".join(lines) + "\n"
 
 

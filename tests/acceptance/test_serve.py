@@ -166,9 +166,7 @@ class TestRunning:
         before = metric(service, name)
         with ThreadPoolExecutor(16) as crowd:
             calls = [{"keywords": ["a", "b"], "analysis_type": "basic"}] * 200
-            assert {
-                status for status, _ in crowd.map(lambda body: service.ask("POST", ANALYZE, body), calls)
-            } == {200}
+            assert {status for status, _ in crowd.map(lambda body: service.ask("POST", ANALYZE, body), calls)} == {200}
         # New connections reach either worker; each must tell the same.
         assert {metric(service, name) for _ in range(12)} == {before + 400}
         assert metric(service, "okf_processes") == 3  # the supervisor too
@@ -176,8 +174,7 @@ class TestRunning:
 
     def test_a_second_service_on_its_port_is_refused(self, service: Service) -> None:
         assert refused("--port", str(service.port), exit=1) == (
-            f"okf: port {service.port} of 127.0.0.1 is in use: "
-            "stop what listens there, or give another with --port"
+            f"okf: port {service.port} of 127.0.0.1 is in use: stop what listens there, or give another with --port"
         )
 
     def test_a_body_that_is_too_long_is_refused_and_the_service_lives(self, service: Service) -> None:
@@ -214,8 +211,7 @@ def test_stopping_says_not_ready_first_and_finishes_what_was_begun() -> None:
         waiting = socket.create_connection(("127.0.0.1", service.port))
         body = b'{"keywords": ["begun before the end"]}'
         waiting.sendall(
-            b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (ANALYZE.encode(), len(body))
-            + body[:5]
+            b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (ANALYZE.encode(), len(body)) + body[:5]
         )
         service.process.send_signal(signal.SIGTERM)
         until(lambda: service.status("/ready") == 503)
@@ -277,8 +273,7 @@ def test_workers_end_when_their_supervisor_is_killed() -> None:
         (
             {"host": "no.such.host.invalid"},
             OmniKeywordsError,
-            "host 'no.such.host.invalid' is no address of this machine: "
-            "use 127.0.0.1, or 0.0.0.0 for all networks",
+            "host 'no.such.host.invalid' is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all networks",
         ),
         (
             {"host": "192.0.2.1"},

@@ -118,9 +118,7 @@ class TestAnalyze:
     def test_a_market_may_be_null(self) -> None:
         assert analyze({"keywords": ["a"], "market": None}).status_code == 200
 
-    @pytest.mark.parametrize(
-        "content_type", ["application/json; charset=utf-8", "application/vnd.api+json", None]
-    )
+    @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/vnd.api+json", None])
     def test_json_may_be_named_in_other_ways_or_not_at_all(self, content_type: str | None) -> None:
         headers = {} if content_type is None else {"content-type": content_type}
         answer = ask(application(), "POST", ANALYZE, content=b'{"keywords": ["a"]}', headers=headers)
@@ -130,9 +128,7 @@ class TestAnalyze:
         "accept", ["*/*", "application/json", "text/html, application/*;q=0.8", "text/html, */*; q=0.1", ""]
     )
     def test_json_may_be_asked_for_in_other_ways(self, accept: str) -> None:
-        answer = ask(
-            application(), "POST", ANALYZE, content=b'{"keywords": ["a"]}', headers={"accept": accept}
-        )
+        answer = ask(application(), "POST", ANALYZE, content=b'{"keywords": ["a"]}', headers={"accept": accept})
         assert answer.status_code == 200
 
     def test_a_slash_at_the_end_is_forgiven(self) -> None:
@@ -159,9 +155,7 @@ class TestAnalyze:
 class TestRefusals:
     """What is wrong is said once, with a code, and never as a 500."""
 
-    @pytest.mark.parametrize(
-        "body", [b"", b"{", b"keywords=a", b'{"keywords": ["a"]} x', b'{"keywords": ["\xff"]}']
-    )
+    @pytest.mark.parametrize("body", [b"", b"{", b"keywords=a", b'{"keywords": ["a"]} x', b'{"keywords": ["\xff"]}'])
     def test_what_is_not_json(self, body: bytes) -> None:
         assert_problem(analyze(body), 400, "invalid_json")
 
@@ -200,8 +194,7 @@ class TestRefusals:
     def test_more_keywords_than_allowed(self) -> None:
         problem = assert_problem(analyze({"keywords": ["a"] * 1001}), 413, "too_many_keywords")
         assert problem["detail"] == (
-            "1001 keywords in one call, at most 1000 are allowed: split them, "
-            "or use `okf analyze` for whole files"
+            "1001 keywords in one call, at most 1000 are allowed: split them, or use `okf analyze` for whole files"
         )
         assert problem["params"] == {"keywords": 1001, "limit": 1000}
 
@@ -215,13 +208,9 @@ class TestRefusals:
         assert problem["params"] == {"limit_bytes": 1024}
         assert "okf analyze" in problem["detail"]
 
-    @pytest.mark.parametrize(
-        "media", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x"]
-    )
+    @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x"])
     def test_a_body_that_says_it_is_not_json(self, media: str) -> None:
-        answer = ask(
-            application(), "POST", ANALYZE, content=b'{"keywords": ["a"]}', headers={"content-type": media}
-        )
+        answer = ask(application(), "POST", ANALYZE, content=b'{"keywords": ["a"]}', headers={"content-type": media})
         assert assert_problem(answer, 415, "unsupported_media_type")["params"] == {"content_type": media}
         assert answer.headers["accept"] == "application/json"
 
@@ -229,13 +218,9 @@ class TestRefusals:
         answer = ask(application(), "POST", ANALYZE, content=b"x", headers={"content-encoding": "gzip"})
         assert_problem(answer, 415, "unsupported_media_type")
 
-    @pytest.mark.parametrize(
-        "accept", ["text/html", "application/json;q=0", "image/*", "application/json;q=0, */*"]
-    )
+    @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "image/*", "application/json;q=0, */*"])
     def test_a_client_that_takes_no_json(self, accept: str) -> None:
-        answer = ask(
-            application(), "POST", ANALYZE, content=b'{"keywords": ["a"]}', headers={"accept": accept}
-        )
+        answer = ask(application(), "POST", ANALYZE, content=b'{"keywords": ["a"]}', headers={"accept": accept})
         assert_problem(answer, 406, "not_acceptable")
 
     @pytest.mark.parametrize("path", ["/", "/api/v1/analyse", "/api/v2/analyze", "/docs/../x", "/schema"])
@@ -321,10 +306,7 @@ class TestSmallCalls:
     def all_at_once(app: Any, *bodies: Any) -> list[httpx.Response]:
         async def scenario() -> list[httpx.Response]:
             return await asyncio.gather(
-                *(
-                    send(app, "POST", ANALYZE, content=json.dumps(body).encode(), headers=JSON)
-                    for body in bodies
-                )
+                *(send(app, "POST", ANALYZE, content=json.dumps(body).encode(), headers=JSON) for body in bodies)
             )
 
         return asyncio.run(scenario())
@@ -523,16 +505,12 @@ class TestRealAnalysis:
             assert (set(result) == declared) is (kind == "comprehensive")
 
     def test_a_bad_keyword_is_answered_in_its_place(self, app: Any) -> None:
-        first, bad, last = analyze({"keywords": ["buy shoes", " \u0000 ", "how to run"]}, app).json()[
-            "results"
-        ]
+        first, bad, last = analyze({"keywords": ["buy shoes", " \u0000 ", "how to run"]}, app).json()["results"]
         assert first["error"] is None
         assert last["error"] is None
         assert bad["keyword"] == " \u0000 "
         assert bad["error"]["code"] == "invalid_keyword"
-        assert {
-            value for name, value in bad.items() if name not in ("keyword", "error", "model_version")
-        } == {None}
+        assert {value for name, value in bad.items() if name not in ("keyword", "error", "model_version")} == {None}
 
     def test_the_guide_s_own_calls_work_unchanged(self, app: Any) -> None:
         body = {"keywords": ["python", "docker"], "analysis_type": "comprehensive"}

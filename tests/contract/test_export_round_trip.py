@@ -25,9 +25,7 @@ counts = st.none() | st.integers(0, 2**40)
 amounts = st.none() | st.floats(0, 1e9, allow_nan=False, allow_subnormal=False)
 items = st.none() | st.lists(text, min_size=1, max_size=3)
 months = st.none() | st.lists(
-    st.fixed_dictionaries(
-        {"month": st.dates(date(2000, 1, 1)).map(lambda d: f"{d:%Y-%m}"), "searches": counts}
-    ),
+    st.fixed_dictionaries({"month": st.dates(date(2000, 1, 1)).map(lambda d: f"{d:%Y-%m}"), "searches": counts}),
     min_size=1,
     max_size=3,
     unique_by=lambda pair: pair["month"],

@@ -247,9 +247,7 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
     "an image": lambda: b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
     "binary junk": lambda: bytes(range(256)) * 20,
     "one endless line": lambda: b"a" * (9 << 20),
-    "a hundred thousand columns": lambda: (
-        ",".join(["keyword", *map(str, range(100_000))]).encode() + b"\nx\n"
-    ),
+    "a hundred thousand columns": lambda: ",".join(["keyword", *map(str, range(100_000))]).encode() + b"\nx\n",
 }
 
 
@@ -277,9 +275,7 @@ SEEDS = [path.read_bytes() for path in FILES] + [as_tabs(), as_xlsx(), as_parque
     edits=st.lists(
         st.tuples(
             st.floats(0, 1),
-            st.sampled_from(
-                [b"", b'"', b",", b"\n", b"\r", b"\0", b"\xff", b";", b"\t", b"{", b"\xef\xbb\xbf"]
-            ),
+            st.sampled_from([b"", b'"', b",", b"\n", b"\r", b"\0", b"\xff", b";", b"\t", b"{", b"\xef\xbb\xbf"]),
         ),
         max_size=6,
     ),

@@ -27,9 +27,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 def application() -> Guard:
     loaded = Settings.load({})
     checks = Health()
-    app = create_app(
-        Finder(loaded), loaded, version="1.2.3", model_version="test", warm=lambda: None, checks=checks
-    )
+    app = create_app(Finder(loaded), loaded, version="1.2.3", model_version="test", warm=lambda: None, checks=checks)
     checks.register("models", lambda: None)  # as once it has started, which a test client does not do
     return app
 
@@ -81,9 +79,7 @@ def test_examples_of_problems_are_as_problems_are() -> None:
 
 
 def test_the_example_of_a_call_is_one() -> None:
-    shown = DOCUMENT["paths"]["/api/v1/analyze"]["post"]["requestBody"]["content"]["application/json"][
-        "example"
-    ]
+    shown = DOCUMENT["paths"]["/api/v1/analyze"]["post"]["requestBody"]["content"]["application/json"]["example"]
     assert msgspec.convert(shown, AnalyzeRequest).keywords
     fields = DOCUMENT["components"]["schemas"]["AnalyzeRequest"]["properties"]
     assert fields["keywords"]["examples"]

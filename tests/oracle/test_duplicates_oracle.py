@@ -106,8 +106,7 @@ FORMS = {"root": root, "letters": fold_piece}
 WORDS = {
     "en": "shoe shoes red to london paris the of for and in a day part apart 13 14 1 31 wi-fi wifi wi fi "
     "café cafe colour color color's c++ c# c without vitamin 2 3.5 men woman women",
-    "pt": "bolo bolos de da para sem com e o a avó avô avo são sao lisboa porto pão pães paes tênis tenis "
-    "10 100",
+    "pt": "bolo bolos de da para sem com e o a avó avô avo são sao lisboa porto pão pães paes tênis tenis 10 100",
     "es": "hotel hoteles en el la de para sin año ano madrid barcelona a mapa rojo roja rojos luz",
 }
 
@@ -119,9 +118,7 @@ def test_both_find_the_same_heads(data):
     word = st.sampled_from(WORDS[language].split())
     phrase = st.lists(word, min_size=1, max_size=5).map(" ".join)
     texts = data.draw(st.lists(phrase, max_size=14, unique=True))
-    popularity = data.draw(
-        st.lists(st.sampled_from([None, 1.0, 2.0]), min_size=len(texts), max_size=len(texts))
-    )
+    popularity = data.draw(st.lists(st.sampled_from([None, 1.0, 2.0]), min_size=len(texts), max_size=len(texts)))
     given = Phrases(
         texts,
         np.full(len(texts), LANGUAGES.index(language), np.int8),

@@ -55,8 +55,7 @@ def grouped(texts, **options):
     given = phrases(texts, **options)
     found = duplicates(given)
     return {
-        text: (texts[head], REASONS[reason])
-        for text, head, reason in zip(texts, found.head, found.reason, strict=True)
+        text: (texts[head], REASONS[reason]) for text, head, reason in zip(texts, found.head, found.reason, strict=True)
     }
 
 
@@ -74,9 +73,7 @@ def test_no_hard_pair_joins_alone_nor_among_the_others(model):
     pairs = read_pairs("hard_pairs.tsv")
     assert len(pairs) >= 300
     merged = [
-        (pair["a"], pair["b"])
-        for pair in pairs
-        if len(duplicates(analyse([pair["a"], pair["b"]]), model=model)) > 0
+        (pair["a"], pair["b"]) for pair in pairs if len(duplicates(analyse([pair["a"], pair["b"]]), model=model)) > 0
     ]
     everything = analyse([text for pair in pairs for text in (pair["a"], pair["b"])])
     head = duplicates(everything, model=model).head

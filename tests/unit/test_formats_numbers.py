@@ -67,9 +67,7 @@ def test_a_percentage_is_the_nearest_fraction(text: str, value: float) -> None:
         ("kr 12,50", 12.5, None),
     ],
 )
-def test_a_currency_is_named_only_where_the_sign_names_one(
-    text: str, value: float, currency: str | None
-) -> None:
+def test_a_currency_is_named_only_where_the_sign_names_one(text: str, value: float, currency: str | None) -> None:
     assert read_number(text) == Number(value=value, currency=currency)
 
 
@@ -92,9 +90,7 @@ def test_a_range_stays_a_range(text: str, low: float, high: float | None) -> Non
     assert read_number(text, "") == Number(low=low, high=high)
 
 
-@pytest.mark.parametrize(
-    "text", ["", " --", "--", "-", "∞", "Unknown", "n/a", "null", "NaN", "no data", "inf"]
-)
+@pytest.mark.parametrize("text", ["", " --", "--", "-", "∞", "Unknown", "n/a", "null", "NaN", "no data", "inf"])
 def test_what_says_nothing_is_missing_and_not_zero(text: str) -> None:
     assert read_number(text) == Number()
 
@@ -179,16 +175,12 @@ def test_grouped_thousands_are_the_number(number: int, mark: str) -> None:
         ),
     ],
 )
-def test_a_period_is_read_in_the_languages_of_preambles(
-    line: str, start: date, end: date, granularity: str
-) -> None:
+def test_a_period_is_read_in_the_languages_of_preambles(line: str, start: date, end: date, granularity: str) -> None:
     period = read_period(line)
     assert period == Period(start, end, granularity, "file")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "line", ["All Time", "Search terms report", "01/02/2025 - 03/04/2025", "31 February 2025", ""]
-)
+@pytest.mark.parametrize("line", ["All Time", "Search terms report", "01/02/2025 - 03/04/2025", "31 February 2025", ""])
 def test_a_line_without_a_certain_period_has_none(line: str) -> None:
     assert read_period(line) is None
 

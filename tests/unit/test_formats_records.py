@@ -111,9 +111,7 @@ def test_where_the_pieces_are_cut_changes_nothing(text: str, cut: int) -> None:
     rows = [
         (line, row)
         for block in blocks
-        for line, row in zip(
-            block.lines, block.frame.with_columns(pl.all().fill_null("")).rows(), strict=True
-        )
+        for line, row in zip(block.lines, block.frame.with_columns(pl.all().fill_null("")).rows(), strict=True)
     ]
     assert rows == whole
 

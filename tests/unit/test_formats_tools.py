@@ -102,9 +102,7 @@ def test_a_spreadsheets_resave_with_semicolons_and_decimal_commas_is_read() -> N
 def test_planner_ranges_stay_ranges(name: str, currency: str, ranges: list[tuple[Any, ...]]) -> None:
     export, rows = read(FILES / name)
     assert (export.tool, export.currency) == ("google_keyword_planner", currency)
-    assert [
-        said(row, "volume_min", "volume_max", "competition_level", "competition") for row in rows
-    ] == ranges
+    assert [said(row, "volume_min", "volume_max", "competition_level", "competition") for row in rows] == ranges
     assert {row.volume for row in rows} == {None}
 
 
@@ -305,8 +303,7 @@ def test_ubersuggest_paid_difficulty_is_competition_and_a_lone_dollar_no_currenc
     _, ideas = read(FILES / "ubersuggest_suggestions.csv")
     assert said(ideas[0], "cpc", "currency", "vendor_intent") == (2.17, "USD", ["navigational"])
     _, letters = read(
-        "No,Keyword,Search Intent,Search Volume,CPC,Paid Difficulty,SEO Difficulty\n"
-        '1,x,c,"6,1milhoes","R$ 4,81",5,9\n'
+        'No,Keyword,Search Intent,Search Volume,CPC,Paid Difficulty,SEO Difficulty\n1,x,c,"6,1milhoes","R$ 4,81",5,9\n'
     )
     assert said(letters[0], "vendor_intent", "volume", "cpc", "currency") == (
         ["commercial"],
@@ -348,8 +345,7 @@ def test_bing_quotes_and_impossible_numbers_are_read_and_told() -> None:
 
 def test_moz_and_mangools_by_their_names() -> None:
     export, rows = read(
-        "Keyword,Min Volume,Max Volume,Difficulty,Organic CTR,Priority\n"
-        "shoes,11,50,33,71,40\nrare,no data,,,,\n"
+        "Keyword,Min Volume,Max Volume,Difficulty,Organic CTR,Priority\nshoes,11,50,33,71,40\nrare,no data,,,,\n"
     )
     assert export.tool == "moz"
     assert said(rows[0], "volume", "volume_min", "volume_max", "difficulty", "ctr") == (
@@ -374,9 +370,7 @@ def test_moz_and_mangools_by_their_names() -> None:
 
 
 def test_any_table_with_a_keyword_column_is_read() -> None:
-    export, rows = read(
-        "Grupo;Palavra-chave;Volume de buscas;KD %;Nota\nA;tênis;1.300;45%;bom\nB;bota;900;;\n"
-    )
+    export, rows = read("Grupo;Palavra-chave;Volume de buscas;KD %;Nota\nA;tênis;1.300;45%;bom\nB;bota;900;;\n")
     assert (export.tool, export.report) == ("plain", "keyword table")
     assert [said(row, "keyword", "volume", "difficulty", "extra") for row in rows] == [
         ("tênis", 1300, 45.0, {"Grupo": "A", "Nota": "bom"}),
@@ -412,10 +406,7 @@ def test_a_table_without_a_header_is_read_by_what_its_columns_hold() -> None:
 
 def test_the_market_a_person_gives_takes_the_country_of_each_row() -> None:
     text = "keyword,country\na,us\nb,br\nc,\nd,atlantis\n"
-    given = {
-        market: [row.market for row in read(text, market=Market.parse(market))[1]]
-        for market in ("en", "pt-BR")
-    }
+    given = {market: [row.market for row in read(text, market=Market.parse(market))[1]] for market in ("en", "pt-BR")}
     assert given == {
         "en": ["en-US", "en-BR", "en", "en"],
         "pt-BR": ["und-US", "pt-BR", "pt-BR", "pt-BR"],

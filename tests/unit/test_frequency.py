@@ -189,9 +189,7 @@ def test_verifying_reads_what_loading_does_not(tiny: Path, tmp_path: Path) -> No
         FrequencyTable.verify(path)
 
 
-def test_two_builds_at_once_leave_one_whole_table(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_builds_at_once_leave_one_whole_table(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new" / "both.okflang"
     builders = [threading.Thread(target=build_table, args=(path,)) for _ in range(2)]
     for builder in builders:
@@ -205,9 +203,7 @@ def test_two_builds_at_once_leave_one_whole_table(
     ]
 
 
-def test_a_build_that_fails_leaves_nothing_behind(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_that_fails_leaves_nothing_behind(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(source: str, target: Path) -> None:
         raise OSError("no space left")
 
@@ -307,9 +303,7 @@ def test_parts_of_a_word_are_its_runs_of_letters(word: str, parts: list[str]) ->
 
 def test_letters_tell_languages_apart_that_were_counted() -> None:
     counts = np.zeros((BUCKETS, 2), np.float32)
-    for column, words in enumerate(
-        (["nação", "canção", "avião", "balão"], ["nación", "canción", "avión", "balón"])
-    ):
+    for column, words in enumerate((["nação", "canção", "avião", "balão"], ["nación", "canción", "avión", "balón"])):
         codes = code_points(words)
         counts[:, column] = gram_counts(codes, np.ones(len(words), np.float32))
     odds = gram_log_odds(counts, 0.05)

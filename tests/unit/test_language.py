@@ -170,9 +170,7 @@ PHRASES = {
     """,
 }
 
-ALL = [
-    (phrase.strip(), language) for language, lines in PHRASES.items() for phrase in lines.strip().split("\n")
-]
+ALL = [(phrase.strip(), language) for language, lines in PHRASES.items() for phrase in lines.strip().split("\n")]
 
 
 @pytest.fixture(scope="module")
@@ -218,11 +216,7 @@ class Said:
 
 def _wrong(said: Said, market: str | None = None) -> list[tuple[str, str]]:
     answers = said.languages([phrase for phrase, _ in ALL], market)
-    return [
-        (phrase, answer)
-        for (phrase, language), answer in zip(ALL, answers, strict=True)
-        if answer != language
-    ]
+    return [(phrase, answer) for (phrase, language), answer in zip(ALL, answers, strict=True) if answer != language]
 
 
 def test_the_list_of_phrases_is_long_enough_to_mean_something() -> None:
@@ -277,9 +271,7 @@ def test_other_languages_and_scripts_are_told(said: Said, phrase: str, language:
     assert said.language(phrase) == language
 
 
-@pytest.mark.parametrize(
-    "phrase", ["2024", "24/7", "iphone 13", "nike", "hotel", "🍕", "", "სასტუმრო", "$100", "h&m"]
-)
+@pytest.mark.parametrize("phrase", ["2024", "24/7", "iphone 13", "nike", "hotel", "🍕", "", "სასტუმრო", "$100", "h&m"])
 def test_what_tells_no_language_is_und_with_no_confidence(said: Said, phrase: str) -> None:
     detected = said.detected([phrase])
     assert detected.index.tolist() == [-1]
@@ -325,9 +317,7 @@ def test_names_in_latin_letters_do_not_turn_a_phrase_of_another_script(said: Sai
 
 
 @pytest.mark.parametrize("word", ["amazon.com.br", "www.nike.com", "c++", "mp3", "5kg"])
-def test_addresses_units_and_models_say_nothing_of_a_language_unless_listed(
-    model: LanguageModel, word: str
-) -> None:
+def test_addresses_units_and_models_say_nothing_of_a_language_unless_listed(model: LanguageModel, word: str) -> None:
     columns = model.word_columns([word])
     assert np.ptp(columns["language"][0]) == 0 or columns["zipf"].any()
 

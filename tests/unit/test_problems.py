@@ -40,9 +40,7 @@ def test_a_service_that_is_not_set_up_says_when_to_come_back() -> None:
     assert problem_of(errors.LanguageTableMissing("x")).headers == ((b"retry-after", b"30"),)
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("secret"), KeyError("secret"), errors.OmniKeywordsError("secret")]
-)
+@pytest.mark.parametrize("error", [ValueError("secret"), KeyError("secret"), errors.OmniKeywordsError("secret")])
 def test_what_nobody_foresaw_keeps_its_words_to_itself(error: Exception) -> None:
     problem = problem_of(error)
     assert problem.status == 500

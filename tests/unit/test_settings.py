@@ -94,8 +94,7 @@ def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none"
     assert refused(OKF_BRANDS_FILE=str(missing)) == (
-        f"OKF_BRANDS_FILE: cannot read {str(missing)!r} (no such file or directory): "
-        "name a readable text file"
+        f"OKF_BRANDS_FILE: cannot read {str(missing)!r} (no such file or directory): name a readable text file"
     )
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe\x00")

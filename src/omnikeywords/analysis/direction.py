@@ -22,8 +22,7 @@ _KINDS = (
     "aleman italiano japones chines chino coreano russo ruso arabe latim anglais espagnol portugais "
     "francais allemand italien englisch spanisch deutsch",
     "usd eur brl gbp jpy cad aud mxn ars clp cop btc eth dolar dollar euro real peso libra pound yen",
-    "kg lb gram g oz pound kilo cm mm inch foot meter km mile m yard mph kmh celsius fahrenheit liter "
-    "gallon ml cup",
+    "kg lb gram g oz pound kilo cm mm inch foot meter km mile m yard mph kmh celsius fahrenheit liter gallon ml cup",
     "jpg jpeg png pdf word excel csv mp3 mp4 wav docx xml json svg webp epub mobi",
     "london paris madrid barcelona lisbon lisboa porto rome roma milan berlin munich amsterdam brussels "
     "vienna prague dublin edinburgh manchester boston chicago miami dallas houston atlanta seattle "
@@ -58,9 +57,7 @@ def reversed_direction(one: Sequence[str], other: Sequence[str], language: str) 
         if word in one and word in other and _swapped(one, one.index(word), other, other.index(word)):
             return True
     pairs = {pair for pair in pairwise(one) if _one_kind(*pair)}
-    if any(
-        (second, first) in pairs and first != second for first, second in pairwise(other)
-    ):
+    if any((second, first) in pairs and first != second for first, second in pairwise(other)):
         return True
     numbers = [word for word in one if word[:1].isdigit()]
     others = [word for word in other if word[:1].isdigit()]

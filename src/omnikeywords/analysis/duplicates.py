@@ -208,9 +208,7 @@ def _group(
     at = rows[rows_by_text]
     lengths = np.fromiter((len(texts[i]) for i in at.tolist()), np.intp, len(at))
     order = rows_by_text[
-        np.lexsort(
-            (lengths, target[rows_by_text] >= 0, _missing_last(popularity[at]), _missing_last(volume[at]))
-        )
+        np.lexsort((lengths, target[rows_by_text] >= 0, _missing_last(popularity[at]), _missing_last(volume[at])))
     ]
     ranked = rows[order]
     direction = _Direction(flat, known, language, ranked)
@@ -225,9 +223,7 @@ def _group(
     return head, reason
 
 
-def _open_compounds(
-    flat: Flat, known: Pieces, joined_roots: NDArray[np.uint64], joined: NDArray[np.uint64]
-) -> None:
+def _open_compounds(flat: Flat, known: Pieces, joined_roots: NDArray[np.uint64], joined: NDArray[np.uint64]) -> None:
     """Let words that this batch writes together and apart (coronavirus, corona virus) weigh the same in bags.
 
     Only words for which several phrases show it: then it holds whatever the order of the other words.
@@ -244,9 +240,7 @@ def _open_compounds(
     ids, root = some.ids.tolist(), known.root
     group: list[list[int]] = []
     last = -1
-    for at, count, number in zip(
-        some.starts.tolist(), some.counts.tolist(), class_.tolist(), strict=True
-    ):
+    for at, count, number in zip(some.starts.tolist(), some.counts.tolist(), class_.tolist(), strict=True):
         if number != last:
             group, last = [], number
         one = ids[at : at + count]
@@ -254,9 +248,7 @@ def _open_compounds(
             longer, shorter = (one, other) if len(one) > len(other) else (other, one)
             if len(longer) != len(shorter) + 1:
                 continue
-            i = next(
-                (i for i, (a, b) in enumerate(zip(longer, shorter, strict=False)) if root[a] != root[b]), -1
-            )
+            i = next((i for i, (a, b) in enumerate(zip(longer, shorter, strict=False)) if root[a] != root[b]), -1)
             if i >= 0 and root[longer[i]] + root[longer[i + 1]] == root[shorter[i]]:
                 parts = root[shorter[i]], root[longer[i]], root[longer[i + 1]]
                 place[parts] = longer[i], longer[i + 1]
@@ -424,9 +416,7 @@ _SHOWN = 2  # phrases that write a compound both ways, before it is believed
 class _Direction:
     """Which of the ranked phrases go opposite ways."""
 
-    def __init__(
-        self, flat: Flat, known: Pieces, language: NDArray[np.int8], ranked: NDArray[np.intp]
-    ) -> None:
+    def __init__(self, flat: Flat, known: Pieces, language: NDArray[np.int8], ranked: NDArray[np.intp]) -> None:
         some = flat.of(ranked)
         alone = np.add.reduceat(known.gives_direction[some.ids].astype(np.intp), some.starts)
         paired = np.add.reduceat(known.gives_direction_in_pairs[some.ids].astype(np.intp), some.starts)
@@ -435,18 +425,14 @@ class _Direction:
 
     def opposite(self, one: int, other: int) -> bool:
         language = int(self._language[one])
-        return reversed_direction(
-            self._roots(one), self._roots(other), LANGUAGES[language] if language >= 0 else "und"
-        )
+        return reversed_direction(self._roots(one), self._roots(other), LANGUAGES[language] if language >= 0 else "und")
 
     def _roots(self, i: int) -> list[str]:
         start = int(self._flat.starts[i])
         return [self._root[k] for k in self._flat.ids[start : start + int(self._flat.counts[i])].tolist()]
 
 
-def _settled(
-    classes: NDArray[np.intp], target: NDArray[np.intp], matters: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _settled(classes: NDArray[np.intp], target: NDArray[np.intp], matters: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which phrases are in no class but with phrases of their own bag, so that this is their group."""
     bags = classes[:, 0]
     is_open = matters | (target >= 0) | np.isin(classes[:, _MEANT_KEY], target[target >= 0])

@@ -19,9 +19,9 @@ from omnikeywords.model import INTENTS
 
 __all__ = ["Intents", "find_evidence", "score"]
 
-_ROWS = len(INTENTS)
-_CLEARLY = 1 + 1e-5  # what float32 rounding may not make of two equal probabilities
-_ONES = np.ones((len(INTENTS), 1), np.float32)
+# e to the power of minus i hundredths, to the least that float32 holds in full. Looked up rather than computed, because
+# vectorised exp rounds by where in an array a number stands, and a phrase's result must not depend on its neighbours.
+_POWERS = np.exp(np.arange(8700) / -100).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +35,13 @@ class Intents:
 
 def score(kind: NDArray[np.int16], starts: NDArray[np.intp], lexicon: Lexicon) -> Intents:
     """The intents of phrases whose words read as `kind` (W,), phrase i from word `starts[i]` on."""
-    logits, classes = _logits(kind, starts, lexicon)
-    best = logits.argmax(axis=1)
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    logits /= logits @ _ONES
-    return Intents(logits, best, classes)
-
-
-def _logits(
-    kind: NDArray[np.int16], starts: NDArray[np.intp], lexicon: Lexicon
-) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
-    """The logits (N, 4) and the sets of classes (N,) of phrases."""
     classes = np.bitwise_or.reduceat(lexicon.classes.take(kind), starts)
     logits = np.add.reduceat(lexicon.weights.take(kind, axis=0), starts)
     logits += lexicon.interactions.take(classes, axis=0)
-    return logits, classes
+    below = logits.max(axis=1, keepdims=True) - logits
+    probabilities = _POWERS.take(below, mode="clip")
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return Intents(probabilities, below.argmin(axis=1), classes)
 
 
 def find_evidence(
@@ -66,11 +57,9 @@ def find_evidence(
     `match` and `slots` are of the W words, `phrase` (W,) says which of the N phrases a word belongs to, `starts` (N,)
     where each phrase begins.
     """
-    named = lexicon.speaks_for.take(match.kind * _ROWS + intents.best.take(phrase))
-    logits, _ = _logits(np.where(named, np.int16(KIND_INSIDE), match.kind), starts, lexicon)
-    flat = _ROWS * np.arange(len(starts))
-    flat += intents.best
-    named &= _lowered(logits, flat, intents.probabilities.take(flat)).take(phrase)
+    named = lexicon.speaks_for.take(match.kind * len(INTENTS) + intents.best.take(phrase))
+    without = score(np.where(named, np.int16(KIND_INSIDE), match.kind), starts, lexicon)
+    named &= _lowered(without, intents.best, intents.probabilities).take(phrase)
     first = named.nonzero()[0]
     if len(first) == 0:
         return first
@@ -84,12 +73,11 @@ def find_evidence(
     return first
 
 
-def _lowered(logits: NDArray[np.float32], best: NDArray[np.intp], before: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether intents are less likely by `logits` (n, 4) than `before` (n,); `best` are their flat places."""
-    logits -= logits.take(best)[:, None]
-    # One over the probability; what e cannot be raised to in float32 is far beyond any `before`.
-    odds = np.exp(np.minimum(logits, 80, out=logits), out=logits) @ _ONES
-    lowered: NDArray[np.bool_] = odds[:, 0] * before > _CLEARLY
+def _lowered(without: Intents, best: NDArray[np.intp], before: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether intent `best` (n,) of each of n phrases is less likely in `without` than in `before` (n, 4)."""
+    flat = len(INTENTS) * np.arange(len(best))
+    flat += best
+    lowered: NDArray[np.bool_] = without.probabilities.take(flat) < before.take(flat)
     return lowered
 
 
@@ -130,9 +118,8 @@ def _still_lowered(
     new_starts = np.flatnonzero(np.diff(owner, prepend=-1))
     last = np.append(new_starts[1:], len(stay)) - 1
     read = lexicon.match(match.tokens[stay], at_start(slots[stay], new_starts), last)
-    logits, _ = _logits(read.kind, new_starts, lexicon)
+    without = score(read.kind, new_starts, lexicon)
     which = owner[new_starts]
-    best = intents.best[which]
     kept = np.ones(len(starts), np.bool_)
-    kept[which] = _lowered(logits, _ROWS * np.arange(len(which)) + best, intents.probabilities[which, best])
+    kept[which] = _lowered(without, intents.best[which], intents.probabilities[which])
     return kept

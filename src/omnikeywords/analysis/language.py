@@ -305,9 +305,7 @@ def _listed_nats() -> Floats:
 @functools.cache
 def _unlisted() -> Floats:
     short = frozenset(("ro", "da", "hu", "tr", "id", "vi", "bg", "el", "fa", "hi", "ta", "ko"))
-    return np.array(
-        [_UNLISTED_SHORT if language in short else _UNLISTED for language in LANGUAGES], np.float32
-    )
+    return np.array([_UNLISTED_SHORT if language in short else _UNLISTED for language in LANGUAGES], np.float32)
 
 
 @functools.lru_cache(maxsize=1024)

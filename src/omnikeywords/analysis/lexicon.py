@@ -99,12 +99,12 @@ class Lexicon:
     """Compiled lexicons; made by `load`, never changed, safe to share between threads."""
 
     kinds: tuple[Kind, ...]
-    weights: NDArray[np.float32]  # (kinds, 4)
+    weights: NDArray[np.int32]  # (kinds, 4) natural logarithms in hundredths
     classes: NDArray[np.uint16]  # (kinds,)
     modifier: NDArray[np.int8]  # (kinds,) index into MODIFIER_TYPES, -1 none
     question: NDArray[np.int8]  # (kinds,) index into QUESTIONS, -1 none
     says: NDArray[np.uint8]  # (kinds,) SAYS_ bits: asks, modifies, is a brand, is near
-    interactions: NDArray[np.float32]  # (sets of classes, 4): what the rules add
+    interactions: NDArray[np.int32]  # (sets of classes, 4): what the rules add, in hundredths
     tokens: dict[str, int]  # of every word of every entry; 0 is any other word
     near_tokens: dict[str, int]  # singulars and plurals of words that inflect
     typos: dict[str, int]  # long brand names with one letter left out
@@ -369,7 +369,7 @@ def _compile(tables: Tables) -> Lexicon:
     keys = np.array(sorted(edges), np.int64)
     return Lexicon(
         kinds=tuple(kinds),
-        weights=np.array([kind.weights for kind in kinds], np.float32),
+        weights=_hundredths([kind.weights for kind in kinds]),
         classes=np.array([kind.classes for kind in kinds], np.uint16),
         modifier=np.array([kind.modifier for kind in kinds], np.int8),
         question=np.array([kind.question for kind in kinds], np.int8),
@@ -450,10 +450,15 @@ def _speaks_for(kinds: list[Kind], rules: list[Rule]) -> NDArray[np.bool_]:
     return table.reshape(-1)
 
 
-def _interactions(rules: list[Rule]) -> NDArray[np.float32]:
+def _hundredths(weights: Sequence[tuple[float, ...]]) -> NDArray[np.int32]:
+    """Weights as whole numbers, so that their sums do not depend on the order or number of what is summed."""
+    return np.rint(np.array(weights) * 100).astype(np.int32)
+
+
+def _interactions(rules: list[Rule]) -> NDArray[np.int32]:
     """What the rules add to each set of classes."""
     sets = np.arange(1 << len(CLASSES), dtype=np.uint32)
-    table = np.zeros((len(sets), len(INTENTS)), np.float32)
-    for _, needed, excluded, weights in rules:
-        table[(sets & (needed | excluded)) == needed] += np.array(weights, np.float32)
+    table = np.zeros((len(sets), len(INTENTS)), np.int32)
+    for rule in rules:
+        table[(sets & (rule.needed | rule.excluded)) == rule.needed] += _hundredths([rule.weights])[0]
     return table

@@ -3,7 +3,7 @@
 Three sorts of table, all tab-separated with a header line; lines that begin with `#` and empty lines are skipped.
 
 `kinds.tsv`, one kind a line: `kind`, `classes` (of CLASSES, separated by spaces), the four intents' weights (natural
-logarithms, added up over the words of a phrase), `modifier` (of MODIFIER_TYPES), `question` (of QUESTIONS),
+logarithms in hundredths, added up over the words of a phrase), `modifier` (of MODIFIER_TYPES), `question` (of QUESTIONS),
 `flags` (of FLAGS) and `about`.
 
 `rules.tsv`, one interaction a line: `with` and `without` (classes; all of the first and none of the second must be in

@@ -412,9 +412,7 @@ _SPELLINGS = {
 _BEGINNINGS = {
     beginning + "our": beginning + "or"
     for beginning in (
-        listed(
-            "col flav fav hon lab neighb behavi arm harb rum hum od parl sav vap endeav splend glam tum"
-        )
+        listed("col flav fav hon lab neighb behavi arm harb rum hum od parl sav vap endeav splend glam tum")
     )
 }
 _BY_LETTERS = {beginning[:4]: (beginning, other) for beginning, other in _BEGINNINGS.items()}

@@ -143,9 +143,7 @@ _TYPED_FOR: dict[str, str] = {
 }
 
 # Letters with the marks that belong to them, which \w leaves out: accents, points, Indian and Thai vowels.
-_PARTS = re.compile(
-    r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u0591-\u05c7\u0610-\u065f\u0670\u0900-\u0dff\u0e31-\u0e4e])*"
-)
+_PARTS = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u0591-\u05c7\u0610-\u065f\u0670\u0900-\u0dff\u0e31-\u0e4e])*")
 
 
 def code_points(words: Sequence[str]) -> Codes:

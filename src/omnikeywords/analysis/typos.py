@@ -99,9 +99,7 @@ def find_typos(
     # Commonest in the dictionary, then in the phrases, then in the alphabet: the same whatever the order of
     # phrases.
     candidates, place = np.unique(meant, return_inverse=True)
-    alphabetical = np.argsort(np.argsort(np.array([words[i] for i in candidates.tolist()] or [""])))[
-        : len(candidates)
-    ]
+    alphabetical = np.argsort(np.argsort(np.array([words[i] for i in candidates.tolist()] or [""])))[: len(candidates)]
     order = np.lexsort((alphabetical, -phrases[candidates], -known[candidates]))
     preference = np.empty(len(candidates), np.intp)
     preference[order] = np.arange(len(candidates))
@@ -141,9 +139,7 @@ def _slips(
     english, known, own = zipf[:, _ENGLISH], zipf.max(axis=1), zipf.argmax(axis=1)
     letters = (codes > 0).sum(axis=1)
     wrong = (english < REAL) & (known < _REAL_ELSEWHERE) & ~inflected[suitable]
-    right = np.where(
-        letters >= _SHORTEST, (known >= _MEANT) | (often >= _MEANT_PHRASES), english >= _SHORT_MEANT
-    )
+    right = np.where(letters >= _SHORTEST, (known >= _MEANT) | (often >= _MEANT_PHRASES), english >= _SHORT_MEANT)
     typo, meant, of_spelling, at_first = _one_edit(codes, wrong, right)
     z_typo, z_meant = english[typo], known[meant]
     keep = (z_typo == 0) | (z_meant >= z_typo + _CLEARLY)
@@ -257,12 +253,11 @@ def _one_edit(
     return pairs // len(codes), pairs % len(codes), of_spelling, at_first
 
 
-def _is_last_s(
-    codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np.intp]
-) -> NDArray[np.bool_]:
+def _is_last_s(codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np.intp]) -> NDArray[np.bool_]:
     behind = codes[row, np.minimum(place + 1, codes.shape[1] - 1)]
     last = (behind == 0) | (place + 1 == codes.shape[1])
-    return last & (codes[row, np.maximum(place, 0)] == ord("s"))
+    found: NDArray[np.bool_] = last & (codes[row, np.maximum(place, 0)] == ord("s"))
+    return found
 
 
 def _doubled(codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -270,9 +265,9 @@ def _doubled(codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np
     letter = codes[row, np.maximum(place, 0)]
     before = codes[row, np.maximum(place - 1, 0)]
     behind = codes[row, np.minimum(place + 1, codes.shape[1] - 1)]
-    return (place >= 0) & (
-        ((place > 0) & (letter == before)) | ((letter == behind) & (place + 1 < codes.shape[1]))
-    )
+    beside_behind = (letter == behind) & (place + 1 < codes.shape[1])
+    found: NDArray[np.bool_] = (place >= 0) & (((place > 0) & (letter == before)) | beside_behind)
+    return found
 
 
 def _with_one_letter_less(

@@ -214,9 +214,7 @@ def _check_types(call: Call) -> None:
     given = call.headers.get(b"content-type")
     if given is not None and given != b"application/json":
         media = given.partition(b";")[0].strip().lower()
-        if media != b"application/json" and not (
-            media.startswith(b"application/") and media.endswith(b"+json")
-        ):
+        if media != b"application/json" and not (media.startswith(b"application/") and media.endswith(b"+json")):
             raise Problem(
                 "unsupported_media_type",
                 f"the body is said to be {_printable(given)}: send JSON as application/json",

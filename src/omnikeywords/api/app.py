@@ -21,9 +21,7 @@ from omnikeywords.settings import Settings
 
 __all__ = ["create_app"]
 
-_build = gauge(
-    "okf_build_info", "What runs here; always 1.", ("version", "model_version"), over_processes="max"
-)
+_build = gauge("okf_build_info", "What runs here; always 1.", ("version", "model_version"), over_processes="max")
 
 
 def create_app(
@@ -129,9 +127,7 @@ def _refuse(request: Request[Any, Any, Any], error: HTTPException) -> NoReturn:
     """What the router refuses, as a problem; the guard writes it."""
     path = request.scope["path"]
     if error.status_code == 404:
-        raise Problem(
-            "not_found", f"nothing is at {path}: /docs lists what there is", {"path": path}
-        ) from error
+        raise Problem("not_found", f"nothing is at {path}: /docs lists what there is", {"path": path}) from error
     if error.status_code == 405:
         method = request.scope["method"]
         allow = request.app.state.allowed.get(path.rstrip("/"), "OPTIONS")

@@ -139,8 +139,7 @@ _DETAILS = {
         {"limit_bytes": 4194304},
     ),
     "too_many_keywords": (
-        "1200 keywords in one call, at most 1000 are allowed: split them, "
-        "or use `okf analyze` for whole files",
+        "1200 keywords in one call, at most 1000 are allowed: split them, or use `okf analyze` for whole files",
         {"keywords": 1200, "limit": 1000},
     ),
     "unsupported_media_type": (

@@ -139,8 +139,7 @@ async def _discard(call: Call, length: int) -> None:
 def _too_long(most_bytes: int) -> Problem:
     return Problem(
         "body_too_large",
-        f"the body is longer than {most_bytes} bytes: send less in one call, "
-        "or use `okf analyze` for whole files",
+        f"the body is longer than {most_bytes} bytes: send less in one call, or use `okf analyze` for whole files",
         {"limit_bytes": most_bytes},
     )
 
@@ -315,9 +314,7 @@ def _new_id_head() -> bytes:
 
 
 def _busy() -> Problem:
-    return Problem(
-        "overloaded", "too many requests at once: try again in a second", headers=((b"retry-after", b"1"),)
-    )
+    return Problem("overloaded", "too many requests at once: try again in a second", headers=((b"retry-after", b"1"),))
 
 
 def _trace_id(traceparent: bytes | None) -> str | None:

@@ -96,9 +96,7 @@ def routes(analyze: Analyze, checks: Health) -> list[Route]:
             "For readiness probes and load balancers.",
             answers={
                 200: Answer("They may.", Readiness),
-                503: Answer(
-                    "Not now: starting, draining, or something is missing.", Readiness, headers=_RETRY
-                ),
+                503: Answer("Not now: starting, draining, or something is missing.", Readiness, headers=_RETRY),
             },
         ),
         Route(

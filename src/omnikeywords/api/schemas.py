@@ -58,9 +58,7 @@ class AnalyzeRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class ItemError(Struct, frozen=True):
     """Why one keyword could not be analysed."""
 
-    code: Annotated[
-        str, Meta(description="Stable: what a program may rely on.", examples=["invalid_keyword"])
-    ]
+    code: Annotated[str, Meta(description="Stable: what a program may rely on.", examples=["invalid_keyword"])]
     detail: Annotated[str, Meta(examples=["the keyword is empty"])]
 
 
@@ -92,17 +90,13 @@ class KeywordResult(Struct, frozen=True):
     """One keyword, analysed. Unknown is null, never 0; with an `error` all else but `keyword` is null."""
 
     keyword: Annotated[str, Meta(description="As it was given; over-long, its first 700 characters.")]
-    normalized: Annotated[
-        str | None, Meta(description="As people see it: lower case, tidy spaces and symbols.")
-    ]
+    normalized: Annotated[str | None, Meta(description="As people see it: lower case, tidy spaces and symbols.")]
     id: Annotated[
         str | None,
         Meta(description="The same for the same phrase and market, everywhere.", examples=["k1" + "a" * 24]),
     ]
     market: str | None
-    language: Annotated[
-        str | None, Meta(description="ISO 639 code; `und` where it cannot be told.", examples=["pt"])
-    ]
+    language: Annotated[str | None, Meta(description="ISO 639 code; `und` where it cannot be told.", examples=["pt"])]
     language_confidence: Probability | None
     words: Annotated[int, Meta(ge=1)] | None
     length: Literal["head", "body", "long_tail"] | None
@@ -133,9 +127,7 @@ class AnalyzeAnswer(Struct, frozen=True):
     """The keywords of a call, analysed, in their order."""
 
     analysis_type: AnalysisType
-    model_version: Annotated[
-        str, Meta(description="Changes whenever an analysis may.", examples=["2026.11.1"])
-    ]
+    model_version: Annotated[str, Meta(description="Changes whenever an analysis may.", examples=["2026.11.1"])]
     results: list[KeywordResult]
 
 
@@ -152,9 +144,7 @@ class Readiness(Struct, frozen=True):
     status: Literal["ready", "not_ready"]
     checks: Annotated[
         dict[str, str | None],
-        Meta(
-            description="Each check: null where all is well, else what is wrong.", examples=[{"models": None}]
-        ),
+        Meta(description="Each check: null where all is well, else what is wrong.", examples=[{"models": None}]),
     ]
 
 
@@ -165,8 +155,6 @@ class ProblemDetails(Struct, frozen=True):
     title: str
     status: Annotated[int, Meta(ge=400, le=599)]
     detail: Annotated[str, Meta(description="What is wrong with this request, and what to do.")]
-    code: Annotated[
-        str, Meta(description="Stable: what a program may rely on.", examples=["too_many_keywords"])
-    ]
+    code: Annotated[str, Meta(description="Stable: what a program may rely on.", examples=["too_many_keywords"])]
     params: Annotated[dict[str, Any], Meta(description="The values that `detail` names.")]
     request_id: str | UnsetType = UNSET

@@ -78,9 +78,7 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile:
         raise UnreadableExport("this zip file is damaged or cut short; download it again") from error
     infos = archive.infolist()
     if any(info.flag_bits & 1 for info in infos):
-        raise UnreadableExport(
-            "this zip file is encrypted; unpack it with its password and give the file inside"
-        )
+        raise UnreadableExport("this zip file is encrypted; unpack it with its password and give the file inside")
     total = sum(info.file_size for info in infos)
     packed = sum(info.compress_size for info in infos)
     if total > _MOST_BYTES or (total > _SMALL and total > _RATIO * max(1, packed)):
@@ -92,9 +90,7 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile:
 
 
 def _bomb(total: int, packed: int) -> UnreadableExport:
-    return UnreadableExport(
-        f"this archive would unpack {max(1, packed):,} bytes to {total:,}: that is no export"
-    )
+    return UnreadableExport(f"this archive would unpack {max(1, packed):,} bytes to {total:,}: that is no export")
 
 
 def is_spreadsheet(archive: zipfile.ZipFile) -> bool:
@@ -121,14 +117,10 @@ def check_spreadsheet(archive: zipfile.ZipFile) -> None:
                 raw = 0
                 while data := file.read(1 << 20):
                     raw += len(data)
-                    if raw > _MOST_SHEET_BYTES or (
-                        raw > _SMALL and raw > _RATIO * max(1, info.compress_size)
-                    ):
+                    if raw > _MOST_SHEET_BYTES or (raw > _SMALL and raw > _RATIO * max(1, info.compress_size)):
                         raise _bomb(raw, info.compress_size)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise UnreadableExport(
-                f"this spreadsheet is damaged ({info.filename}); download it again"
-            ) from error
+            raise UnreadableExport(f"this spreadsheet is damaged ({info.filename}); download it again") from error
         total += raw
     if total > _MOST_SHEET_BYTES:
         raise UnreadableExport(
@@ -165,9 +157,7 @@ def open_member(archive: zipfile.ZipFile, member: Member) -> BinaryIO:
     try:
         return cast(BinaryIO, _Bounded(archive.open(member.info), member.info.compress_size))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-        raise UnreadableExport(
-            f"{member.name} in this zip file cannot be unpacked; download it again"
-        ) from error
+        raise UnreadableExport(f"{member.name} in this zip file cannot be unpacked; download it again") from error
 
 
 def text_of(archive: zipfile.ZipFile, member: Member) -> str:

@@ -27,8 +27,7 @@ _LEVELS = {
         " alacsony низкая низкий 低 낮음",
         "medium": "medium média médio media medio moyenne moyen mittel gemiddeld średnia orta střední medel"
         " middel közepes средняя средний 中 보통",
-        "high": "high alta alto élevée élevé hoch hoog wysoka yüksek vysoká hög høy høj magas"
-        " высокая высокий 高 높음",
+        "high": "high alta alto élevée élevé hoch hoog wysoka yüksek vysoká hög høy høj magas высокая высокий 高 높음",
     }.items()
     for word in words.split()
 }
@@ -102,8 +101,6 @@ def ads_match_types(keywords: pl.Series) -> pl.Series:
 def ads_keywords(keywords: pl.Series) -> pl.Series:
     """Keywords without the quotes or brackets that say their match type."""
     inner = keywords.to_frame("k").select(
-        pl.coalesce(
-            pl.col("k").str.extract(_ADS_KEYWORD, 1), pl.col("k").str.extract(_ADS_KEYWORD, 2), pl.col("k")
-        )
+        pl.coalesce(pl.col("k").str.extract(_ADS_KEYWORD, 1), pl.col("k").str.extract(_ADS_KEYWORD, 2), pl.col("k"))
     )
     return inner.to_series()

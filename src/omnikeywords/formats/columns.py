@@ -199,9 +199,7 @@ class Recognised:
     months: dict[int, str] = field(default_factory=dict)  # column to "2025-10"
     trends: dict[int, tuple[str, ...]] = field(default_factory=dict)  # column of many numbers to their months
     flags: dict[int, str] = field(default_factory=dict)  # true/false column to the intent it stands for
-    dated_positions: list[tuple[int, int | None, str]] = field(
-        default_factory=list
-    )  # column, its URL column, date
+    dated_positions: list[tuple[int, int | None, str]] = field(default_factory=list)  # column, its URL column, date
     keep: set[int] = field(default_factory=set)  # columns that stay in `extra` although they are understood
     competition_scale: float | None = None  # what 1.0 is in the file; None: found from the numbers
     ads_syntax: bool = False  # "phrase" and [exact] around a keyword are match types

@@ -77,9 +77,7 @@ class Batch:
         """The rows one by one."""
         for row in self.frame.iter_rows(named=True):
             months = row["monthly_searches"]
-            row["monthly_searches"] = (
-                {m["month"]: m["searches"] for m in months} if months is not None else None
-            )
+            row["monthly_searches"] = {m["month"]: m["searches"] for m in months} if months is not None else None
             extra = row["extra"] or {}
             row["extra"] = {name: text for name, text in extra.items() if text is not None}
             yield Observation(**row)
@@ -117,9 +115,7 @@ class Export:
         if report:
             self.report = report
         found = table.found
-        sample = (
-            self._first.frame if self._first else pl.DataFrame({str(i): [] for i in range(len(found.header))})
-        )
+        sample = self._first.frame if self._first else pl.DataFrame({str(i): [] for i in range(len(found.header))})
         self.market: Market | None = market
         if self.market is None and region:
             self.market = Market("und", region)
@@ -176,17 +172,14 @@ class Export:
         told = [*self._warnings, *self._table.warnings()]
         limit = self._table.found.recognised.row_limit
         if limit and self.rows_in == limit:
-            told.append(
-                f"{limit:,} rows: Search Console cuts exports there; the site probably has more queries"
-            )
+            told.append(f"{limit:,} rows: Search Console cuts exports there; the site probably has more queries")
         for what, count in self._plan.oddities.items():
             if count:
                 told.append(f"{what}: {count:,} rows")
         for header, count in self._plan.unread.items():
             text, line = self._plan.unread_example[header]
             told.append(
-                f"column {header!r}: {count:,} cells are no number, as {text[:40]!r} in line {line:,};"
-                " kept in extra"
+                f"column {header!r}: {count:,} cells are no number, as {text[:40]!r} in line {line:,}; kept in extra"
             )
         if self._started and self._first is None and self.rows_in == 0:
             told.append("the table has a header and no rows")
@@ -260,9 +253,7 @@ def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
     if len(kinds) == 1:
         return pl.concat(frames)
     names = list(
-        dict.fromkeys(
-            f.name for frame in frames if isinstance(t := frame.schema["extra"], pl.Struct) for f in t.fields
-        )
+        dict.fromkeys(f.name for frame in frames if isinstance(t := frame.schema["extra"], pl.Struct) for f in t.fields)
     )
     return pl.concat([_with_extra(frame, names) for frame in frames])
 
@@ -408,9 +399,7 @@ def _seekable(peeked: archive.Peeked, stream: BinaryIO, files: ExitStack) -> Bin
     while data := peeked.read(1 << 20):
         size += len(data)
         if size > _SPOOLED:
-            raise UnreadableExport(
-                "more than 4 GiB of zip, XLSX or Parquet came in a stream; give it as a file"
-            )
+            raise UnreadableExport("more than 4 GiB of zip, XLSX or Parquet came in a stream; give it as a file")
         spool.write(data)
     spool.seek(0)
     return spool

@@ -60,9 +60,7 @@ def _planner(header: Header) -> Recognised | None:
         "currency" in header.fields,
         bool({"competition", "competition_level"} <= header.fields),
         header.any(("three month change", "yoy change", "in account", "in plan", "ad impression share")),
-        header.any(
-            ("avg monthly searches", "avg monthly searches (exact match only)", "keyword (by relevance)")
-        ),
+        header.any(("avg monthly searches", "avg monthly searches (exact match only)", "keyword (by relevance)")),
         header.any(_LOW_BIDS),
         any(
             "search" in name or "pesquisas" in name or "busquedas" in name or "recherches" in name

@@ -53,9 +53,7 @@ def market_with_region(text: str, given: Market | None) -> str | None:
             market = Market.parse(text)
         except InvalidMarket:
             return None
-        return (
-            str(market) if market.region and market.region in _ALPHA2 and len(market.language) == 2 else None
-        )
+        return str(market) if market.region and market.region in _ALPHA2 and len(market.language) == 2 else None
     if given is not None and given.region in (None, region):
         return str(Market(given.language, region))
     return str(Market("und", region))

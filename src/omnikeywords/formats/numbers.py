@@ -59,9 +59,7 @@ _SIGN_CODES = dict(pair.split("=") for pair in _SIGNS.split())
 _LONE_SIGNS = re.compile(r"[$¥]|(?<![a-z])kr\.?(?![a-z])|(?<![a-z])rs\.?(?![a-z])", re.IGNORECASE)
 _SPACES = re.compile(r"[\s\u00a0\u202f\u2009\u2007\u200b\u2060']+|’")
 _NUMBER = re.compile(r"([+-]?)(\d[\d.,]*|[.,]\d+)(?:e([+-]?\d{1,2}))?([^\W\d_]*)\.?", re.IGNORECASE)
-_RANGE = re.compile(
-    r"(?<=[\w.])(?:[–—~〜～−]|-(?=\D?\D?\D?\D?\d)|\b(?:to|a|à|bis|до|至)\b)(?=.*\d)", re.IGNORECASE
-)
+_RANGE = re.compile(r"(?<=[\w.])(?:[–—~〜～−]|-(?=\D?\D?\D?\D?\d)|\b(?:to|a|à|bis|до|至)\b)(?=.*\d)", re.IGNORECASE)
 # Spaces go before the words are told from the numbers, so these stand apart first.
 _WORD_RANGE = re.compile(r"(?<=[\w.])\s+(?:to|a|à|bis|tot|do|до|ile|and|e|y)\s+(?=\D{0,4}\d)", re.IGNORECASE)
 _SPACED_HYPHEN = re.compile(r"(?<=\S)\s+[-–—−]\s+(?=\S)")
@@ -254,9 +252,7 @@ def read_numbers(texts: pl.Series, decimal: str, known: dict[str, Number | None]
 
     def column(values: list[float | None] | list[str | None], dtype: pl.DataType) -> pl.Series:
         table = pl.Series(values, dtype=dtype)
-        return texts.replace_strict(
-            pl.Series(distinct, dtype=pl.String), table, default=None, return_dtype=dtype
-        )
+        return texts.replace_strict(pl.Series(distinct, dtype=pl.String), table, default=None, return_dtype=dtype)
 
     none = Number()
     cells = [number or none for number in read]

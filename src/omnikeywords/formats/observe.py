@@ -92,9 +92,7 @@ class Plan:
         self._learn(sample)
         self._percent_points = self._over_one(sample, "ctr") and not self._has_percent(sample, "ctr")
         self._competition_scale = recognised.competition_scale or (
-            100.0
-            if self._over_one(sample, "competition") and not self._has_percent(sample, "competition")
-            else 1.0
+            100.0 if self._over_one(sample, "competition") and not self._has_percent(sample, "competition") else 1.0
         )
         self._buckets_without_months = recognised.buckets and self._only_buckets(sample)
         self._single_currency(sample)
@@ -180,9 +178,7 @@ class Plan:
         if self.recognised.months or "volume" not in self._of:
             return False
         volumes = {
-            number.value
-            for cell in self._cells(sample, self._of["volume"])
-            if (number := read_number(cell, ""))
+            number.value for cell in self._cells(sample, self._of["volume"]) if (number := read_number(cell, ""))
         }
         volumes.discard(None)
         return bool(volumes - {0.0}) and volumes <= set(map(float, PLANNER_BUCKETS))
@@ -201,20 +197,14 @@ class Plan:
         if self.currency:
             return
         if "currency" in self._of:
-            codes = {
-                code for cell in self._cells(sample, self._of["currency"]) if (code := currency_code(cell))
-            }
+            codes = {code for cell in self._cells(sample, self._of["currency"]) if (code := currency_code(cell))}
             self.currency = codes.pop() if len(codes) == 1 else None
             return
         for field in ("cpc", "cost"):
             if field in self._of:
                 column = self._of[field]
                 self.currency = self.currency or self.header.currencies[column]
-                named = {
-                    n.currency
-                    for cell in self._cells(sample, column)
-                    if (n := read_number(cell)) and n.currency
-                }
+                named = {n.currency for cell in self._cells(sample, column) if (n := read_number(cell)) and n.currency}
                 if len(named) == 1:
                     self.currency = self.currency or named.pop()
 
@@ -229,10 +219,7 @@ class Plan:
             if marks.points + marks.commas >= _WITNESSES:
                 continue
             texts = frame[str(column)]
-            if (
-                field in COUNT_FIELDS
-                and texts.cast(pl.Int64, strict=False).null_count() == texts.null_count()
-            ):
+            if field in COUNT_FIELDS and texts.cast(pl.Int64, strict=False).null_count() == texts.null_count():
                 continue
             marked = texts.filter(texts.str.contains(r"\d[.,]\d"))
             if len(marked):
@@ -328,9 +315,7 @@ class Plan:
             if reason is None:
                 back.append(line)
             else:
-                skipped.append(
-                    SkippedRow(line, reason, ",".join(cell or "" for cell in row).strip(",")[:200])
-                )
+                skipped.append(SkippedRow(line, reason, ",".join(cell or "" for cell in row).strip(",")[:200]))
         if back:
             keep |= lines.is_in(back)
         skipped.sort(key=lambda row: row.line)
@@ -438,9 +423,7 @@ class Plan:
         made["volume"] = pl.select(pl.when(~bucket).then(volume)).to_series()
         self.oddities["volume of a low-spend account, read as the range it stands for"] += int(bucket.sum())
 
-    def _derived_texts(
-        self, frame: pl.DataFrame, made: dict[str, pl.Series], leftover: dict[int, pl.Series]
-    ) -> None:
+    def _derived_texts(self, frame: pl.DataFrame, made: dict[str, pl.Series], leftover: dict[int, pl.Series]) -> None:
         for field in ("url", "parent_keyword"):
             if field in self._of:
                 made[field] = said(self._texts(frame, self._of[field]))
@@ -472,11 +455,7 @@ class Plan:
         for currency in currencies:
             named = currency if named is None else named.fill_null(currency)
         of_header = next(
-            (
-                code
-                for f in ("cpc", "cost")
-                if f in self._of and (code := self.header.currencies[self._of[f]])
-            ),
+            (code for f in ("cpc", "cost") if f in self._of and (code := self.header.currencies[self._of[f]])),
             None,
         )
         if of_header:
@@ -548,14 +527,10 @@ class Plan:
         position: pl.Series | None = None
         day: pl.Series | None = None
         url: pl.Series | None = None
-        for column, url_column, iso in sorted(
-            self.recognised.dated_positions, key=lambda item: item[2], reverse=True
-        ):
+        for column, url_column, iso in sorted(self.recognised.dated_positions, key=lambda item: item[2], reverse=True):
             there = read_numbers(frame[str(column)], ".").value
             there = pl.select(pl.when(there > 0).then(there)).to_series()
-            date_there = pl.select(
-                pl.when(there.is_not_null()).then(pl.lit(date.fromisoformat(iso)))
-            ).to_series()
+            date_there = pl.select(pl.when(there.is_not_null()).then(pl.lit(date.fromisoformat(iso)))).to_series()
             url_there = said(self._texts(frame, url_column)) if url_column is not None else None
             if position is None or day is None:
                 position, day, url = there, date_there, url_there

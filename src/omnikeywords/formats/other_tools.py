@@ -86,9 +86,7 @@ def _moz(header: Header) -> Recognised | None:
 
 def _mangools(header: Header) -> Recognised | None:
     months = {i: month for i, cell in enumerate(header.cells) if (month := month_of_header(cell))}
-    if not header.has("keyword", "cpc") or (
-        not header.any(("ppc", "search volume trend")) and len(months) < 6
-    ):
+    if not header.has("keyword", "cpc") or (not header.any(("ppc", "search volume trend")) and len(months) < 6):
         return None
     if not header.any(("keyword difficulty", "kd", "avg search volume (last known months)", "ppc")):
         return None

@@ -106,9 +106,7 @@ class OwnPlan:
         return (
             have.select(
                 *(
-                    pl.col(name).cast(dtype)
-                    if name in made
-                    else pl.lit(constant.get(name), dtype=dtype).alias(name)
+                    pl.col(name).cast(dtype) if name in made else pl.lit(constant.get(name), dtype=dtype).alias(name)
                     for name, dtype in OBSERVATION_SCHEMA.items()
                 ),
                 pl.col("extra"),
@@ -167,10 +165,7 @@ class OwnPlan:
                 if text:
                     rows[i] = _json_texts(text)
         names = list(dict.fromkeys(name for row in rows if row for name in row))
-        columns = {
-            name: pl.Series([row.get(name) if row else None for row in rows], dtype=pl.String)
-            for name in names
-        }
+        columns = {name: pl.Series([row.get(name) if row else None for row in rows], dtype=pl.String) for name in names}
         for i in self._extra:
             text = as_text(frame[str(i)])
             said = pl.select(pl.when(text != "").then(text)).to_series()

@@ -68,9 +68,7 @@ def _month(word: str) -> int | None:
 _ISO_DAY = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
 _ASIAN_DAY = re.compile(r"(\d{4})\s*[年년]\s*(\d{1,2})\s*[月월]\s*(\d{1,2})\s*[日일]")
 _SLASH_DAY = re.compile(r"(?<!\d)(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})(?!\d)")
-_COMPARED = re.compile(
-    r"compared to|em comparação|en comparación|par rapport|im vergleich|rispetto", re.IGNORECASE
-)
+_COMPARED = re.compile(r"compared to|em comparação|en comparación|par rapport|im vergleich|rispetto", re.IGNORECASE)
 
 
 def _day(year: int, month: int, day: int) -> date | None:

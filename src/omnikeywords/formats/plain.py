@@ -77,9 +77,7 @@ def _is_json(start: str, text: str) -> bool:
 def _json_array(stream: Peeked, encoding: Encoding) -> list[Any] | None:
     data = stream.peek(_MAX_JSON_ARRAY + 1)
     try:
-        rows = (
-            json.loads(data.decode(encoding.codec).lstrip("\ufeff")) if len(data) <= _MAX_JSON_ARRAY else None
-        )
+        rows = json.loads(data.decode(encoding.codec).lstrip("\ufeff")) if len(data) <= _MAX_JSON_ARRAY else None
     except ValueError:
         return None
     if rows is None:
@@ -112,9 +110,7 @@ class TextTable:
             rows, ends = _rows(lines[:80], delimiter)
             found = find_in_rows(rows)
             if found and found.index is not None:
-                understood = sum(alias is not None for alias in found.header.aliases) * 100 + len(
-                    found.header
-                )
+                understood = sum(alias is not None for alias in found.header.aliases) * 100 + len(found.header)
                 if best is None or understood > best[0]:
                     best = (understood, delimiter, found, ends[found.index])
         if best:
@@ -140,9 +136,7 @@ class TextTable:
         filled = [line.strip() for line in lines if line.strip()]
         urls = sum(bool(re.match(r"(?:https?://|www\.)\S+$", line, re.IGNORECASE)) for line in filled)
         if urls > 0.5 * len(filled) and len(filled) > 1:
-            raise UnreadableExport(
-                "this is a list of addresses (URLs), not of keywords; give one keyword a line"
-            )
+            raise UnreadableExport("this is a list of addresses (URLs), not of keywords; give one keyword a line")
         numbers = sum(not any(c.isalpha() for c in line) for line in filled)
         if numbers == len(filled) and len(filled) > 3:
             raise UnreadableExport("this is a list of numbers, not of keywords; give one keyword a line")
@@ -277,13 +271,9 @@ class JsonTable:
                         self._names.setdefault(name, len(self._names))
             else:
                 skipped.append(SkippedRow(number, "unreadable row: no JSON object", str(item)[:200]))
-        columns = {
-            str(i): _json_column([item.get(name) for item in objects]) for i, name in enumerate(self._names)
-        }
+        columns = {str(i): _json_column([item.get(name) for item in objects]) for i, name in enumerate(self._names)}
         if len(columns) > MAX_COLUMNS:
-            raise UnreadableExport(
-                f"these JSON objects have more than {MAX_COLUMNS:,} keys together: this is no table"
-            )
+            raise UnreadableExport(f"these JSON objects have more than {MAX_COLUMNS:,} keys together: this is no table")
         frame = pl.DataFrame(columns)
         return Block(frame, pl.Series(lines, dtype=pl.Int64), sorted(skipped, key=lambda row: row.line))
 
@@ -353,9 +343,7 @@ class ParquetTable:
         row = 1
         try:
             for batch in self._file.iter_batches(batch_size=16_384):
-                frame = pl.DataFrame(
-                    [_arrow_column(str(i), column) for i, column in enumerate(batch.columns)]
-                )
+                frame = pl.DataFrame([_arrow_column(str(i), column) for i, column in enumerate(batch.columns)])
                 lines = pl.int_range(row, row + frame.height, eager=True, dtype=pl.Int64)
                 row += frame.height
                 yield Block(frame, lines)

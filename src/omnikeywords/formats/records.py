@@ -23,9 +23,7 @@ __all__ = ["Block", "Records", "SkippedRow", "TextPieces", "as_text", "read_reco
 
 PIECE = 1 << 20  # bytes read at a time
 _LONGEST_LINE = 8 << 20  # bytes; beyond, it is no table
-_LONGEST_CELL_LINES = (
-    1000  # line ends inside one quoted cell, beyond which the quote was never meant to open one
-)
+_LONGEST_CELL_LINES = 1000  # line ends inside one quoted cell, beyond which the quote was never meant to open one
 _LONGEST_CELL = 1 << 20  # characters
 
 
@@ -308,9 +306,7 @@ class Records:
             for i in doubtful.arg_true():
                 if i < read_to:
                     continue
-                record = read_record(
-                    raw, i, self._delimiter, self._cells, final=final, multiline=self._multiline
-                )
+                record = read_record(raw, i, self._delimiter, self._cells, final=final, multiline=self._multiline)
                 if record is None:
                     self._kept = "\n".join(raw[i:]) + "\n"
                     end = i
@@ -358,9 +354,7 @@ class Records:
         frame = self._read_regular("\n".join(texts).encode(), len(texts))
         if frame is not None:
             return frame
-        rows = [
-            record[0] for line in texts if (record := read_record([line], 0, self._delimiter, self._cells))
-        ]
+        rows = [record[0] for line in texts if (record := read_record([line], 0, self._delimiter, self._cells))]
         return pl.DataFrame(rows, schema=dict.fromkeys(self._names, pl.String()), orient="row")
 
     def _read_regular(self, data: bytes, rows: int) -> pl.DataFrame | None:
@@ -375,9 +369,7 @@ class Records:
         return frame if frame.height == rows else None
 
     def _surplus(self, line: int, row: str, cells: int) -> SkippedRow:
-        return SkippedRow(
-            line, f"unreadable row: {cells} cells where the header has {self._cells}", row[:200]
-        )
+        return SkippedRow(line, f"unreadable row: {cells} cells where the header has {self._cells}", row[:200])
 
 
 def _lines(text: str) -> pl.Series:

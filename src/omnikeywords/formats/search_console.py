@@ -72,12 +72,7 @@ def recognise_by_position(cells: Sequence[str], rows: Sequence[Sequence[str]]) -
         clicks, impressions, ctr, position = (number.value or 0.0 for number in numbers if number)
         percent |= "%" in row[3]
         share = clicks / impressions if impressions else 0.0
-        if (
-            clicks > impressions
-            or not 0 <= ctr <= 1
-            or position < 1
-            or abs(share - ctr) > 0.006 + share * 0.1
-        ):
+        if clicks > impressions or not 0 <= ctr <= 1 or position < 1 or abs(share - ctr) > 0.006 + share * 0.1:
             return None
     if not percent:
         return None

@@ -19,9 +19,7 @@ _API = {
     "ur": "url",
     "in": "vendor_intent",
 }
-_API_KEPT = frozenset(
-    {"pp", "pd", "td", "tr", "tc", "ts", "fp", "fk", "dn", "db", "dt", "tg", "rr", "rh", "om", "or"}
-)
+_API_KEPT = frozenset({"pp", "pd", "td", "tr", "tc", "ts", "fp", "fk", "dn", "db", "dt", "tg", "rr", "rh", "om", "or"})
 _DOMAIN = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
 
 
@@ -76,9 +74,7 @@ def _gap(header: Header) -> Recognised | None:
     """Keyword gap: the compared domains are column names, each with a `(pages)` twin."""
     twins = {name.removesuffix(" (pages)") for name in header.cells if name.endswith(" (pages)")}
     domains = [i for i, name in enumerate(header.cells) if _DOMAIN.fullmatch(name.strip())]
-    if not header.has("keyword", "volume") or not (
-        twins & {header.cells[i] for i in domains} or len(domains) > 1
-    ):
+    if not header.has("keyword", "volume") or not (twins & {header.cells[i] for i in domains} or len(domains) > 1):
         return None
     found = Recognised("semrush", "keyword gap", competition_scale=1.0)
     for i in domains:

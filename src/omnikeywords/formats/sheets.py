@@ -120,9 +120,7 @@ class SheetTable:
             lines = pl.int_range(start + 1, start + 1 + frame.height, eager=True, dtype=pl.Int64)
             filled = frame.select(
                 pl.any_horizontal(
-                    pl.col(n).is_not_null() & (pl.col(n) != "")
-                    if kind == pl.String
-                    else pl.col(n).is_not_null()
+                    pl.col(n).is_not_null() & (pl.col(n) != "") if kind == pl.String else pl.col(n).is_not_null()
                     for n, kind in frame.schema.items()
                 )
             ).to_series()

@@ -48,9 +48,7 @@ def kind_of(head: bytes) -> str:
     if head[:4] == b"PAR1":
         return "parquet"
     if head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"WAVE", b"AVI "):
-        raise UnreadableExport(
-            "this is a picture, sound or video file; export the table as CSV or XLSX instead"
-        )
+        raise UnreadableExport("this is a picture, sound or video file; export the table as CSV or XLSX instead")
     if head[4:8] == b"ftyp":
         raise UnreadableExport("this is a video or picture file; export the table as CSV or XLSX instead")
     for start, what in _REFUSED:
@@ -114,9 +112,7 @@ def _mostly_utf8(head: bytes) -> bool:
 
 
 _CONTROL = bytes(c for c in range(32) if c not in b"\t\n\r\x0b\x0c\x1a\x1b") + b"\x7f"
-_MARKUP = re.compile(
-    r"\s*(?:<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|svg|\?xml)", re.IGNORECASE | re.DOTALL
-)
+_MARKUP = re.compile(r"\s*(?:<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|svg|\?xml)", re.IGNORECASE | re.DOTALL)
 
 
 def _control_share(data: bytes) -> float:
@@ -126,20 +122,14 @@ def _control_share(data: bytes) -> float:
 def refuse_junk(head: bytes, encoding: Encoding, text: str) -> None:
     """Raise UnreadableExport where the bytes are no text (many control characters) or a page of markup."""
     if encoding.codec in ("utf-8", "cp1252") and _control_share(head) > 0.02:
-        raise UnreadableExport(
-            "this is binary data, not a table of keywords; export CSV, XLSX, JSONL or Parquet"
-        )
+        raise UnreadableExport("this is binary data, not a table of keywords; export CSV, XLSX, JSONL or Parquet")
     if encoding.codec.startswith("utf-16"):
         letters = sum(c.isprintable() or c in "\t\r\n\ufeff" for c in text[:4000])
         if letters < 0.9 * min(len(text), 4000):
-            raise UnreadableExport(
-                "this is binary data, not a table of keywords; export CSV, XLSX, JSONL or Parquet"
-            )
+            raise UnreadableExport("this is binary data, not a table of keywords; export CSV, XLSX, JSONL or Parquet")
     match = _MARKUP.match(text)
     if match:
         what = {"svg": "an SVG image", "?xml": "an XML document"}.get(match[1].lower(), "a web page (HTML)")
-        raise UnreadableExport(
-            f"this is {what}, not an export; use the tool's export button to get CSV or XLSX"
-        )
+        raise UnreadableExport(f"this is {what}, not an export; use the tool's export button to get CSV or XLSX")
     if not text.strip():
         raise UnreadableExport("the file is empty: it holds nothing but blanks")

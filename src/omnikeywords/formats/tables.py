@@ -52,9 +52,7 @@ class Table(Protocol):
 def recognise(header: Header, rows: Sequence[Sequence[str]]) -> Recognised | None:
     """The tool and report that wrote a header; `plain` where only a keyword column is known; else None."""
     cells = set(header.cells)
-    if {"keyword", "normalized", "id"} <= cells and (
-        "model_version" in cells or "language_confidence" in cells
-    ):
+    if {"keyword", "normalized", "id"} <= cells and ("model_version" in cells or "language_confidence" in cells):
         return Recognised(OWN_TOOL, "keywords")
     for by_family in _FAMILIES:
         found = by_family(header, rows)
@@ -176,9 +174,7 @@ def _is_text(cell: str) -> bool:
 def no_keyword_column(cells: Sequence[str]) -> UnreadableExport:
     """The refusal of a table whose header names no keyword."""
     seen = [cell.strip() for cell in cells if cell and cell.strip()]
-    shown = ", ".join(f"{name[:40]!r}" for name in seen[:8]) + (
-        f" and {len(seen) - 8} more" if len(seen) > 8 else ""
-    )
+    shown = ", ".join(f"{name[:40]!r}" for name in seen[:8]) + (f" and {len(seen) - 8} more" if len(seen) > 8 else "")
     return UnreadableExport(
         f"no column of keywords among {shown}: name the one that holds them 'keyword'", columns=seen[:50]
     )
