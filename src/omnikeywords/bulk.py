@@ -38,7 +38,7 @@ from omnikeywords.formats.merge import PART_COLUMNS, merge_rows, with_parts
 from omnikeywords.formats.write import OBSERVED_FIELDS, extra_as_text
 from omnikeywords.model import Market
 
-__all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources"]
+__all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources", "result_columns"]
 
 BATCH = 10_000
 # Fewer batches are done before worker processes would have started.
@@ -130,7 +130,7 @@ class Results:
 
         `columns` selects some of them. There is always at least one frame, if an empty one.
         """
-        schema = _schema(self.options)
+        schema = result_columns(self.options)
         if columns is not None:
             schema = {name: schema[name] for name in columns}
         near = [name for name in _NEAR if name in schema] if self._near is not None else []
@@ -346,7 +346,7 @@ def _analysed_in_market(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
     return analysis.to_polars().with_columns(*observed, *(frame[name] for name in PART_COLUMNS if name in frame))
 
 
-def _schema(options: Options) -> dict[str, pl.DataType]:
+def result_columns(options: Options) -> dict[str, pl.DataType]:
     """The columns of results, in their order."""
     derived = analyse([], options).to_polars().schema
     observed = {name: OBSERVATION_SCHEMA.get(column, pl.String()) for name, column in OBSERVED_FIELDS.items()}
@@ -401,7 +401,7 @@ def _merge(results: Results) -> None:
     places = repeating.group_by("id").agg(pl.col("_row").min())
     merged = merge_rows(repeating.drop("_row")).join(places, on="id").sort("_row")
     filled = [name for name in merged.columns if name in observed and merged[name].null_count() < merged.height]
-    schema = _schema(results.options)
+    schema = result_columns(results.options)
     analysed = [
         _completed(_analysed(part.select(filled), results.options), schema) for part in merged.iter_slices(BATCH)
     ]
