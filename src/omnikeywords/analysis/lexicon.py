@@ -452,7 +452,8 @@ def _speaks_for(kinds: list[Kind], rules: list[Rule]) -> NDArray[np.bool_]:
 
 def _hundredths(weights: Sequence[tuple[float, ...]]) -> NDArray[np.int32]:
     """Weights as whole numbers, so that their sums do not depend on the order or number of what is summed."""
-    return np.rint(np.array(weights) * 100).astype(np.int32)
+    hundredths: NDArray[np.int32] = np.rint(np.array(weights) * 100).astype(np.int32)
+    return hundredths
 
 
 def _interactions(rules: list[Rule]) -> NDArray[np.int32]:

@@ -3,8 +3,8 @@
 Three sorts of table, all tab-separated with a header line; lines that begin with `#` and empty lines are skipped.
 
 `kinds.tsv`, one kind a line: `kind`, `classes` (of CLASSES, separated by spaces), the four intents' weights (natural
-logarithms in hundredths, added up over the words of a phrase), `modifier` (of MODIFIER_TYPES), `question` (of QUESTIONS),
-`flags` (of FLAGS) and `about`.
+logarithms in hundredths, added up over the words of a phrase), `modifier` (of MODIFIER_TYPES), `question` (of
+QUESTIONS), `flags` (of FLAGS) and `about`.
 
 `rules.tsv`, one interaction a line: `with` and `without` (classes; all of the first and none of the second must be in
 the phrase; words of the class named first are the evidence), the four weights, `about`.
