@@ -84,9 +84,7 @@ def _language_table(settings: Settings) -> Finding:
     return Finding("language table", True, f"{path} ({path.stat().st_size / 1e6:.0f} MB, checksums right)")
 
 
-def _folder(
-    name: str, folder: Path, advice: str = "free some, or set OKF_DATA_DIR to another folder"
-) -> Finding:
+def _folder(name: str, folder: Path, advice: str = "free some, or set OKF_DATA_DIR to another folder") -> Finding:
     there = folder
     while not there.exists() and there != there.parent:
         there = there.parent

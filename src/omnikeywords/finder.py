@@ -35,9 +35,7 @@ class Finder:
         # Calls repeat the same few kinds and markets; the options decide which loaded models are used.
         self._options_of = functools.lru_cache(maxsize=1024)(self._make_options)
 
-    def options(
-        self, kind: str = "comprehensive", market: str | None = None, brands: Sequence[str] = ()
-    ) -> Options:
+    def options(self, kind: str = "comprehensive", market: str | None = None, brands: Sequence[str] = ()) -> Options:
         """How to analyse: `market` as `pt-BR`, brands besides those of the settings.
 
         Raises InvalidMarket, InvalidOption.
@@ -53,9 +51,7 @@ class Finder:
                     brands=tuple(dict.fromkeys((*self.settings.brands, *brands))),
                     language_table=self.settings.language_table_path,
                 )
-        raise InvalidOption(
-            f"analysis type {kind!r} is unknown: use basic or comprehensive", analysis_type=kind
-        )
+        raise InvalidOption(f"analysis type {kind!r} is unknown: use basic or comprehensive", analysis_type=kind)
 
     def analyse(
         self,

@@ -94,9 +94,7 @@ def _ordered(values: pl.Series, order: Sequence[str]) -> dict[str, int]:
 
 def _opportunities(frame: pl.DataFrame, top: int) -> list[Opportunity]:
     best = (
-        frame.filter(
-            pl.col("near_duplicate_of").is_null(), pl.col("opportunity").struct.field("score").is_not_null()
-        )
+        frame.filter(pl.col("near_duplicate_of").is_null(), pl.col("opportunity").struct.field("score").is_not_null())
         .with_columns(pl.col("opportunity").struct.field("score").alias("score"))
         .sort(["score", "keyword"], descending=[True, False])
         .head(top)

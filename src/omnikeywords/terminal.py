@@ -195,9 +195,7 @@ def _file(report: "FileReport") -> Text:
 def _notes(results: "Results") -> Text | None:
     notes = []
     if results.merged_away:
-        notes.append(
-            f"{results.merged_away:,} {_plural(results.merged_away, 'row')} merged into their keyword"
-        )
+        notes.append(f"{results.merged_away:,} {_plural(results.merged_away, 'row')} merged into their keyword")
     if results.errors:
         notes.append(f"{results.errors:,} cannot be analysed: `error` says why")
     return Text(" · ".join(notes), style="dim") if notes else None
@@ -363,9 +361,7 @@ def _skipped(report: "FileReport") -> RenderableType:
 def _next(to: Console, summary: "Summary", wrote: str | None, command: str) -> RenderableType:
     lines = []
     if wrote is None:
-        lines.append(
-            (f"okf analyze {command} -o keywords.xlsx", "every keyword, every column; also csv, parquet")
-        )
+        lines.append((f"okf analyze {command} -o keywords.xlsx", "every keyword, every column; also csv, parquet"))
     if summary.example:
         lines.append((f'okf analyze -k "{summary.example}"', "one keyword, explained"))
     lines.append(("okf serve", "the same over HTTP"))
@@ -397,9 +393,7 @@ def show_keywords(to: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         if number:
             to.print()
         if row.get("error"):
-            to.print(
-                Text.assemble((str(row["keyword"])[:70], "bold"), "\n  ", (row["error"]["detail"], "red"))
-            )
+            to.print(Text.assemble((str(row["keyword"])[:70], "bold"), "\n  ", (row["error"]["detail"], "red")))
             continue
         to.print(Text(str(row["normalized"]), style="bold"))
         grid = Table.grid(padding=(0, 2))
@@ -421,9 +415,7 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, RenderableType]]:
     text = Text()
     for name, share in ranked:
         if share >= 0.005 or name == row["intent"]:
-            text.append(
-                f"{name} {share:.0%}  ", style=_INTENT_COLOURS[name] if name == row["intent"] else "dim"
-            )
+            text.append(f"{name} {share:.0%}  ", style=_INTENT_COLOURS[name] if name == row["intent"] else "dim")
     yield "intent", text
     if row.get("evidence"):
         yield "because", ", ".join(row["evidence"])
@@ -447,9 +439,7 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, RenderableType]]:
 # --- files, settings, checks
 
 
-def show_export(
-    to: Console, export: "Export", rows: int, skipped: Mapping[str, int], preview: Sequence[Any]
-) -> None:
+def show_export(to: Console, export: "Export", rows: int, skipped: Mapping[str, int], preview: Sequence[Any]) -> None:
     """What a file is and what was read of it."""
     told = Table.grid(padding=(0, 2))
     told.add_column(style="dim", width=12)
@@ -461,9 +451,7 @@ def show_export(
         "period": export.period,
         "currency": export.currency,
         "encoding": export.encoding,
-        "delimiter": {"\t": "tab", ",": "comma", ";": "semicolon"}.get(
-            export.delimiter or "", export.delimiter
-        ),
+        "delimiter": {"\t": "tab", ",": "comma", ";": "semicolon"}.get(export.delimiter or "", export.delimiter),
     }
     for name, value in facts.items():
         if value:
@@ -480,9 +468,7 @@ def show_export(
     table.add_column("note", style="dim", overflow="fold")
     for column in export.columns:
         kept = Text("kept as it is", style="dim")
-        table.add_row(
-            column.header, Text(column.field, style="green") if column.field else kept, column.note or ""
-        )
+        table.add_row(column.header, Text(column.field, style="green") if column.field else kept, column.note or "")
     parts: list[RenderableType] = [told, "", _title("Columns"), Padding(table, (0, 0, 0, 2))]
     if preview:
         shown = Text("\n".join(str(keyword) for keyword in preview))

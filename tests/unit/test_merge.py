@@ -208,9 +208,7 @@ some_rows = st.lists(
             "serp_features": st.none() | st.lists(st.sampled_from(["p", "q"]), max_size=2),
             "monthly_searches": st.none()
             | st.lists(
-                st.fixed_dictionaries(
-                    {"month": st.sampled_from(["2026-01", "2026-02"]), "searches": maybe_count}
-                ),
+                st.fixed_dictionaries({"month": st.sampled_from(["2026-01", "2026-02"]), "searches": maybe_count}),
                 max_size=2,
                 unique_by=lambda pair: pair["month"],
             ),

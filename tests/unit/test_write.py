@@ -133,12 +133,7 @@ def test_xlsx_says_which_cells_it_cannot_hold() -> None:
 
 
 def test_columns_nobody_filled_can_be_left_out_of_csv_and_xlsx_only() -> None:
-    assert (
-        written("csv", omit=("volume", "extra"))
-        .decode()
-        .splitlines()[0]
-        .endswith("monthly_searches,period_end")
-    )
+    assert written("csv", omit=("volume", "extra")).decode().splitlines()[0].endswith("monthly_searches,period_end")
     assert "volume" in json.loads(written("jsonl", omit=("volume",)).splitlines()[0])
 
 
@@ -216,9 +211,7 @@ def test_formats_are_told_by_the_ends_of_names() -> None:
 
 
 def test_other_columns_become_json_text_without_those_that_are_empty() -> None:
-    frame = pl.DataFrame(
-        {"keyword": ["a", "b"], "extra": [{'N "1"': "é\n", "z": None}, {'N "1"': None, "z": None}]}
-    )
+    frame = pl.DataFrame({"keyword": ["a", "b"], "extra": [{'N "1"': "é\n", "z": None}, {'N "1"': None, "z": None}]})
     assert extra_as_text(frame)["extra"].to_list() == ['{"N \\"1\\"":"é\\n"}', None]
 
 

@@ -38,9 +38,9 @@ def score(kind: NDArray[np.int16], starts: NDArray[np.intp], lexicon: Lexicon) -
     classes = np.bitwise_or.reduceat(lexicon.classes.take(kind), starts)
     logits = np.add.reduceat(lexicon.weights.take(kind, axis=0), starts)
     logits += lexicon.interactions.take(classes, axis=0)
-    below = logits.max(axis=1, keepdims=True) - logits
+    below = np.maximum.reduce(logits, axis=1, keepdims=True) - logits
     probabilities = _POWERS.take(below, mode="clip")
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    probabilities /= np.add.reduce(probabilities, axis=1, keepdims=True)
     return Intents(probabilities, below.argmin(axis=1), classes)
 
 
@@ -86,6 +86,8 @@ def _read_anew(
 ) -> NDArray[np.intp]:
     """Phrases whose remaining words may read otherwise once those of `gone` are left out."""
     after: NDArray[np.intp] = (gone[:-1] > gone[1:]).nonzero()[0] + 1
+    if len(after) == 0:
+        return after
     after = after[phrase[after] == phrase[after - 1]]
     tokens = match.tokens.take(after)
     after = after[lexicon.follows.take(tokens) | lexicon.start_matters.take(tokens)]

@@ -69,9 +69,7 @@ def with_parts(frame: pl.DataFrame) -> pl.DataFrame:
 
     Must be called while `extra` is still a struct, whose fields are the file's own columns.
     """
-    columns: list[tuple[str, pl.Expr]] = [
-        (name, pl.col(name)) for name in ("url", "match_type") if name in frame
-    ]
+    columns: list[tuple[str, pl.Expr]] = [(name, pl.col(name)) for name in ("url", "match_type") if name in frame]
     extra = frame.schema.get("extra")
     if isinstance(extra, pl.Struct):
         columns += [
@@ -82,9 +80,7 @@ def with_parts(frame: pl.DataFrame) -> pl.DataFrame:
     columns = [(name, value.cast(pl.String)) for name, value in columns]
     if not columns:
         return frame.with_columns(pl.lit("").alias(name) for name in PART_COLUMNS)
-    names = [
-        pl.when(value.is_not_null()).then(pl.lit(fold(name))) for name, value in sorted(columns, key=_first)
-    ]
+    names = [pl.when(value.is_not_null()).then(pl.lit(fold(name))) for name, value in sorted(columns, key=_first)]
     values = [value for _, value in sorted(columns, key=_first)]
     return frame.with_columns(
         pl.concat_str(names, separator=_BETWEEN, ignore_nulls=True).alias("split_by"),
@@ -199,9 +195,7 @@ def _traffic(rows: pl.DataFrame, key: str, traffic: list[str]) -> pl.DataFrame:
     has_ctr = {"clicks", "impressions"} <= set(traffic)
     ctr: list[pl.Expr] = []
     if shares:
-        quotient = (
-            (pl.col("clicks").sum() / pl.col("impressions").sum()).fill_nan(None) if has_ctr else pl.lit(None)
-        )
+        quotient = (pl.col("clicks").sum() / pl.col("impressions").sum()).fill_nan(None) if has_ctr else pl.lit(None)
         ctr = [pl.when(pl.len() == 1).then(pl.col("ctr").first()).otherwise(quotient).alias("ctr")]
     sums = (
         pl.when(pl.len() == 1)

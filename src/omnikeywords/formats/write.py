@@ -126,9 +126,7 @@ def _opened(target: Target) -> Iterator[IO[bytes]]:
     path = Path(os.path.realpath(target))  # through a link, so that the link stays one
     if path.exists() and not path.is_file():
         if path.is_dir():
-            raise InvalidOption(
-                f"cannot write {str(target)!r}: it is a folder; name a file in it", path=str(target)
-            )
+            raise InvalidOption(f"cannot write {str(target)!r}: it is a folder; name a file in it", path=str(target))
         with path.open("wb") as device:
             yield device
         return
@@ -239,9 +237,7 @@ def _regrouped(frames: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFra
 def flatten(frame: pl.DataFrame) -> pl.DataFrame:
     """Nested columns as flat ones, in their places, by the rules this module states; texts are not yet made
     safe."""
-    return frame.select(
-        expr for name, kind in frame.schema.items() for expr in _flat(pl.col(name), name, kind)
-    )
+    return frame.select(expr for name, kind in frame.schema.items() for expr in _flat(pl.col(name), name, kind))
 
 
 def _flat(value: pl.Expr, name: str, kind: pl.DataType) -> Iterator[pl.Expr]:
@@ -273,9 +269,7 @@ def _flat_and_safe(frame: pl.DataFrame, left_out: frozenset[str]) -> pl.DataFram
     return _safe(flatten(frame.select(pl.exclude(left_out))))
 
 
-def _write_csv(
-    frames: Iterator[pl.DataFrame], file: IO[bytes], left_out: frozenset[str], bom: bool
-) -> Written:
+def _write_csv(frames: Iterator[pl.DataFrame], file: IO[bytes], left_out: frozenset[str], bom: bool) -> Written:
     rows = 0
     first = True
     for frame in frames:
@@ -347,9 +341,7 @@ class _Sheets:
         try:
             self._workbook.close()
         except FileSizeError as error:
-            raise OmniKeywordsError(
-                f"{self.rows:,} rows are too much for one xlsx file: use parquet or csv"
-            ) from error
+            raise OmniKeywordsError(f"{self.rows:,} rows are too much for one xlsx file: use parquet or csv") from error
 
     def abandon(self) -> None:
         """Let go of all that is open."""
@@ -383,9 +375,7 @@ def _plain(column: pl.Series) -> list[Any]:
     """The cells of a column: text, number, true or false, or None."""
     if column.dtype.is_float():
         return column.cast(pl.String).cast(pl.Float64).fill_nan(None).to_list()
-    return (
-        column if column.dtype.is_numeric() or column.dtype == pl.Boolean else column.cast(pl.String)
-    ).to_list()
+    return (column if column.dtype.is_numeric() or column.dtype == pl.Boolean else column.cast(pl.String)).to_list()
 
 
 def extra_as_text(frame: pl.DataFrame) -> pl.DataFrame:
@@ -406,6 +396,4 @@ def extra_as_text(frame: pl.DataFrame) -> pl.DataFrame:
             )
         )
     text = pl.concat_str(pairs, separator=",", ignore_nulls=True)
-    return frame.with_columns(
-        pl.when(text != "").then(pl.concat_str(pl.lit("{"), text, pl.lit("}"))).alias("extra")
-    )
+    return frame.with_columns(pl.when(text != "").then(pl.concat_str(pl.lit("{"), text, pl.lit("}"))).alias("extra"))
