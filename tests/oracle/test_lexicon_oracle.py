@@ -1,6 +1,7 @@
 """The lexicons against a slow reading of their tables, phrase by phrase, word by word; and the laws of evidence."""
 
 import math
+import re
 from functools import cache
 
 import numpy as np
@@ -76,8 +77,16 @@ def slow_entries(words: list[str], language: int) -> list[tuple[int, int, int | 
             entries.append((start, length, kind))
     for at, word in enumerate(words):
         if at not in taken:
-            entries.append((at, 1, slow_kind((word,), language, at == 0)))
+            kind = slow_kind((word,), language, at == 0)
+            listed = (word,) in by_words()
+            entries.append((at, 1, kind if listed else slow_shape(word)))
     return sorted(entries)
+
+
+def slow_shape(word: str) -> int | None:
+    if re.fullmatch("19[0-9][0-9]|20[0-9][0-9]", word):
+        return tables().number["year"]
+    return tables().number["number"] if re.fullmatch(r"[0-9]+(-[0-9]+)*(st|nd|rd|th)?", word) else None
 
 
 def slow_intents(words: list[str], language: int) -> list[float]:

@@ -4,7 +4,7 @@ How the tables are written is told in `lexicon_tables`; `lexicons/PROVENANCE.md`
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from omnikeywords.analysis.lexicon_tables import (
     Rule,
     Tables,
     read_tables,
+    variants,
 )
 from omnikeywords.analysis.normalise import fold_batch
 from omnikeywords.model import INTENTS
@@ -142,19 +143,8 @@ class Lexicon:
         """The token of a word that no table lists as it stands: a shape, an inflection, a misspelt brand."""
         if not word:
             return 0
-        if word[0] in "0123456789$€£¥₹+-" or (word[0] in "ru" and "$" in word[:3]):
-            if len(word) == 4 and word.isdigit() and word.isascii() and 0 <= int(word) - _FIRST_YEAR < _YEARS:
-                return 1 + int(word) - _FIRST_YEAR
-            if _NUMBER.fullmatch(word):
-                return _TOKEN_OF_SHAPE["number"]
-            if _MONEY.fullmatch(word):
-                return _TOKEN_OF_SHAPE["money"]
-            if _PERCENT.fullmatch(word):
-                return _TOKEN_OF_SHAPE["percent"]
-        if "." in word and word not in _NOT_DOMAINS and _DOMAIN.fullmatch(word):
-            return _TOKEN_OF_SHAPE["domain"]
-        if "@" in word and _HANDLE.fullmatch(word):
-            return _TOKEN_OF_SHAPE["handle"]
+        if token := _token_of_shape(word):
+            return token
         if token := self.near_tokens.get(word, 0):
             return token
         if not word.isalpha():
@@ -264,6 +254,24 @@ class Lexicon:
         return table[:, 0], table[:, 1], table[:, 2].astype(np.int16)
 
 
+def _token_of_shape(word: str) -> int:
+    """The token of a year, number, price, percentage, address or handle; 0 for other words."""
+    if word[0] in "0123456789$€£¥₹+-" or (word[0] in "ru" and "$" in word[:3]):
+        if len(word) == 4 and word.isdigit() and word.isascii() and 0 <= int(word) - _FIRST_YEAR < _YEARS:
+            return 1 + int(word) - _FIRST_YEAR
+        if _NUMBER.fullmatch(word):
+            return _TOKEN_OF_SHAPE["number"]
+        if _MONEY.fullmatch(word):
+            return _TOKEN_OF_SHAPE["money"]
+        if _PERCENT.fullmatch(word):
+            return _TOKEN_OF_SHAPE["percent"]
+    if "." in word and word not in _NOT_DOMAINS and _DOMAIN.fullmatch(word):
+        return _TOKEN_OF_SHAPE["domain"]
+    if "@" in word and _HANDLE.fullmatch(word):
+        return _TOKEN_OF_SHAPE["handle"]
+    return 0
+
+
 def slots_of(language: NDArray[np.int8], counts: NDArray[np.intp], starts: NDArray[np.intp]) -> NDArray[np.intp]:
     """The slot of each word, from the language of each phrase (index into LANGUAGES, -1 unknown)."""
     slots = _SLOT_OF_LANGUAGE[language].repeat(counts)
@@ -317,7 +325,9 @@ def _compile(tables: Tables) -> Lexicon:
     for entry in tables.entries.values():
         by_words.setdefault(entry.words, []).append(entry)
         for word in entry.words:
-            tokens.setdefault(word, _RESERVED_TOKENS + len(tokens))
+            if word not in tokens:
+                shape = _token_of_shape(word)
+                tokens[word] = shape if 0 < shape <= _YEARS else _RESERVED_TOKENS + len(tokens)
     n_tokens = _RESERVED_TOKENS + len(tokens)
 
     node_of: dict[tuple[str, ...], int] = {(word,): token for word, token in tokens.items()}
@@ -347,8 +357,11 @@ def _compile(tables: Tables) -> Lexicon:
     single = terminal[:n_tokens].copy()
     terminal[:n_tokens] = KIND_UNKNOWN
     single[1 : 1 + _YEARS] = number["year"]
-    for shape, token in _TOKEN_OF_SHAPE.items():
-        single[token] = number[shape]
+    for name, token in _TOKEN_OF_SHAPE.items():
+        single[token] = number[name]
+    for word, token in tokens.items():
+        if (word,) not in by_words and (shape := _token_of_shape(word)) > _YEARS:
+            single[token] = single[shape]
 
     inflects = {k for k, kind in enumerate(kinds) if "inflects" in kind.flags}
     misspelt = {k for k, kind in enumerate(kinds) if "misspelt" in kind.flags}
@@ -358,7 +371,7 @@ def _compile(tables: Tables) -> Lexicon:
         if len(words) == 1:
             word, token = words[0], tokens[words[0]]
             if len(word) >= 3 and any(entry.kind in inflects for entry in entries):
-                for variant in _variants(word):
+                for variant in variants(word):
                     if variant not in tokens:
                         near.setdefault(variant, token)
             if len(word) >= LONG_NAME and any(entry.kind in misspelt for entry in entries):
@@ -405,32 +418,6 @@ def _kinds_by_slot(entries: Sequence[Entry], kinds: list[Kind]) -> list[int]:
                     chosen[i] = entry.kind
                     break
     return chosen
-
-
-def _variants(word: str) -> Iterator[str]:
-    """Singulars and plurals of an English, Portuguese, Spanish, French or Italian noun, as far as letters tell."""
-    if word.endswith("s"):
-        yield word[:-1]
-        if word.endswith("es"):
-            yield word[:-2]
-        if word.endswith("ies"):
-            yield word[:-3] + "y"
-        if word.endswith("oes"):
-            yield word[:-3] + "ao"
-    else:
-        yield word + "s"
-        if word.endswith(("s", "x", "z", "ch", "sh", "r", "n", "l", "d", "o")):
-            yield word + "es"
-        if word.endswith("y"):
-            yield word[:-1] + "ies"
-        if word.endswith("ao"):
-            yield word[:-2] + "oes"
-        if word.endswith(("al", "el", "il", "ol")):
-            yield word[:-1] + "is"
-        if word.endswith("m"):
-            yield word[:-1] + "ns"
-        if word.endswith("z"):
-            yield word[:-1] + "ces"
 
 
 def _says(kind: Kind) -> int:

@@ -42,6 +42,7 @@ __all__ = [
     "Rule",
     "Tables",
     "read_tables",
+    "variants",
 ]
 
 # What a word does in a phrase; the rules speak of these, and a phrase is the set of its words' classes.
@@ -195,7 +196,10 @@ class Tables:
                 self.entries.setdefault(((joined,), code), Entry((joined,), entry.kind, entry.languages, entry.strict))
 
     def add_plurals(self) -> None:
-        """List the plurals of entries of several words that inflect: of the last word, and of the first one."""
+        """List the plurals of entries of several words that inflect: of the last word, and of the first one.
+
+        Of single words, the variants that are part of longer entries: others are looked up when they are met.
+        """
         inflects = {k for k, kind in enumerate(self.kinds) if "inflects" in kind.flags}
         for words, code in list(self.entries):
             entry = self.entries[words, code]
@@ -203,6 +207,14 @@ class Tables:
                 first = (_plural(words[0]), *words[1:])
                 for plural in (first, (*words[:-1], _plural(words[-1])), (*first[:-1], _plural(first[-1]))):
                     self.entries.setdefault((plural, code), Entry(plural, entry.kind, entry.languages, entry.strict))
+        listed = {words for words, _ in self.entries}
+        inside = {word for words in listed for word in words}
+        for words, code in list(self.entries):
+            entry = self.entries[words, code]
+            if entry.kind in inflects and len(words) == 1:
+                for variant in inside.intersection(variants(words[0])):
+                    if (variant,) not in listed:
+                        self.entries[(variant,), code] = Entry((variant,), entry.kind, entry.languages, entry.strict)
 
     def _forget(self, words: tuple[str, ...]) -> None:
         for code in ("", *LEXICON_LANGUAGES):
@@ -341,3 +353,29 @@ def _plural(word: str) -> str:
     if word.endswith("ao"):
         return word[:-2] + "oes"
     return word + "s"
+
+
+def variants(word: str) -> Iterator[str]:
+    """Singulars and plurals of an English, Portuguese, Spanish, French or Italian noun, as far as letters tell."""
+    if word.endswith("s"):
+        yield word[:-1]
+        if word.endswith("es"):
+            yield word[:-2]
+        if word.endswith("ies"):
+            yield word[:-3] + "y"
+        if word.endswith("oes"):
+            yield word[:-3] + "ao"
+    else:
+        yield word + "s"
+        if word.endswith(("s", "x", "z", "ch", "sh", "r", "n", "l", "d", "o")):
+            yield word + "es"
+        if word.endswith("y"):
+            yield word[:-1] + "ies"
+        if word.endswith("ao"):
+            yield word[:-2] + "oes"
+        if word.endswith(("al", "el", "il", "ol")):
+            yield word[:-1] + "is"
+        if word.endswith("m"):
+            yield word[:-1] + "ns"
+        if word.endswith("z"):
+            yield word[:-1] + "ces"
