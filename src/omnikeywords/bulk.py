@@ -79,7 +79,7 @@ class _Laid:
 
     path: Path
     rows: int
-    columns: frozenset[str]
+    columns: dict[str, pl.DataType]
     observed: frozenset[str]  # observed columns with any value
     errors: int
     merges: bool  # whether its rows merge with others of their keyword
@@ -130,7 +130,7 @@ class Results:
 
         `columns` selects some of them. There is always at least one frame, if an empty one.
         """
-        schema = result_columns(self.options)
+        schema = _with_observed(self._laid[0].columns) if self._laid else result_columns(self.options)
         if columns is not None:
             schema = {name: schema[name] for name in columns}
         near = [name for name in _NEAR if name in schema] if self._near is not None else []
@@ -180,12 +180,20 @@ def analyse_sources(
     near_duplicates = near_duplicates and options.kind == "comprehensive"
     results = Results(options, near_duplicates)
     try:
-        load_models(options)
+        # Now, and not as a worker's failure.
+        LanguageModel.load(_table(options))
         with contextlib.ExitStack() as stack:
-            exports = [stack.enter_context(open_export(s.data, name=s.name, market=options.market)) for s in sources]
+            exports = [
+                stack.enter_context(open_export(source.data, name=source.name, market=options.market))
+                for source in sources
+            ]
             batches = itertools.chain(_phrase_batches(phrases), _export_batches(exports, results.files))
-            _lay_down(batches, results, processes, tell)
-        _merge(results)
+            first = list(itertools.islice(batches, FEW_BATCHES))
+            many = processes > 1 and len(first) == FEW_BATCHES
+            pool = stack.enter_context(_pool(processes, options)) if many else None
+            analysts = _Analysts(options, Path(results._folder.name), pool, processes)
+            _lay_down(itertools.chain(first, batches), results, analysts, tell)
+            _merge(results, analysts)
         if near_duplicates:
             tell("near-duplicates", 0, results.keywords)
             _group(results)
@@ -230,34 +238,51 @@ def _read(laid: _Laid, columns: Iterable[str]) -> pl.DataFrame:
     return pl.read_ipc(laid.path, columns=[name for name in columns if name in laid.columns])
 
 
-def _lay_down(batches: Iterator[tuple[pl.DataFrame, bool]], results: Results, processes: int, tell: Progress) -> None:
-    """Analyse all batches into files of the results' folder, in their order."""
-    folder = Path(results._folder.name)
-    first = list(itertools.islice(batches, FEW_BATCHES))
-    waiting: deque[Future[_Laid] | _Laid] = deque()
+class _Analysts:
+    """Who analyses batches: this process, or workers once there is enough for them."""
 
-    def collect() -> None:
-        item = waiting.popleft()
-        laid = item.result() if isinstance(item, Future) else item
+    def __init__(self, options: Options, folder: Path, pool: Executor | None, processes: int) -> None:
+        self._options = options
+        self._folder = folder
+        self._pool = pool
+        # What is read ahead is held in memory: no more than keeps the workers busy.
+        self._ahead = 2 * processes if pool else 0
+        self._numbers = itertools.count()
+
+    def lay_down(self, batches: Iterable[tuple[pl.DataFrame, bool]]) -> Iterator[_Laid]:
+        """The batches analysed, in their order, each in a file of the folder."""
+        waiting: deque[Future[_Laid] | _Laid] = deque()
+        for frame, merges in batches:
+            path = self._folder / f"{next(self._numbers)}.arrow"
+            frame = _filled(extra_as_text(with_parts(frame))) if merges else frame
+            if self._pool is None:
+                waiting.append(_analyse_batch(frame, self._options, path, merges))
+            else:
+                waiting.append(self._pool.submit(_analyse_in_worker, frame, path, merges))
+            while len(waiting) > self._ahead:
+                yield _done(waiting.popleft())
+        while waiting:
+            yield _done(waiting.popleft())
+
+
+def _done(item: Future[_Laid] | _Laid) -> _Laid:
+    return item.result() if isinstance(item, Future) else item
+
+
+def _filled(frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns that have any value."""
+    return frame.select(name for name in frame.columns if frame[name].null_count() < frame.height)
+
+
+def _lay_down(
+    batches: Iterator[tuple[pl.DataFrame, bool]], results: Results, analysts: _Analysts, tell: Progress
+) -> None:
+    for laid in analysts.lay_down(batches):
         results._laid.append(laid)
         results.rows_read += laid.rows
         results.errors += laid.errors
         results.observed |= laid.observed
         tell("analysing", results.rows_read, None)
-
-    many = processes > 1 and len(first) == FEW_BATCHES
-    with _pool(processes, results.options) if many else contextlib.nullcontext() as pool:
-        for number, (frame, merges) in enumerate(itertools.chain(first, batches)):
-            path = folder / f"{number}.arrow"
-            if pool is None:
-                waiting.append(_analyse_batch(frame, results.options, path, merges))
-            else:
-                waiting.append(pool.submit(_analyse_in_worker, frame, path, merges))
-            # What is read ahead is held in memory: no more than keeps the workers busy.
-            while len(waiting) > (2 * processes if pool else 0):
-                collect()
-        while waiting:
-            collect()
 
 
 @contextlib.contextmanager
@@ -306,13 +331,11 @@ def _analyse_in_worker(frame: pl.DataFrame, path: Path, merges: bool) -> _Laid:
 
 
 def _analyse_batch(frame: pl.DataFrame, options: Options, path: Path, merges: bool) -> _Laid:
-    """Analyse one batch of observations into a file."""
-    frame = extra_as_text(with_parts(frame))
-    filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
-    rows = _analysed(frame.select(filled), options)
-    observed = [name for name, column in OBSERVED_FIELDS.items() if name in rows]
+    """Analyse one batch of observations, of the columns that have any value, into a file."""
+    rows = _analysed(frame, options)
     rows.write_ipc(path, compression="uncompressed", compat_level=pl.CompatLevel.newest())
-    return _Laid(path, rows.height, frozenset(rows.columns), frozenset(observed), rows["error"].count(), merges)
+    observed = frozenset(name for name in OBSERVED_FIELDS if name in rows)
+    return _Laid(path, rows.height, dict(rows.schema), observed, rows["error"].count(), merges)
 
 
 def _analysed(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
@@ -329,6 +352,10 @@ def _analysed(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
         for market, part in ((part["market"][0], part) for part in numbered.partition_by("market"))
     ]
     return pl.concat(parts, how="diagonal").sort("_row").drop("_row")
+
+
+def _table(options: Options) -> Path:
+    return options.language_table or default_table_path()
 
 
 def _in_market(options: Options, market: str | None) -> Options:
@@ -348,7 +375,12 @@ def _analysed_in_market(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
 
 def result_columns(options: Options) -> dict[str, pl.DataType]:
     """The columns of results, in their order."""
-    derived = analyse([], options).to_polars().schema
+    return _with_observed(analyse([], options).to_polars().schema)
+
+
+def _with_observed(columns: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """All columns of results, by those of any analysis."""
+    derived = {name: kind for name, kind in columns.items() if name not in OBSERVED_FIELDS and name not in PART_COLUMNS}
     observed = {name: OBSERVATION_SCHEMA.get(column, pl.String()) for name, column in OBSERVED_FIELDS.items()}
     return {**derived, **observed}
 
@@ -369,7 +401,7 @@ def _completed(frame: pl.DataFrame, schema: dict[str, pl.DataType]) -> pl.DataFr
 # --- what needs all rows
 
 
-def _merge(results: Results) -> None:
+def _merge(results: Results, analysts: _Analysts) -> None:
     """Find the rows that are one keyword, and analyse what they merge into."""
     ids = pl.concat(
         [_read(laid, ["id"]).with_columns(pl.lit(laid.merges).alias("merges")) for laid in results._laid]
@@ -379,7 +411,6 @@ def _merge(results: Results) -> None:
     repeated = merging.is_duplicated() & merging.is_not_null()
     if not repeated.any():
         return
-    observed = {**OBSERVATION_SCHEMA, "extra": pl.String()}
     rows = []
     read = 0
     for laid in results._laid:
@@ -400,11 +431,11 @@ def _merge(results: Results) -> None:
     repeating = pl.concat(rows, how="diagonal")
     places = repeating.group_by("id").agg(pl.col("_row").min())
     merged = merge_rows(repeating.drop("_row")).join(places, on="id").sort("_row")
-    filled = [name for name in merged.columns if name in observed and merged[name].null_count() < merged.height]
-    schema = result_columns(results.options)
-    analysed = [
-        _completed(_analysed(part.select(filled), results.options), schema) for part in merged.iter_slices(BATCH)
-    ]
+    schema = _with_observed(results._laid[0].columns)
+    observations = _filled(merged.drop("id", "_row"))
+    # What they merged into does not merge again, and has no parts any more.
+    laid_down = analysts.lay_down((part, False) for part in observations.iter_slices(BATCH))
+    analysed = [_completed(_read(laid, schema), schema) for laid in laid_down]
     results._merged = pl.concat(analysed).insert_column(0, merged["_row"])
     dropped = np.zeros(read, dtype=bool)
     dropped[repeating["_row"].to_numpy()] = True
@@ -434,9 +465,8 @@ def _group(results: Results) -> None:
     volume = frame[asked].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     normalized = frame["normalized"]
     del frame
-    table = results.options.language_table or default_table_path()
     keywords = _Keywords(normalized.fill_null("").to_list(), language, popularity)
-    found = duplicates(keywords, volume=volume, model=LanguageModel.load(table))
+    found = duplicates(keywords, volume=volume, model=LanguageModel.load(_table(results.options)))
     member = found.head != np.arange(len(found.head))
     joined = pl.Series(member)
     reasons = pl.Series(REASONS).gather(pl.Series(found.reason.astype(np.int64)))

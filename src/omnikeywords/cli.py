@@ -5,11 +5,12 @@ line that says what is wrong and what to do. What a command needs is imported wh
 --help` is quick.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -258,23 +259,15 @@ def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str
 
 def _warm(finder: "Finder", quiet: bool) -> None:
     """Build the language table if this is the first use."""
-    from omnikeywords.analysis import load_models
-    from omnikeywords.errors import LanguageTableMissing
-
-    try:
-        load_models(finder.options())
-    except LanguageTableMissing:
+    if not finder.is_warm():
         _build_table(finder, quiet)
 
 
 def _build_table(finder: "Finder", quiet: bool, again: bool = False) -> bool:
-    from omnikeywords.terminal import console, progress_bar
-
     path = finder.settings.language_table_path
     if not quiet:
         _note(f"building the language table, once: {path}")
-    to = console(sys.stderr)
-    with progress_bar(to, None, after=0.0 if not quiet else float("inf")) as tell:
+    with _progress(None, quiet, after=0.0) as tell:
         return finder.warm(lambda stage, done, of: tell(f"building {stage}", done, of), again=again)
 
 
@@ -287,9 +280,8 @@ def _analysed(
     quiet: bool,
 ) -> "Results":
     from omnikeywords.settings import available_cores
-    from omnikeywords.terminal import console, progress_bar
 
-    with progress_bar(console(sys.stderr), _guess_rows(sources), after=float("inf") if quiet else 0.5) as tell:
+    with _progress(_guess_rows(sources), quiet) as tell:
         return finder.analyse_files(
             sources,
             options,
@@ -298,6 +290,18 @@ def _analysed(
             processes=available_cores(),
             progress=tell,
         )
+
+
+@contextlib.contextmanager
+def _progress(total: int | None, quiet: bool, after: float = 0.5) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Shows progress, on a terminal, and where it is wanted."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda stage, done, of: None
+        return
+    from omnikeywords.terminal import console, progress_bar
+
+    with progress_bar(console(sys.stderr), total, after) as tell:
+        yield tell
 
 
 def _guess_rows(sources: Sequence["Source"]) -> int | None:
@@ -317,11 +321,10 @@ def _guess_rows(sources: Sequence["Source"]) -> int | None:
 
 def _write(results: "Results", format: OutputFormat, out: Path | None, bom: bool, quiet: bool) -> None:
     from omnikeywords.formats.write import FORMATS, write_results
-    from omnikeywords.terminal import console, progress_bar
 
     to: Path | IO[bytes] = out if out is not None else sys.stdout.buffer
     chosen = next(name for name in FORMATS if name == format)
-    with progress_bar(console(sys.stderr), results.keywords, after=float("inf") if quiet else 0.5) as tell:
+    with _progress(results.keywords, quiet) as tell:
 
         def counted() -> Iterator[Any]:
             done = 0
@@ -455,21 +458,12 @@ def warm(
 
     Analysis does this itself on first use; images and services do it beforehand. Needs no network.
     """
-    from omnikeywords.analysis import load_models
-    from omnikeywords.errors import LanguageTableMissing
     from omnikeywords.finder import Finder
 
     finder = Finder(_settings())
-    if not again:
-        try:
-            load_models(finder.options())
-        except LanguageTableMissing:
-            pass
-        else:
-            _note(f"the language table is ready: {finder.settings.language_table_path}")
-            return
-    _build_table(finder, quiet=False, again=again)
-    _note("the language table is ready")
+    if again or not finder.is_warm():
+        _build_table(finder, quiet=False, again=again)
+    _note(f"the language table is ready: {finder.settings.language_table_path}")
 
 
 @app.command()

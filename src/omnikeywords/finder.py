@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from omnikeywords.analysis import Analysis, Kind, Options, analyse, load_models
-from omnikeywords.analysis.frequency import build_table
+from omnikeywords.analysis.frequency import FrequencyTable, build_table
 from omnikeywords.errors import InvalidOption, LanguageTableMissing
 from omnikeywords.model import Market
 from omnikeywords.settings import Settings
@@ -107,20 +107,22 @@ class Finder:
         return open_export(source.data, name=source.name, market=Market.parse(market) if market else None)
 
     def warm(self, progress: TableProgress | None = None, *, again: bool = False) -> bool:
-        """See to it that the language table is there and loads; True if it had to be built.
+        """See to it that the language table is there; True if it had to be built.
 
         `again` builds it anew.
         """
-        options = self.options()
-        if not again:
-            try:
-                load_models(options)
-            except LanguageTableMissing:
-                pass
-            else:
-                return False
+        if self.is_warm() and not again:
+            return False
         build_table(self.settings.language_table_path, progress)
-        load_models(options)
+        load_models(self.options())
+        return True
+
+    def is_warm(self) -> bool:
+        """Whether the language table is there and of the right version; it is not read through."""
+        try:
+            FrequencyTable.load(self.settings.language_table_path)
+        except LanguageTableMissing:
+            return False
         return True
 
     def sample(self) -> Path:

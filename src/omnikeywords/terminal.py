@@ -101,14 +101,11 @@ class _Rate(ProgressColumn):
 def progress_bar(
     to: Console, total: int | None, after: float = 0.5
 ) -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar with rate and time left, shown on terminals once work has taken `after` seconds.
+    """A bar with rate and time left, shown once work has taken `after` seconds.
 
     Yields what to call with (stage, done, of). `total` is a guess of all rows, for stages that do not know
     theirs.
     """
-    if not to.is_terminal:
-        yield lambda stage, done, of: None
-        return
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
