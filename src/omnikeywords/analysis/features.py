@@ -36,7 +36,7 @@ from omnikeywords.model import FUNNELS, INTENTS, Funnel, Intent
 __all__ = ["COMMERCIAL_THRESHOLD", "MODIFIER_TYPES", "QUESTIONS", "Features", "Spans", "find"]
 
 # A phrase counts as (also) commercial from this probability on, where labels may be several.
-COMMERCIAL_THRESHOLD = 0.6
+COMMERCIAL_THRESHOLD = 0.7
 
 
 @dataclass(frozen=True, slots=True)

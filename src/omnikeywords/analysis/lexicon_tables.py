@@ -358,8 +358,10 @@ def _plural(word: str) -> str:
 def variants(word: str) -> Iterator[str]:
     """Singulars and plurals of an English, Portuguese, Spanish, French or Italian noun, as far as letters tell."""
     if word.endswith("s"):
-        yield word[:-1]
-        if word.endswith("es"):
+        # A singular of three letters is mostly another word: tiles, til.
+        if len(word) >= 5:
+            yield word[:-1]
+        if word.endswith("es") and len(word) >= 6:
             yield word[:-2]
         if word.endswith("ies"):
             yield word[:-3] + "y"
