@@ -9,7 +9,7 @@ from omnikeywords.model import KEYWORD_ID_BYTES, KEYWORD_ID_PREFIX, Market, base
 
 __all__ = ["keyword_ids"]
 
-_FEW = 64  # ids up to which the plain encoder is the faster one
+_FEW = 4  # ids up to which the plain encoder is the faster one
 _DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
 _TEN_BITS = np.array([(a + b).encode() for a in _DIGITS for b in _DIGITS])  # two digits for each value
 _SHIFTS = np.array([6, 4, 2, 0], np.uint16)
