@@ -8,6 +8,7 @@ near-duplicates) needs a few columns of all rows and is then worked into the bat
 """
 
 import contextlib
+import gc
 import itertools
 import multiprocessing
 import os
@@ -24,6 +25,8 @@ from typing import BinaryIO, Self
 
 import numpy as np
 import polars as pl
+import pyarrow
+import pyarrow.ipc
 from numpy.typing import NDArray
 
 from omnikeywords.analysis import Options, analyse, duplicates, load_models
@@ -149,15 +152,14 @@ class Results:
 
     def _with_merged(self, frame: pl.DataFrame, first: int, merged: pl.DataFrame) -> pl.DataFrame:
         """Rows from number `first` on without those that merged into others, and with what they became."""
-        rows = slice(first, first + frame.height)
-        merged = merged.filter(pl.col("_row").is_between(rows.start, rows.stop - 1, closed="both"))
-        gone = self._dropped[rows]
+        last = first + frame.height - 1
+        merged = merged.filter(pl.col("_row").is_between(first, last))
+        gone = self._dropped[first : last + 1]
         if not merged.height and not gone.any():
             return frame
-        stay = ~gone
-        stay[merged["_row"].to_numpy() - first] = False
-        numbered = frame.with_row_index("_row", offset=first)
-        return pl.concat([numbered.filter(pl.Series(stay)), merged]).sort("_row").drop("_row")
+        sources = np.arange(frame.height)
+        sources[merged["_row"].to_numpy() - first] = frame.height + np.arange(merged.height)
+        return pl.concat([frame, merged.drop("_row")], rechunk=True)[sources[~gone]]
 
 
 def analyse_sources(
@@ -234,8 +236,12 @@ def _report(export: Export) -> FileReport:
 
 
 def _read(laid: _Laid, columns: Iterable[str]) -> pl.DataFrame:
-    """Those of the columns that a batch has."""
-    return pl.read_ipc(laid.path, columns=[name for name in columns if name in laid.columns])
+    """Those of the columns that a batch has; mapped, not copied."""
+    with pyarrow.memory_map(str(laid.path)) as file:
+        table = pyarrow.ipc.open_file(file).read_all()
+        frame = pl.from_arrow(table.select([name for name in columns if name in laid.columns]))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 class _Analysts:
@@ -324,6 +330,9 @@ def _start_worker(options: Options) -> None:
     # Ctrl-C reaches every process of the terminal; the first one decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     load_models(options)
+    # Batches are many short-lived objects and no cycles: looking for some at every turn costs a tenth.
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
 
 
 def _analyse_in_worker(frame: pl.DataFrame, path: Path, merges: bool) -> _Laid:
@@ -416,17 +425,10 @@ def _merge(results: Results, analysts: _Analysts) -> None:
     for laid in results._laid:
         mask = repeated[read : read + laid.rows]
         if mask.any():
-            frame = pl.read_ipc(laid.path).with_row_index("_row", offset=read).filter(mask)
-            rows.append(
-                frame.select(
-                    "_row",
-                    "id",
-                    "keyword",
-                    "market",
-                    *(pl.col(name).alias(c) for name, c in OBSERVED_FIELDS.items() if name in frame.columns),
-                    *PART_COLUMNS,
-                )
-            )
+            given = [name for name in OBSERVED_FIELDS if name in laid.columns]
+            frame = _read(laid, ["id", "keyword", "market", *given, *PART_COLUMNS]).filter(mask)
+            numbers = pl.Series("_row", read + np.flatnonzero(mask.to_numpy()))
+            rows.append(frame.rename({name: OBSERVED_FIELDS[name] for name in given}).with_columns(numbers))
         read += laid.rows
     repeating = pl.concat(rows, how="diagonal")
     places = repeating.group_by("id").agg(pl.col("_row").min())
