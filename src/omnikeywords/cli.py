@@ -251,9 +251,11 @@ def _source(name: str) -> "Source":
 
 def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str:
     """The part of the command line that says what to analyse, for lines to try next."""
+    import shlex
+
     words = ["--sample"] if sample else []
-    words += [f'"{name}"' if " " in name else name for name in files[:2]] + (["..."] if len(files) > 2 else [])
-    words += [f'-k "{keyword}"' for keyword in keywords[:1]]
+    words += [shlex.quote(name) for name in files[:3]] + (["..."] if len(files) > 3 else [])
+    words += [f"-k {shlex.quote(keyword)}" for keyword in keywords[:1]]
     return " ".join(words)
 
 

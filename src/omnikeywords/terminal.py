@@ -46,6 +46,7 @@ __all__ = [
 WIDTH = 100
 _NARROW = 90
 _BAR = 16
+_COMMAND = 48  # characters; longer ones leave no room to say what they are for
 
 TOOLS = {
     "ahrefs": "Ahrefs",
@@ -362,13 +363,13 @@ def _next(to: Console, summary: "Summary", wrote: str | None, command: str) -> R
     if summary.example:
         lines.append((f'okf analyze -k "{summary.example}"', "one keyword, explained"))
     lines.append(("okf serve", "the same over HTTP"))
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(overflow="fold", style="cyan")
-    if to.width >= _NARROW:
-        grid.add_column(style="dim", no_wrap=True, overflow="ellipsis")
-    for line in lines:
-        grid.add_row(*line[: len(grid.columns)])
-    return Group(_title("Next"), Padding(grid, (0, 0, 0, 2)))
+    longest = max(len(command) for command, _ in lines if len(command) <= _COMMAND)
+    text = Text(overflow="fold")
+    for command, purpose in lines:
+        text.append(f"\n  {command:<{longest}}", style="cyan")
+        if to.width >= _NARROW and len(command) <= _COMMAND:
+            text.append(f"  {purpose}", style="dim")
+    return Group(_title("Next"), text[1:])
 
 
 def _plural(count: int, noun: str) -> str:
@@ -489,9 +490,14 @@ def show_settings(to: Console, rows: Sequence["SettingValue"]) -> None:
 
 def show_findings(to: Console, findings: Sequence["Finding"]) -> None:
     """A line a check, with what to do under each that failed."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for finding in findings:
-        mark = ("ok     ", "green") if finding.fine else ("problem", "bold red")
-        line = Text.assemble(mark, f"  {finding.name:<16}{finding.text}")
+        mark = Text("ok", "green") if finding.fine else Text("problem", "bold red")
+        text = Text(finding.text)
         if not finding.fine:
-            line.append(f"\n         {'':<16}{finding.advice}", style="yellow")
-        to.print(line)
+            text.append(f"\n{finding.advice}", style="yellow")
+        table.add_row(mark, finding.name, text)
+    to.print(table)
