@@ -135,19 +135,20 @@ def _held(pid: int) -> int:
     return 0
 
 
-def measure(arguments: Sequence[str]) -> tuple[float, float]:
-    """Seconds and gigabytes of one command."""
+def measure(arguments: Sequence[str]) -> tuple[float, float, float]:
+    """Seconds, seconds of processor time, and gigabytes of one command and its workers."""
     begun = time.perf_counter()
     process = subprocess.Popen([*OKF, *arguments], env=ENVIRONMENT)
     memory = Memory(process.pid)
     memory.start()
-    code = process.wait()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = code = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - begun
     memory.done.set()
     memory.join()
     if code:
         raise SystemExit(f"okf {' '.join(arguments)} failed with exit code {code}")
-    return seconds, memory.most / 1e9
+    return seconds, used.ru_utime + used.ru_stime, memory.most / 1e9
 
 
 def help_seconds() -> float:
@@ -182,7 +183,7 @@ def main() -> int:
         for name, (options, words, most) in runs.items():
             if arguments.only not in (None, name):
                 continue
-            seconds, gigabytes = measure(["analyze", str(corpus), "-o", str(out), "-q", *options])
+            seconds, processor, gigabytes = measure(["analyze", str(corpus), "-o", str(out), "-q", *options])
             title = f"okf analyze of {arguments.rows:,} lines CSV to Parquet, {words}"
             figures += [
                 Figure(title, seconds, at_most=most * share if share >= 1 else None, unit="s"),
