@@ -188,6 +188,7 @@ def main() -> int:
             figures += [
                 Figure(title, seconds, at_most=most * share if share >= 1 else None, unit="s"),
                 Figure(f"{title}: rate", arguments.rows / seconds, unit="keywords/s"),
+                Figure(f"{title}: processor time", processor, unit="s", note="less moved by what else runs"),
                 Figure(
                     f"{title}: memory of all processes",
                     gigabytes,
