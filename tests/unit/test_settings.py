@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from omnikeywords.analysis.frequency import default_table_path
 from omnikeywords.errors import InvalidSetting
 from omnikeywords.settings import TABLE, Settings, available_cores, default_data_dir, settings_page
 
@@ -133,8 +134,7 @@ def test_the_language_table_is_in_the_data_folder_unless_it_is_named() -> None:
 
 
 def test_the_default_place_is_the_one_that_analysis_looks_in() -> None:
-    frequency = pytest.importorskip("omnikeywords.analysis.frequency")
-    assert Settings.load({}).language_table_path == frequency.default_table_path()
+    assert Settings.load({}).language_table_path == default_table_path()
 
 
 def test_the_table_and_the_type_name_the_same_settings() -> None:
