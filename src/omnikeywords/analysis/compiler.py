@@ -1,0 +1,27 @@
+"""Loops that no array operation does well, compiled to machine code when they are first called.
+
+A compiled function takes arrays and numbers, always of the same types, and calls compiled functions of its own module
+alone: what is kept on disk for the next process is thrown away when that module changes, and only then.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from numba import njit
+
+__all__ = ["compiled"]
+
+Loop = TypeVar("Loop", bound=Callable[..., object])
+
+
+def compiled(loop: Loop) -> Loop:
+    """The same function as machine code, which lets other threads run meanwhile.
+
+    Division by zero gives infinity or not-a-number, as in numpy. Where no folder can be written to, nothing is kept and
+    every process compiles for itself.
+    """
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        return cast(Loop, njit(cache=True, **options)(loop))
+    except RuntimeError:  # numba found no folder for its cache
+        return cast(Loop, njit(**options)(loop))
