@@ -20,8 +20,7 @@ def compiled(loop: Loop) -> Loop:
     Division by zero gives infinity or not-a-number, as in numpy. Where no folder can be written to, nothing is kept and
     every process compiles for itself.
     """
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        return cast(Loop, njit(cache=True, **options)(loop))
+        return cast(Loop, njit(cache=True, nogil=True, error_model="numpy")(loop))
     except RuntimeError:  # numba found no folder for its cache
-        return cast(Loop, njit(**options)(loop))
+        return cast(Loop, njit(nogil=True, error_model="numpy")(loop))
