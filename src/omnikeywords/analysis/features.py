@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from omnikeywords.analysis.intent import find_evidence, score
+from omnikeywords.analysis.compiler import compiled
+from omnikeywords.analysis.intent import Reading, read
 from omnikeywords.analysis.lexicon import (
     CLASSES,
     MODIFIER_TYPES,
@@ -26,8 +27,6 @@ from omnikeywords.analysis.lexicon import (
     SAYS_MODIFIER,
     SAYS_QUESTION,
     Lexicon,
-    Match,
-    slots_of,
     years_of,
 )
 from omnikeywords.analysis.words import Words
@@ -80,49 +79,87 @@ def find(words: Words, lexicon: Lexicon, language_index: NDArray[np.int8]) -> Fe
 
     `words` must have the lexicon's column `lexicon`; `language_index` (N,) indexes LANGUAGES, -1 where unknown.
     """
-    starts, counts = words.starts, words.counts
-    slots = slots_of(language_index, counts, starts)
-    match = lexicon.match(words.take("lexicon"), slots, starts + counts - 1)
-    kind = match.kind
-    intents = score(kind, starts, lexicon)
-    phrase = words.phrase_of_word()
-    evidence = find_evidence(intents, match, slots, phrase, starts, lexicon)
-
-    says = lexicon.says.take(kind)
-    n = len(starts)
+    reading = read(words, lexicon, language_index)
+    n = len(words.starts)
+    modifiers = np.empty((len(reading.tokens), 2), np.intp)
+    says = np.zeros(n, np.uint8)
     question = np.full(n, -1, np.int8)
-    asked = (says & SAYS_QUESTION).nonzero()[0][::-1]  # backwards, so that the first one of a phrase is written last
-    if len(asked):
-        question[phrase.take(asked)] = lexicon.question.take(kind.take(asked))
-    modifies = (says & SAYS_MODIFIER).nonzero()[0]
-    modifiers = _spans(modifies, match, phrase)
-    types = lexicon.modifier.take(kind.take(modifies))
-    year = np.zeros(n, np.int16)
-    dated = modifies[types == _YEAR]
-    if len(dated):
-        tokens = match.tokens.take(dated)
-        year[phrase.take(dated)] = years_of(tokens)
-    flags = np.bitwise_or.reduceat(says, starts)
+    dated = np.zeros(n, np.int32)
+    found = _look_through(
+        words.starts,
+        words.counts,
+        reading.tokens,
+        reading.kind,
+        reading.length,
+        lexicon.says,
+        lexicon.question,
+        lexicon.modifier,
+        SAYS_QUESTION,
+        SAYS_MODIFIER,
+        MODIFIER_TYPES.index("year"),
+        modifiers,
+        says,
+        question,
+        dated,
+    )
+    spans = _spans(modifiers[:found], reading)
     return Features(
-        intents=intents.probabilities,
-        intent=intents.best.astype(np.int8),
-        evidence=_spans(evidence, match, phrase),
-        modifiers=modifiers,
-        modifier_types=types,
+        intents=reading.probabilities,
+        intent=reading.best,
+        evidence=_spans(reading.evidence, reading),
+        modifiers=spans,
+        modifier_types=lexicon.modifier.take(reading.kind.take(spans.first)),
         question=question,
-        branded=(flags & SAYS_BRAND) != 0,
-        local=_IS_LOCAL.take(intents.classes) & ((flags & SAYS_LOCAL) != 0),
-        year=year,
-        funnel=_FUNNEL.take(intents.classes * np.intp(len(INTENTS)) + intents.best),
+        branded=(says & SAYS_BRAND) != 0,
+        local=_IS_LOCAL.take(reading.classes) & ((says & SAYS_LOCAL) != 0),
+        year=years_of(dated),
+        funnel=_FUNNEL[reading.classes, reading.best],
     )
 
 
-def _spans(first: NDArray[np.intp], match: Match, phrase: NDArray[np.intp]) -> Spans:
-    """The entries that begin at `first` (ascending) as spans."""
-    return Spans(phrase.take(first), first, match.lengths.take(first))
+@compiled
+def _look_through(  # type: ignore[no-untyped-def]
+    starts,
+    counts,
+    tokens,
+    kind,
+    length,
+    kind_says,
+    kind_question,
+    kind_modifier,
+    asks,
+    modifies,
+    dates,
+    modifiers,
+    says,
+    question,
+    dated,
+):
+    """Fill the columns from `modifiers` on: phrase and first word of each modifier, all that a phrase says, its
+    first question, and the token of its last year; returns the number of modifiers.
+    """
+    found = 0
+    for i in range(len(counts)):
+        for at in range(starts[i], starts[i] + counts[i]):
+            if length[at] == 0:
+                continue
+            said = kind_says[kind[at]]
+            says[i] |= said
+            if said & asks and question[i] < 0:
+                question[i] = kind_question[kind[at]]
+            if said & modifies:
+                modifiers[found, 0] = i
+                modifiers[found, 1] = at
+                found += 1
+                if kind_modifier[kind[at]] == dates:
+                    dated[i] = tokens[at]
+    return found
 
 
-_YEAR = MODIFIER_TYPES.index("year")
+def _spans(places: NDArray[np.intp], reading: Reading) -> Spans:
+    """The entries at places (S, 2), phrase and first word, as spans."""
+    phrase, first = places.T
+    return Spans(phrase, first, reading.length.take(first).astype(np.intp))
 
 
 def _sets_with(*names: str) -> NDArray[np.bool_]:
@@ -139,7 +176,7 @@ def _local_sets() -> NDArray[np.bool_]:
 
 
 def _funnels() -> NDArray[np.int8]:
-    """(sets of classes * 4,): the funnel stage of each set with each intent."""
+    """(sets of classes, 4): the funnel stage of each set with each intent."""
     table = np.zeros((1 << len(CLASSES), len(INTENTS)), np.int8)
     awareness, consideration, decision = map(FUNNELS.index, Funnel)
     weighs = _sets_with("compare", "price", "product", "trade")
@@ -148,7 +185,7 @@ def _funnels() -> NDArray[np.int8]:
     table[:, INTENTS.index(Intent.COMMERCIAL)] = np.where(closes, decision, consideration)
     table[:, INTENTS.index(Intent.TRANSACTIONAL)] = decision
     table[:, INTENTS.index(Intent.NAVIGATIONAL)] = decision
-    return table.reshape(-1)
+    return table
 
 
 _IS_LOCAL = _local_sets()

@@ -5,8 +5,8 @@ the set of their classes; softmax makes them probabilities. Nothing depends on t
 anything but the phrase's words and its language.
 
 The evidence of a phrase are the entries that spoke for the winning intent. They are named only where leaving their
-words out lowers that intent's probability: this is computed, with the words that are left read anew where they come to
-stand side by side, not assumed.
+words out lowers that intent's probability: this is computed, by reading the words that are left as a phrase of their
+own, not assumed.
 """
 
 from dataclasses import dataclass
@@ -14,114 +14,224 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from omnikeywords.analysis.lexicon import KIND_INSIDE, Lexicon, Match, at_start
+from omnikeywords.analysis.compiler import compiled
+from omnikeywords.analysis.lexicon import Lexicon
+from omnikeywords.analysis.lexicon_tables import MOST_WORDS
+from omnikeywords.analysis.words import Words
 from omnikeywords.model import INTENTS
 
-__all__ = ["Intents", "find_evidence", "score"]
+__all__ = ["Reading", "read"]
 
-# e to the power of minus i hundredths, to the least that float32 holds in full. Looked up rather than computed, because
-# vectorised exp rounds by where in an array a number stands, and a phrase's result must not depend on its neighbours.
+# e to the power of minus i hundredths, to the least that float32 holds in full.
 _POWERS = np.exp(np.arange(8700) / -100).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Intents:
-    """The intents of N phrases."""
+class Reading:
+    """What the lexicons read in N phrases of W words, and what their searchers want."""
 
-    probabilities: NDArray[np.float32]  # (N, 4), rows sum to 1, in the order of model.INTENTS
-    best: NDArray[np.intp]  # (N,) the likeliest, the first of equals
+    tokens: NDArray[np.int32]  # (W,) as the lexicons know the words
+    kind: NDArray[np.int16]  # (W,) of the entry that begins at a word
+    length: NDArray[np.int8]  # (W,) how many words that entry has, 0 at its second and later words
+    probabilities: NDArray[np.float32]  # (N, 4) rows sum to 1, in the order of model.INTENTS
+    best: NDArray[np.int8]  # (N,) the likeliest intent, the first of equals
     classes: NDArray[np.uint16]  # (N,) the set of classes of each phrase, bit i for lexicon.CLASSES[i]
+    evidence: NDArray[np.intp]  # (E, 2) phrase and first word of the entries that decided, in order
 
 
-def score(kind: NDArray[np.int16], starts: NDArray[np.intp], lexicon: Lexicon) -> Intents:
-    """The intents of phrases whose words read as `kind` (W,), phrase i from word `starts[i]` on."""
-    classes = np.bitwise_or.reduceat(lexicon.classes.take(kind), starts)
-    logits = np.add.reduceat(lexicon.weights.take(kind, axis=0), starts)
-    logits += lexicon.interactions.take(classes, axis=0)
-    below = np.maximum.reduce(logits, axis=1, keepdims=True) - logits
-    probabilities = _POWERS.take(below, mode="clip")
-    probabilities /= np.add.reduce(probabilities, axis=1, keepdims=True)
-    return Intents(probabilities, below.argmin(axis=1), classes)
+def read(words: Words, lexicon: Lexicon, language_index: NDArray[np.int8]) -> Reading:
+    """Find the entries in N phrases and what they add up to.
 
-
-def find_evidence(
-    intents: Intents,
-    match: Match,
-    slots: NDArray[np.intp],
-    phrase: NDArray[np.intp],
-    starts: NDArray[np.intp],
-    lexicon: Lexicon,
-) -> NDArray[np.intp]:
-    """First words (ascending) of the entries that are evidence of their phrase's winning intent.
-
-    `match` and `slots` are of the W words, `phrase` (W,) says which of the N phrases a word belongs to, `starts` (N,)
-    where each phrase begins.
+    Of two entries that overlap the longer, then the earlier one stands. `words` must have the lexicon's column
+    `lexicon`; `language_index` (N,) indexes LANGUAGES, -1 where unknown.
     """
-    named = lexicon.speaks_for.take(match.kind * len(INTENTS) + intents.best.take(phrase))
-    without = score(np.where(named, np.int16(KIND_INSIDE), match.kind), starts, lexicon)
-    named &= _lowered(without, intents.best, intents.probabilities).take(phrase)
-    first = named.nonzero()[0]
-    if len(first) == 0:
-        return first
-    gone = named
-    for step in range(1, match.longest):
-        gone[first[match.lengths.take(first) > step] + step] = True
-    doubtful = _read_anew(gone, match, phrase, starts, lexicon)
-    if len(doubtful):
-        kept = _still_lowered(doubtful, gone, intents, match, slots, phrase, starts, lexicon)
-        first = first[kept.take(phrase.take(first))]
-    return first
+    tokens = words.columns["lexicon"].take(words.ids)
+    n = len(words.starts)
+    kind = np.empty(len(tokens), np.int16)
+    length = np.empty(len(tokens), np.int8)
+    probabilities = np.empty((n, len(INTENTS)), np.float32)
+    best = np.empty(n, np.int8)
+    classes = np.empty(n, np.uint16)
+    evidence = np.empty((len(tokens), 2), np.intp)
+    found = _read_phrases(
+        tokens,
+        words.starts,
+        words.counts,
+        lexicon.slot_of_language.take(language_index),
+        lexicon.single,
+        lexicon.begins,
+        lexicon.follows,
+        lexicon.edges,
+        lexicon.targets,
+        lexicon.terminal,
+        lexicon.weights,
+        lexicon.classes,
+        lexicon.interactions,
+        lexicon.speaks_for,
+        _POWERS,
+        MOST_WORDS,
+        kind,
+        length,
+        probabilities,
+        best,
+        classes,
+        evidence,
+    )
+    return Reading(tokens, kind, length, probabilities, best, classes, evidence[:found])
 
 
-def _lowered(without: Intents, best: NDArray[np.intp], before: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether intent `best` (n,) of each of n phrases is less likely in `without` than in `before` (n, 4)."""
-    flat = len(INTENTS) * np.arange(len(best))
-    flat += best
-    lowered: NDArray[np.bool_] = without.probabilities.take(flat) < before.take(flat)
-    return lowered
+@compiled
+def _read_phrases(  # type: ignore[no-untyped-def]
+    tokens,
+    starts,
+    counts,
+    slots,
+    single,
+    begins,
+    follows,
+    edges,
+    targets,
+    terminal,
+    weights,
+    kind_classes,
+    interactions,
+    speaks_for,
+    powers,
+    most_words,
+    kind,
+    length,
+    probabilities,
+    best,
+    classes,
+    evidence,
+):
+    """Fill the columns from `kind` on, as `Reading` explains them; returns the number of entries in `evidence`."""
+    longest = 0
+    for i in range(len(counts)):
+        longest = max(longest, counts[i])
+    rest = np.empty(longest, tokens.dtype)
+    rest_kind = np.empty(longest, kind.dtype)
+    rest_length = np.empty(longest, length.dtype)
+    rest_probabilities = np.empty(probabilities.shape[1], probabilities.dtype)
+    found = 0
+    for i in range(len(counts)):
+        start, end = starts[i], starts[i] + counts[i]
+        _find_entries(
+            tokens[start:end],
+            slots[i],
+            single,
+            begins,
+            follows,
+            edges,
+            targets,
+            terminal,
+            most_words,
+            kind[start:end],
+            length[start:end],
+        )
+        classes[i], best[i] = _score(
+            kind[start:end], length[start:end], weights, kind_classes, interactions, powers, probabilities[i]
+        )
+        # Leave out every entry that speaks for the winner, and read what is left as a phrase of its own.
+        named = left = 0
+        at = start
+        while at < end:
+            if speaks_for[kind[at], best[i]]:
+                evidence[found + named, 0] = i
+                evidence[found + named, 1] = at
+                named += 1
+            else:
+                rest[left : left + length[at]] = tokens[at : at + length[at]]
+                left += length[at]
+            at += length[at]
+        if named:
+            _find_entries(
+                rest[:left],
+                slots[i],
+                single,
+                begins,
+                follows,
+                edges,
+                targets,
+                terminal,
+                most_words,
+                rest_kind[:left],
+                rest_length[:left],
+            )
+            _score(
+                rest_kind[:left],
+                rest_length[:left],
+                weights,
+                kind_classes,
+                interactions,
+                powers,
+                rest_probabilities,
+            )
+            if rest_probabilities[best[i]] < probabilities[i, best[i]]:
+                found += named
+    return found
 
 
-def _read_anew(
-    gone: NDArray[np.bool_], match: Match, phrase: NDArray[np.intp], starts: NDArray[np.intp], lexicon: Lexicon
-) -> NDArray[np.intp]:
-    """Phrases whose remaining words may read otherwise once those of `gone` are left out."""
-    after: NDArray[np.intp] = (gone[:-1] > gone[1:]).nonzero()[0] + 1
-    if len(after) == 0:
-        return after
-    after = after[phrase[after] == phrase[after - 1]]
-    tokens = match.tokens.take(after)
-    after = after[lexicon.follows.take(tokens) | lexicon.start_matters.take(tokens)]
-    if len(after) == 0:
-        return after
-    # The nearest word before the gap that stays, -1 where there is none in the batch.
-    left = np.maximum.accumulate(np.where(gone, -1, np.arange(len(gone))))[after - 1]
-    joined = (left >= starts[phrase[after]]) & lexicon.follows.take(match.tokens.take(after))
-    joined &= lexicon.continues.take(match.tokens.take(left))
-    first = (left < starts[phrase[after]]) & lexicon.start_matters.take(match.tokens.take(after))
-    doubtful: NDArray[np.intp] = np.unique(phrase[after[joined | first]])
-    return doubtful
+@compiled
+def _find_entries(  # type: ignore[no-untyped-def]
+    tokens, slot, single, begins, follows, edges, targets, terminal, most_words, kind, length
+):
+    """Fill kind and length of each word of one phrase; its first word is looked up in the second half of slots."""
+    n = len(tokens)
+    at_start = slot + single.shape[1] // 2
+    several = False
+    for at in range(n):
+        kind[at] = single[tokens[at], slot if at else at_start]
+        length[at] = 1
+        if at + 1 < n and begins[tokens[at]] and follows[tokens[at + 1]]:
+            several = True
+    if not several:
+        return
+    # Longest first: an entry stands where none of its words belongs to one that stands already.
+    longest = np.ones(n, np.int8)
+    kinds = np.zeros(n, np.int16)
+    for at in range(n - 1):
+        if begins[tokens[at]] and follows[tokens[at + 1]]:
+            node = np.int64(tokens[at])
+            for last in range(at + 1, min(n, at + most_words)):
+                key = node * len(begins) + tokens[last]
+                edge = np.searchsorted(edges, key)
+                if edge == len(edges) or edges[edge] != key:
+                    break
+                node = targets[edge]
+                ending = terminal[node, slot if at else at_start]
+                if ending:
+                    longest[at], kinds[at] = last - at + 1, ending
+    for size in range(most_words, 1, -1):
+        for at in range(n - 1):
+            if longest[at] == size:
+                free = True
+                for word in range(at, at + size):
+                    free = free and length[word] == 1
+                if free:
+                    kind[at], length[at] = kinds[at], size
+                    length[at + 1 : at + size] = 0
 
 
-def _still_lowered(
-    doubtful: NDArray[np.intp],
-    gone: NDArray[np.bool_],
-    intents: Intents,
-    match: Match,
-    slots: NDArray[np.intp],
-    phrase: NDArray[np.intp],
-    starts: NDArray[np.intp],
-    lexicon: Lexicon,
-) -> NDArray[np.bool_]:
-    """For all N phrases, False for those in `doubtful` that are as sure of their intent with `gone` left out."""
-    chosen = np.zeros(len(starts), np.bool_)
-    chosen[doubtful] = True
-    stay = (chosen[phrase] & ~gone).nonzero()[0]
-    owner = phrase[stay]
-    new_starts = np.flatnonzero(np.diff(owner, prepend=-1))
-    last = np.append(new_starts[1:], len(stay)) - 1
-    read = lexicon.match(match.tokens[stay], at_start(slots[stay], new_starts), last)
-    without = score(read.kind, new_starts, lexicon)
-    which = owner[new_starts]
-    kept = np.ones(len(starts), np.bool_)
-    kept[which] = _lowered(without, intents.best[which], intents.probabilities[which])
-    return kept
+@compiled
+def _score(  # type: ignore[no-untyped-def]
+    kind, length, weights, kind_classes, interactions, powers, probabilities
+):
+    """Fill the probabilities of one phrase; returns the set of its classes and its likeliest intent."""
+    classes = np.uint16(0)
+    for at in range(len(kind)):
+        if length[at]:
+            classes |= kind_classes[kind[at]]
+    logits = interactions[classes].copy()
+    for at in range(len(kind)):
+        if length[at]:
+            for intent in range(len(logits)):
+                logits[intent] += weights[kind[at], intent]
+    best = np.argmax(logits)
+    total = np.float32(0)
+    for intent in range(len(logits)):
+        probabilities[intent] = powers[min(logits[best] - logits[intent], len(powers) - 1)]
+        total += probabilities[intent]
+    for intent in range(len(logits)):
+        probabilities[intent] /= total
+    return classes, best

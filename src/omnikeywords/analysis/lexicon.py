@@ -17,7 +17,6 @@ from omnikeywords.analysis.lexicon_tables import (
     LEXICON_LANGUAGES,
     LONG_NAME,
     MODIFIER_TYPES,
-    MOST_WORDS,
     QUESTIONS,
     Entry,
     Kind,
@@ -31,7 +30,6 @@ from omnikeywords.model import INTENTS
 
 __all__ = [
     "CLASSES",
-    "KIND_INSIDE",
     "KIND_UNKNOWN",
     "LEXICON_LANGUAGES",
     "MODIFIER_TYPES",
@@ -42,16 +40,13 @@ __all__ = [
     "SAYS_QUESTION",
     "Kind",
     "Lexicon",
-    "Match",
-    "at_start",
-    "slots_of",
     "years_of",
 ]
 
 _OTHER_LANGUAGE = len(LEXICON_LANGUAGES)
 _UNKNOWN_LANGUAGE = _OTHER_LANGUAGE + 1
 _LANGUAGE_SLOTS = _UNKNOWN_LANGUAGE + 1
-SLOTS = 2 * _LANGUAGE_SLOTS  # the second half is for words that begin a phrase
+_SLOTS = 2 * _LANGUAGE_SLOTS  # the second half is for words that begin a phrase
 
 # Where LANGUAGES[i] is looked up; -1, the last, is a language that could not be told.
 _SLOT_OF_LANGUAGE = np.array(
@@ -61,8 +56,6 @@ _SLOT_OF_LANGUAGE = np.array(
 )
 
 KIND_UNKNOWN = 0  # of a word no lexicon knows
-KIND_INSIDE = 1  # of the second and later words of a longer entry
-_FEW = 24  # up to so many words are looked at one by one, which is faster than arrays of that size
 
 SAYS_QUESTION, SAYS_MODIFIER, SAYS_BRAND, SAYS_LOCAL = 1, 2, 4, 8
 
@@ -85,16 +78,6 @@ _NOT_DOMAINS = frozenset(("asp.net", "vb.net", "ado.net", "ml.net", "st.me"))
 _ELISION = re.compile(r"(?:l|d|qu|s|c|un|dell|all|nell|dall|sull)['’](.+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The W words of a batch as the lexicons read them."""
-
-    kind: NDArray[np.int16]  # W: of the entry that begins here, KIND_INSIDE within one, KIND_UNKNOWN
-    tokens: NDArray[np.int32]  # W
-    lengths: NDArray[np.intp]  # W: how many words that entry has, 1 within one
-    longest: int  # the most words any of them has
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Lexicon:
     """Compiled lexicons; made by `load`, never changed, safe to share between threads."""
@@ -109,16 +92,14 @@ class Lexicon:
     tokens: dict[str, int]  # of every word of every entry; 0 is any other word
     near_tokens: dict[str, int]  # singulars and plurals of words that inflect
     typos: dict[str, int]  # long brand names with one letter left out
-    single: NDArray[np.int16]  # (tokens * SLOTS,) kind of the word alone
+    slot_of_language: NDArray[np.intp]  # the column under which each of LANGUAGES, and last no language, is looked up
+    single: NDArray[np.int16]  # (tokens, slots) kind of the word alone; the second half where it begins a phrase
     begins: NDArray[np.bool_]  # (tokens,) may begin a longer entry
     follows: NDArray[np.bool_]  # (tokens,) may go on in one
-    speaks_for: NDArray[np.bool_]  # (kinds * 4,) may be named as evidence of an intent
-    continues: NDArray[np.bool_]  # (tokens,) may stand before another word of a longer entry
-    start_matters: NDArray[np.bool_]  # (tokens,) means another thing at the start of a phrase
+    speaks_for: NDArray[np.bool_]  # (kinds, 4) may be named as evidence of an intent
     edges: NDArray[np.int64]  # sorted: node * tokens + next token
-    edge_targets: dict[int, int]  # the same edges one by one
     targets: NDArray[np.intp]  # node that each edge leads to; nodes below the number of tokens are first words
-    terminal: NDArray[np.int16]  # (nodes * SLOTS,) kind of the entry that ends here, KIND_UNKNOWN none
+    terminal: NDArray[np.int16]  # (nodes, slots) kind of the entry that ends here, KIND_UNKNOWN none
 
     @classmethod
     def load(cls, brands: Sequence[str] = (), folder: Path | None = None) -> "Lexicon":
@@ -169,90 +150,6 @@ class Lexicon:
                 return token
         return 0
 
-    def match(self, tokens: NDArray[np.int32], slots: NDArray[np.intp], last: NDArray[np.intp]) -> Match:
-        """Find the longest entries in W words; of two that overlap the longer, then the earlier one stands.
-
-        `slots` (W,) says under which language each word is read, `last` (N,) where each phrase's last word is.
-        """
-        kind = self.single.take(tokens * SLOTS + slots)
-        begins = self.begins.take(tokens)
-        begins[last] = False
-        pairs = begins[:-1] & self.follows.take(tokens[1:])
-        first = pairs.nonzero()[0]
-        spans = np.ones(len(kind), np.intp)
-        if len(first) == 0:
-            return Match(kind, tokens, spans, 1)
-        walk = self._longer if len(first) > _FEW else self._longer_one_by_one
-        starts, lengths, kinds = walk(tokens, slots, last, first)
-        if len(starts) == 0:
-            return Match(kind, tokens, spans, 1)
-        if len(starts) > 1:
-            kept = _without_overlaps(starts, lengths)
-            starts, lengths, kinds = starts[kept], lengths[kept], kinds[kept]
-        kind[starts] = kinds
-        spans[starts] = lengths
-        longest = int(lengths.max())
-        for step in range(1, longest):
-            kind[starts[lengths > step] + step] = KIND_INSIDE
-        return Match(kind, tokens, spans, longest)
-
-    def _longer(
-        self, tokens: NDArray[np.int32], slots: NDArray[np.intp], last: NDArray[np.intp], first: NDArray[np.intp]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int16]]:
-        """The longest entry of two words or more from each word in `first` on: first word, words, kind."""
-        n_tokens = len(self.begins)
-        final = np.zeros(len(tokens) + 1, np.bool_)
-        final[last] = True
-        lengths = np.zeros(len(first), np.intp)
-        kinds = np.zeros(len(first), np.int16)
-        alive = np.arange(len(first))
-        node = tokens[first].astype(np.int64)
-        at = first.copy()
-        slot = slots[first]
-        for step in range(2, MOST_WORDS + 1):
-            at += 1
-            key = node * n_tokens + tokens[at]
-            edge = self.edges.searchsorted(key)
-            edge[edge == len(self.edges)] = 0
-            go = (self.edges[edge] == key).nonzero()[0]
-            if len(go) == 0:
-                break
-            node, at, slot, alive = self.targets[edge[go]], at[go], slot[go], alive[go]
-            ending = self.terminal.take(node * SLOTS + slot)
-            ends = ending > KIND_INSIDE
-            lengths[alive[ends]] = step
-            kinds[alive[ends]] = ending[ends]
-            more = (~final[at]).nonzero()[0]
-            if len(more) == 0:
-                break
-            node, at, slot, alive = node[more], at[more], slot[more], alive[more]
-        found = lengths.nonzero()[0]
-        return first[found], lengths[found], kinds[found]
-
-    def _longer_one_by_one(
-        self, tokens: NDArray[np.int32], slots: NDArray[np.intp], last: NDArray[np.intp], first: NDArray[np.intp]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int16]]:
-        """The same as `_longer`, faster where few words may begin an entry."""
-        word_tokens, final = tokens.tolist(), set(last.tolist())
-        edges, terminal, n_tokens = self.edge_targets, self.terminal, len(self.begins)
-        found: list[tuple[int, int, int]] = []
-        for start in first.tolist():
-            node, at, slot = word_tokens[start], start, slots.item(start)
-            length = kind = 0
-            while at not in final:
-                at += 1
-                step = edges.get(node * n_tokens + word_tokens[at])
-                if step is None:
-                    break
-                node = step
-                ending = terminal.item(node * SLOTS + slot)
-                if ending > KIND_INSIDE:
-                    length, kind = at - start + 1, ending
-            if length:
-                found.append((start, length, kind))
-        table = np.array(found, np.intp).reshape(-1, 3)
-        return table[:, 0], table[:, 1], table[:, 2].astype(np.int16)
-
 
 def _token_of_shape(word: str) -> int:
     """The token of a year, number, price, percentage, address or handle; 0 for other words."""
@@ -272,45 +169,11 @@ def _token_of_shape(word: str) -> int:
     return 0
 
 
-def slots_of(language: NDArray[np.int8], counts: NDArray[np.intp], starts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The slot of each word, from the language of each phrase (index into LANGUAGES, -1 unknown)."""
-    slots = _SLOT_OF_LANGUAGE[language].repeat(counts)
-    slots[starts] += _LANGUAGE_SLOTS
-    return slots
-
-
-def at_start(slots: NDArray[np.intp], starts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The slots of words that now begin phrases at `starts` and nowhere else."""
-    slots = slots % _LANGUAGE_SLOTS
-    slots[starts] += _LANGUAGE_SLOTS
-    return slots
-
-
 def years_of(tokens: NDArray[np.int32]) -> NDArray[np.int16]:
-    """The years that tokens of the kind `year` stand for."""
-    return (tokens + (_FIRST_YEAR - 1)).astype(np.int16)
-
-
-def _without_overlaps(starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Which of the spans stand when of two that overlap the longer, then the earlier one does; `starts` ascend."""
-    ends = starts + lengths
-    if bool((starts[1:] >= ends[:-1]).all()):
-        return np.arange(len(starts))
-    # Few spans overlap, so the rest of them go one by one.
-    clash = (starts[1:] < ends[:-1]).nonzero()[0]
-    involved = np.zeros(len(starts), np.bool_)
-    for offset in range(MOST_WORDS):
-        near = clash[clash + offset < len(starts)] + offset
-        involved[near] = True
-    kept = ~involved
-    claimed: set[int] = set()
-    rest = involved.nonzero()[0]
-    for i in sorted(rest.tolist(), key=lambda i: (-int(lengths[i]), i)):
-        span = range(int(starts[i]), int(ends[i]))
-        if claimed.isdisjoint(span):
-            claimed.update(span)
-            kept[i] = True
-    return kept.nonzero()[0]
+    """The years that tokens of the kind `year` stand for, 0 for token 0."""
+    years = tokens.astype(np.int16)
+    years[years != 0] += _FIRST_YEAR - 1
+    return years
 
 
 # ---- compiling ------------------------------------------------------------------------------------------------------
@@ -334,18 +197,16 @@ def _compile(tables: Tables) -> Lexicon:
     edges: dict[int, int] = {}
     begins = np.zeros(n_tokens, np.bool_)
     follows = np.zeros(n_tokens, np.bool_)
-    continues = np.zeros(n_tokens, np.bool_)
     for words in by_words:
         for end in range(2, len(words) + 1):
             if words[:end] not in node_of:
                 node_of[words[:end]] = n_tokens + len(edges)
                 edges[node_of[words[: end - 1]] * n_tokens + tokens[words[end - 1]]] = node_of[words[:end]]
                 begins[tokens[words[0]]] = True
-                continues[tokens[words[end - 2]]] = True
                 follows[tokens[words[end - 1]]] = True
     # Thousands of phrases are listed alike: in the same languages with the same kinds.
     listings: dict[tuple[tuple[int, tuple[str, ...], bool], ...], int] = {(): 0}
-    by_listing = [[KIND_UNKNOWN] * SLOTS]
+    by_listing = [[KIND_UNKNOWN] * _SLOTS]
     listing_of_node = np.zeros(n_tokens + len(edges), np.intp)
     for words, entries in by_words.items():
         listing = tuple((entry.kind, entry.languages, entry.strict) for entry in entries)
@@ -391,22 +252,20 @@ def _compile(tables: Tables) -> Lexicon:
         tokens=tokens,
         near_tokens=near,
         typos=typos,
-        single=single.reshape(-1),
+        slot_of_language=_SLOT_OF_LANGUAGE,
+        single=single,
         begins=begins,
         follows=follows,
         speaks_for=_speaks_for(kinds, tables.rules),
-        continues=continues,
-        start_matters=(single[:, :_LANGUAGE_SLOTS] != single[:, _LANGUAGE_SLOTS:]).any(axis=1),
         edges=keys,
-        edge_targets=edges,
         targets=np.array([edges[int(key)] for key in keys], np.intp),
-        terminal=terminal.reshape(-1),
+        terminal=terminal,
     )
 
 
 def _kinds_by_slot(entries: Sequence[Entry], kinds: list[Kind]) -> list[int]:
     """The kind of one phrase in each slot, from all its entries in the order they were listed."""
-    chosen = [KIND_UNKNOWN] * SLOTS
+    chosen = [KIND_UNKNOWN] * _SLOTS
     for slot in range(_LANGUAGE_SLOTS):
         code = LEXICON_LANGUAGES[slot] if slot < _OTHER_LANGUAGE else None
         own = [e for e in entries if code is not None and code in e.languages]
@@ -426,15 +285,15 @@ def _says(kind: Kind) -> int:
 
 
 def _speaks_for(kinds: list[Kind], rules: list[Rule]) -> NDArray[np.bool_]:
-    """(kinds * 4,): whether a kind, or a rule for one of its classes, raises an intent above the others."""
+    """(kinds, 4): whether a kind, or a rule for one of its classes, raises an intent above the others."""
     table = np.zeros((len(kinds), len(INTENTS)), np.bool_)
     for k, kind in enumerate(kinds):
-        if k in (KIND_UNKNOWN, KIND_INSIDE):
+        if k == KIND_UNKNOWN:
             continue
         weights = [kind.weights, *(rule.weights for rule in rules if rule.first & kind.classes)]
         for row in weights:
             table[k] |= np.array(row) > max(0.0, sum(row) / len(row)) + _SPEAKS
-    return table.reshape(-1)
+    return table
 
 
 def _hundredths(weights: Sequence[tuple[float, ...]]) -> NDArray[np.int32]:

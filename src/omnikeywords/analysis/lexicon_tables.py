@@ -81,7 +81,7 @@ LEXICON_LANGUAGES: tuple[str, ...] = ("en", "pt", "es", "fr", "de", "it")
 MOST_WORDS = 5
 LONG_NAME = 7  # letters; shorter names have too many real words around them to be known misspelt
 
-_BUILT_IN = ("unknown", "inside", "number", "year", "money", "percent", "domain", "handle", "brand", "brand_word")
+_BUILT_IN = ("unknown", "number", "year", "money", "percent", "domain", "handle", "brand", "brand_word")
 
 _ALTERNATIVES = re.compile(r"\(([^()]*)\)")
 
@@ -183,7 +183,7 @@ class Tables:
     def check(self) -> None:
         """Raise InvalidInput where a kind that the program itself gives to words is missing."""
         for place, name in enumerate(_BUILT_IN):
-            if name not in self.number or (place < 2 and self.number[name] != place):
+            if name not in self.number or (place == 0 and self.number[name] != place):
                 raise InvalidInput(f"kinds.tsv: kind {name!r} is missing or moved: it is built in, keep its line")
 
     def join_names(self) -> None:
