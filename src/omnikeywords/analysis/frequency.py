@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnikeywords.analysis.compiler import compiled
 from omnikeywords.analysis.ngrams import BUCKETS, gram_counts, gram_log_odds
 from omnikeywords.analysis.scripts import (
     LONGEST_WORD,
@@ -33,7 +34,9 @@ from omnikeywords.analysis.scripts import (
     Codes,
     code_points,
     fold,
+    fold_table,
     hash_rows,
+    multipliers,
     scripts_of,
 )
 from omnikeywords.errors import LanguageTableMissing
@@ -77,6 +80,8 @@ _SPELT_OUT = {
     "fr": {"œ": "oe", "æ": "ae"},
 }
 _TRADITIONAL = 0.3  # wordfreq counts Chinese in simplified characters alone
+_ZERO = ord("0")
+_FIRST_DECADE, _LAST_DECADE = 195, 204  # years of our time
 _BLOCK = 65_536  # words at a time, to bound memory
 _GRAM_TOTAL = 1_000_000.0
 _GRAM_SMOOTHING = 0.05
@@ -151,47 +156,58 @@ class FrequencyTable:
         by its shape (wordfreq counts all of four digits together), shared among the numbers of that shape.
         """
         zipf = np.zeros((len(codes), len(LANGUAGES)), np.uint8)
-        missed = self._fill(zipf, np.arange(len(codes)), codes)
-        if len(missed):
-            unlisted = codes[missed]
-            digits = (unlisted >= ord("0")) & (unlisted <= ord("9"))
-            numbers = (digits == (unlisted != 0)).all(axis=1) & digits[:, 0]
-            self._fill(zipf, missed, np.where(numbers[:, None] & digits, ord("0"), fold(unlisted)))
-            if numbers.any():
-                shares = _number_steps(unlisted[numbers])
-                shapes = zipf[missed[numbers]]
-                zipf[missed[numbers]] = np.where(shapes > shares, shapes - shares, np.minimum(shapes, 1))
+        _look_up(codes, self.keys, self.offsets, self.entries, multipliers(), fold_table(), _number_steps(), zipf)
         return zipf
 
-    def _fill(self, zipf: NDArray[np.uint8], rows: NDArray[np.intp], codes: Codes) -> NDArray[np.intp]:
-        """Write the entries of words into their rows; returns the rows of words that were not found."""
-        wanted = hash_rows(codes)
-        places = np.minimum(self.keys.searchsorted(wanted), len(self.keys) - 1)
-        found = self.keys.take(places) == wanted
-        places = places[found]
-        first = self.offsets.take(places).astype(np.intp)
-        counts = self.offsets.take(places + 1) - first
-        # The entries of all found words end to end: each run goes on from where its word's entries begin.
-        runs = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
-        entries = self.entries.take(runs)
-        zipf[np.repeat(rows[found], counts), entries >> 8] = entries & 0xFF
-        missed: NDArray[np.intp] = rows[~found]
-        return missed
 
-
-def _number_steps(codes: Codes) -> NDArray[np.uint8]:
-    """How much rarer one number is than its shape, in steps of Zipf: (n, 1).
+@functools.cache
+def _number_steps() -> NDArray[np.int16]:
+    """How much rarer one number is than its shape, in steps of Zipf, by its number of digits; 0 for a year of our time.
 
     Years of our time share the four digits among a hundred of them; else all numbers of a length are alike.
     """
-    lengths = (codes != 0).sum(axis=1)
-    recent = np.zeros(len(codes), bool)
-    if codes.shape[1] >= 4:
-        start = codes[:, :3] - ord("0") if codes.shape[1] else codes
-        decade = start[:, 0] * 100 + start[:, 1] * 10 + start[:, 2]
-        recent = (lengths == 4) & (decade >= 195) & (decade <= 204)
-    steps = np.where(recent, 2, np.minimum(lengths, 8)) * ZIPF_STEPS
-    return steps.astype(np.uint8)[:, None]
+    return np.array([2, *np.minimum(np.arange(1, LONGEST_WORD + 1), 8)], np.int16) * np.int16(ZIPF_STEPS)
+
+
+@compiled
+def _look_up(codes, keys, offsets, entries, multipliers, folds, number_steps, zipf):  # type: ignore[no-untyped-def]
+    """Write what is listed of each word into its row of `zipf`."""
+    for word in range(len(codes)):
+        row = codes[word]
+        key = np.uint64(0)
+        folded = np.uint64(0)
+        shape = np.uint64(0)
+        length = digits = 0
+        while length < len(row) and row[length]:
+            code = row[length]
+            key += np.uint64(code) * multipliers[length]
+            folded += np.uint64(folds[code]) * multipliers[length]
+            shape += np.uint64(_ZERO) * multipliers[length]
+            digits += _ZERO <= code < _ZERO + 10
+            length += 1
+        if _enter(key, keys, offsets, entries, zipf[word]):
+            continue
+        if length == 0 or digits < length:
+            _enter(folded, keys, offsets, entries, zipf[word])
+        elif _enter(shape, keys, offsets, entries, zipf[word]):
+            decade = 0
+            if length == 4:
+                decade = (np.int64(row[0]) - _ZERO) * 100 + (np.int64(row[1]) - _ZERO) * 10 + np.int64(row[2]) - _ZERO
+            rarer = number_steps[0 if _FIRST_DECADE <= decade <= _LAST_DECADE else length]
+            for language in range(zipf.shape[1]):
+                listed = zipf[word, language]
+                zipf[word, language] = listed - rarer if listed > rarer else min(listed, 1)
+
+
+@compiled
+def _enter(key, keys, offsets, entries, zipf):  # type: ignore[no-untyped-def]
+    """Write the entries of the word with this hash into `zipf` (languages,); returns whether there are any."""
+    place = np.searchsorted(keys, key)
+    if place == len(keys) or keys[place] != key:
+        return False
+    for entry in entries[offsets[place] : offsets[place + 1]]:
+        zipf[entry >> 8] = entry & 0xFF
+    return True
 
 
 def build_table(path: Path, progress: Progress | None = None) -> None:

@@ -7,6 +7,7 @@ number a language. Grams never met fall, mostly, into empty rows, which say noth
 import numpy as np
 from numpy.typing import NDArray
 
+from omnikeywords.analysis.compiler import compiled
 from omnikeywords.analysis.scripts import Codes
 
 __all__ = ["BUCKETS", "GRAM_UNIT", "gram_counts", "gram_log_odds", "gram_scores"]
@@ -22,8 +23,6 @@ _KEYS = np.array(
 )
 # From here on (Han, kana, Hangul) a character says as much as a syllable elsewhere: pairs are enough.
 _FIRST_WIDE = 0x2E80
-# Rows of 512 words at a time keep the gathered grams within the processor's cache.
-_BLOCK = 512
 
 
 def _buckets(codes: Codes) -> NDArray[np.intp]:
@@ -77,15 +76,35 @@ def gram_log_odds(counts: NDArray[np.float32], smoothing: float) -> NDArray[np.i
 
 def gram_scores(codes: Codes, log_odds: NDArray[np.int8]) -> NDArray[np.float32]:
     """The sum of log odds, in nats, over all grams of each word: (n, languages)."""
-    n = len(codes)
-    scores = np.zeros((n, log_odds.shape[1]), np.float32)
-    lengths = (codes != 0).sum(axis=1)
-    order = np.argsort(lengths, kind="stable")
-    for start in range(0, n, _BLOCK):
-        rows = order[start : start + _BLOCK]
-        width = int(lengths[rows[-1]])
-        if width:
-            grams = log_odds.take(_buckets(codes[rows, :width]), axis=0)
-            scores[rows] = np.add.reduce(grams, axis=1, dtype=np.int32)
+    sums = np.zeros((len(codes), log_odds.shape[1]), np.int32)
+    _add_odds(codes, log_odds, sums)
+    scores = sums.astype(np.float32)
     scores *= GRAM_UNIT
     return scores
+
+
+@compiled
+def _add_odds(codes, log_odds, sums):  # type: ignore[no-untyped-def]
+    """Add the log odds of the grams of each word to its row of sums: those of `_buckets`, a gram at a time."""
+    for word in range(len(codes)):
+        row = codes[word]
+        length = 0
+        while length < len(row) and row[length]:
+            length += 1
+        # Place 0 is the end before the word, 1 to length are its characters, length + 1 is the end after it.
+        for place in range(length + 2 if length else 0):
+            last = np.uint64(row[place - 1]) if 0 < place <= length else np.uint64(0)
+            mixed = np.uint64(0)
+            for order in range(min(_ORDERS, place + 1)):
+                first = place - order
+                back = np.uint64(row[first - 1]) if 0 < first <= length else np.uint64(0)
+                mixed = (mixed + back + np.uint64(order + 1)) * _KEYS[order]
+                mixed ^= mixed >> np.uint64(29)
+                if order > 1 and last >= _FIRST_WIDE:
+                    break
+                if back or (order and last):
+                    odds = log_odds[np.intp((mixed * _KEYS[0]) >> _SHIFT)]
+                    for language in range(len(odds)):
+                        sums[word, language] += odds[language]
+                if order and not back:
+                    break

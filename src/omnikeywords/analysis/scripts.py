@@ -19,8 +19,10 @@ __all__ = [
     "SCRIPT_LANGUAGES",
     "code_points",
     "fold",
+    "fold_table",
     "has_symbols",
     "hash_rows",
+    "multipliers",
     "scripts_of",
     "split_parts",
 ]
@@ -158,7 +160,8 @@ def code_points(words: Sequence[str]) -> Codes:
 
 
 @functools.cache
-def _multipliers() -> NDArray[np.uint64]:
+def multipliers() -> NDArray[np.uint64]:
+    """What each place of a word is multiplied with in its hash: (LONGEST_WORD,)."""
     # Weyl's sequence of the golden ratio through the SplitMix64 finaliser: fixed for ever, tables on disk
     # hang on it.
     with np.errstate(over="ignore"):
@@ -174,7 +177,7 @@ def hash_rows(codes: Codes) -> NDArray[np.uint64]:
     Multilinear hashing (Carter and Wegman, 1979) modulo 2^64 with fixed odd multipliers: the sum over
     positions of character times multiplier.
     """
-    hashes: NDArray[np.uint64] = codes.astype(np.uint64) @ _multipliers()[: codes.shape[1]]
+    hashes: NDArray[np.uint64] = codes.astype(np.uint64) @ multipliers()[: codes.shape[1]]
     return hashes
 
 
@@ -193,7 +196,8 @@ def scripts_of(codes: Codes) -> NDArray[np.uint8]:
 
 
 @functools.cache
-def _fold_table() -> Codes:
+def fold_table() -> Codes:
+    """The character that each of the Basic Multilingual Plane is without accents: (65,536,)."""
     table = np.arange(0x10000, dtype=np.uint32)
     for first, last in ((0xC0, 0x24F), (0x386, 0x3FF), (0x1E00, 0x1EFF), (0x1F00, 0x1FFF)):
         for code in range(first, last + 1):
@@ -205,7 +209,7 @@ def _fold_table() -> Codes:
 
 def fold(codes: Codes) -> Codes:
     """The same characters without accents, as hurried people type them: é is e, ł is l, أ is ا."""
-    folded: Codes = _fold_table().take(codes)
+    folded: Codes = fold_table().take(codes)
     return folded
 
 
