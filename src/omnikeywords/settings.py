@@ -23,6 +23,7 @@ __all__ = [
     "Settings",
     "available_cores",
     "default_data_dir",
+    "hide_password",
     "settings_page",
 ]
 
@@ -41,6 +42,7 @@ class Setting:
     unit: str  # "" where there is none
     help: str
     parse: Parser
+    secret: bool = False  # what is shown of it must not hold its password
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,32 @@ TABLE: tuple[Setting, ...] = (
         "The word-frequency table that `okf warm` builds.",
         _path,
     ),
+    Setting(
+        "OKF_DATABASE_URL",
+        "database_url",
+        "text",
+        lambda: None,
+        "catalogue.sqlite3 in OKF_DATA_DIR",
+        "",
+        "Database of the catalogue: sqlite:////path or postgresql://user:password@host/name.",
+        _text,
+        secret=True,
+    ),
+    Setting(
+        "OKF_DATABASE_OWNER_URL",
+        "database_owner_url",
+        "text",
+        lambda: None,
+        "OKF_DATABASE_URL",
+        "",
+        "The same database as the role that owns its tables, for `okf migrate`; on PostgreSQL another role than the "
+        "program's.",
+        _text,
+        secret=True,
+    ),
+    _number("OKF_DATABASE_CONNECTIONS", 5, 1, 1000, "connections", "Most database connections of one process."),
+    _number("OKF_STATEMENT_TIMEOUT_MS", 10_000, 10, 600_000, "ms", "Longest that one database statement may take."),
+    _number("OKF_LOCK_TIMEOUT_MS", 5000, 10, 600_000, "ms", "Longest that a transaction waits for another."),
     Setting(
         "OKF_BRANDS",
         "brands",
@@ -309,6 +337,11 @@ class Settings:
 
     data_dir: Path
     language_table: Path | None  # None: `language_table_path` says where
+    database_url: str | None  # None: `database` says where
+    database_owner_url: str | None
+    database_connections: int
+    statement_timeout_ms: int
+    lock_timeout_ms: int
     brands: tuple[str, ...]
     host: str
     port: int
@@ -348,12 +381,29 @@ class Settings:
 
         return self.data_dir / default_table_path().name
 
+    @property
+    def database(self) -> str:
+        """URL of the catalogue's database."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'catalogue.sqlite3'}"
+
     def rows(self) -> list[SettingValue]:
         """Every setting as it stands, in the order of the table."""
         return [
-            SettingValue(s.name, _shown(getattr(self, s.field)), s.shown_default, s.unit, s.help, s.name in self.given)
+            SettingValue(
+                s.name,
+                hide_password(_shown(getattr(self, s.field))) if s.secret else _shown(getattr(self, s.field)),
+                s.shown_default,
+                s.unit,
+                s.help,
+                s.name in self.given,
+            )
             for s in TABLE
         ]
+
+
+def hide_password(url: str) -> str:
+    """A URL without its password, for people and logs."""
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", url)
 
 
 def _shown(value: object) -> str:
