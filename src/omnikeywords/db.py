@@ -197,8 +197,8 @@ def _translated(error: DBAPIError | PoolTimeout, where: str) -> DatabaseBusy | D
     """What a driver says, in our words."""
     if isinstance(error, PoolTimeout):
         return DatabaseBusy(f"database {where}: every connection of this process is in use: try again in a second")
-    state = getattr(error.orig, "sqlstate", None)
-    if state in _BUSY:
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state is not None and state in _BUSY:
         return DatabaseBusy(f"database {where}: {_BUSY[state]}: try again in a second")
     said = " ".join(str(error.orig).split())
     if isinstance(error.orig, sqlite3.OperationalError) and ("locked" in said or "busy" in said):

@@ -1,0 +1,186 @@
+"""The event log: facts in one order, appended and never changed.
+
+Order is by bucket. A writer takes its bucket's row of `buckets` first and holds it to the end of its transaction, so
+that events become visible in the order of their positions, and a reader that has seen position n will never find
+another at or below it. A transaction that fails gives its positions back: there are no gaps.
+
+A writer may say which version of a stream it has seen; if that is no longer the newest, nothing is appended. It may
+give an idempotency key: what was appended under it before is not appended again.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from omnikeywords.catalog.events import SCHEMA_VERSIONS, Event, EventType, NewEvent, encode, upcast
+from omnikeywords.catalog.tables import buckets, events
+from omnikeywords.db import Connection
+from omnikeywords.errors import IdempotencyConflict, VersionConflict
+
+__all__ = ["Appended", "append", "erase", "head", "read", "read_stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where events came to stand."""
+
+    position: int  # of the last of them
+    version: int  # of its stream
+    repeated: bool = False  # they had been appended before, under the same idempotency key
+
+
+def append(
+    connection: Connection,
+    bucket: int,
+    project: str,
+    new: Sequence[NewEvent],
+    *,
+    actor: str,
+    expected: int | None = None,
+    idempotency_key: str | None = None,
+) -> Appended:
+    """Append events of one project, all in the caller's transaction.
+
+    `expected` is the version that the first event's stream must have: 0 where it must not exist.
+
+    Raises VersionConflict where it has another, IdempotencyConflict where the key was used for other events.
+    """
+    first = _take_positions(connection, bucket, len(new))
+    if idempotency_key is not None:
+        fingerprint = hashlib.blake2b(b"".join(event.fingerprint() for event in new), digest_size=16).digest()
+        before = connection.execute(_BY_KEY, {"b": bucket, "p": project, "key": idempotency_key}).one_or_none()
+        if before is not None:
+            connection.execute(_GIVE_BACK, {"b": bucket, "n": len(new)})
+            if before.fingerprint != fingerprint:
+                raise IdempotencyConflict(
+                    f"idempotency key {idempotency_key!r} was used for something else: give another",
+                    key=idempotency_key,
+                )
+            return Appended(before.position, before.version, repeated=True)
+    versions: dict[str, int] = {}
+    for event in new:
+        if event.stream not in versions:
+            found = connection.execute(_VERSION, {"b": bucket, "p": project, "s": event.stream}).scalar_one()
+            versions[event.stream] = found or 0
+    if expected is not None and versions[new[0].stream] != expected:
+        raise VersionConflict(
+            f"{new[0].stream} is at version {versions[new[0].stream]}, not {expected}: read it again",
+            stream=new[0].stream,
+            version=versions[new[0].stream],
+        )
+    rows = []
+    now = datetime.now(UTC)
+    for i, event in enumerate(new):
+        versions[event.stream] += 1
+        rows.append(
+            {
+                "bucket": bucket,
+                "position": first + i,
+                "project": project,
+                "stream": event.stream,
+                "version": versions[event.stream],
+                "type": event.type,
+                "schema_version": SCHEMA_VERSIONS[event.type],
+                "payload": encode(event.payload),
+                "data": event.data,
+                "actor": actor,
+                # The last one bears the key, so that a repetition is told where all of them stand.
+                "idempotency_key": idempotency_key if i == len(new) - 1 else None,
+                "fingerprint": fingerprint if idempotency_key is not None and i == len(new) - 1 else None,
+                "recorded_at": now,
+            }
+        )
+    connection.execute(events.insert(), rows)
+    return Appended(first + len(new) - 1, versions[new[-1].stream])
+
+
+def read(connection: Connection, bucket: int, after: int, limit: int = 100) -> list[Event]:
+    """Events of a bucket behind a position, in their order, at most `limit`.
+
+    Raises UnknownEvent where a newer version of the program wrote one.
+    """
+    return [_event(row) for row in connection.execute(_READ, {"b": bucket, "after": after, "n": limit})]
+
+
+def read_stream(connection: Connection, bucket: int, project: str, stream: str) -> list[Event]:
+    """All events of one stream, in their order."""
+    return [_event(row) for row in connection.execute(_STREAM, {"b": bucket, "p": project, "s": stream})]
+
+
+def head(connection: Connection, bucket: int) -> int:
+    """Position of the last event of a bucket, 0 where there is none."""
+    return connection.execute(_HEAD, {"b": bucket}).scalar() or 0
+
+
+def erase(connection: Connection, bucket: int, project: str, stream: str | None = None) -> int:
+    """Take the facts out of a project's events, or of one stream of it; their places in the order stay.
+
+    Returns how many there were.
+    """
+    which = (events.c.bucket == bucket) & (events.c.project == project) & (events.c.type != EventType.ERASED)
+    if stream is not None:
+        which &= events.c.stream == stream
+    done = connection.execute(
+        update(events)
+        .where(which)
+        .values(type=EventType.ERASED, schema_version=1, payload=b"{}", data=None, actor="", fingerprint=None)
+    )
+    return done.rowcount
+
+
+def _take_positions(connection: Connection, bucket: int, n: int) -> int:
+    """The first of n new positions. Other writers of the bucket wait from here until this transaction ends."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(buckets).values(bucket=bucket, head=n)
+    statement = statement.on_conflict_do_update(index_elements=["bucket"], set_={"head": buckets.c.head + n})
+    last: int = connection.execute(statement.returning(buckets.c.head)).scalar_one()
+    return last - n + 1
+
+
+def _event(row: Row[Any]) -> Event:
+    columns = row._mapping
+    return Event(
+        bucket=columns["bucket"],
+        position=columns["position"],
+        project=columns["project"],
+        stream=columns["stream"],
+        version=columns["version"],
+        type=columns["type"],
+        payload=upcast(columns["type"], columns["schema_version"], columns["payload"]),
+        data=columns["data"],
+        actor=columns["actor"],
+        recorded_at=_utc(columns["recorded_at"]),
+    )
+
+
+def _utc(time: datetime) -> datetime:
+    """SQLite keeps no time zone."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+_GIVE_BACK = update(buckets).where(buckets.c.bucket == bindparam("b")).values(head=buckets.c.head - bindparam("n"))
+_BY_KEY = select(events.c.position, events.c.version, events.c.fingerprint).where(
+    events.c.bucket == bindparam("b"),
+    events.c.project == bindparam("p"),
+    events.c.idempotency_key == bindparam("key"),
+)
+_VERSION = select(func.max(events.c.version)).where(
+    events.c.bucket == bindparam("b"), events.c.project == bindparam("p"), events.c.stream == bindparam("s")
+)
+_READ = (
+    select(events)
+    .where(events.c.bucket == bindparam("b"), events.c.position > bindparam("after"))
+    .order_by(events.c.position)
+    .limit(bindparam("n"))
+)
+_STREAM = (
+    select(events)
+    .where(events.c.bucket == bindparam("b"), events.c.project == bindparam("p"), events.c.stream == bindparam("s"))
+    .order_by(events.c.version)
+)
+_HEAD = select(buckets.c.head).where(buckets.c.bucket == bindparam("b"))
