@@ -70,9 +70,9 @@ class NewEvent:
     data: bytes | None = None  # rows, as `rows_of` makes them
 
     def fingerprint(self) -> bytes:
-        """What tells it from another event that claims the same idempotency key."""
+        """What tells it from another event that claims the same idempotency key; rows are told by their payload."""
         digest = hashlib.blake2b(digest_size=16)
-        for part in (self.stream.encode(), self.type.encode(), encode(self.payload), self.data or b""):
+        for part in (self.stream.encode(), self.type.encode(), encode(self.payload)):
             digest.update(len(part).to_bytes(8, "little") + part)
         return digest.digest()
 

@@ -22,7 +22,7 @@ from omnikeywords.catalog.tables import buckets, events
 from omnikeywords.db import Connection
 from omnikeywords.errors import IdempotencyConflict, VersionConflict
 
-__all__ = ["Appended", "append", "erase", "head", "read", "read_stream"]
+__all__ = ["Appended", "append", "erase", "head", "read", "read_stream", "utc"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,12 @@ class Appended:
 
     position: int  # of the last of them
     version: int  # of its stream
-    repeated: bool = False  # they had been appended before, under the same idempotency key
+    events: tuple[Event, ...] = ()  # as the log has them; none where they had been appended before
+
+    @property
+    def repeated(self) -> bool:
+        """Whether they had been appended before, under the same idempotency key."""
+        return not self.events
 
 
 def append(
@@ -51,6 +56,7 @@ def append(
     Raises VersionConflict where it has another, IdempotencyConflict where the key was used for other events.
     """
     first = _take_positions(connection, bucket, len(new))
+    fingerprint = None
     if idempotency_key is not None:
         fingerprint = hashlib.blake2b(b"".join(event.fingerprint() for event in new), digest_size=16).digest()
         before = connection.execute(_BY_KEY, {"b": bucket, "p": project, "key": idempotency_key}).one_or_none()
@@ -61,7 +67,7 @@ def append(
                     f"idempotency key {idempotency_key!r} was used for something else: give another",
                     key=idempotency_key,
                 )
-            return Appended(before.position, before.version, repeated=True)
+            return Appended(before.position, before.version)
     versions: dict[str, int] = {}
     for event in new:
         if event.stream not in versions:
@@ -73,30 +79,40 @@ def append(
             stream=new[0].stream,
             version=versions[new[0].stream],
         )
-    rows = []
     now = datetime.now(UTC)
+    appended = []
+    rows = []
     for i, event in enumerate(new):
         versions[event.stream] += 1
+        done = Event(
+            bucket,
+            first + i,
+            project,
+            event.stream,
+            versions[event.stream],
+            event.type,
+            event.payload,
+            event.data,
+            actor,
+            now,
+        )
+        appended.append(done)
+        # The last one bears the key, so that a repetition is told where all of them stand.
+        keyed = idempotency_key is not None and i == len(new) - 1
         rows.append(
             {
-                "bucket": bucket,
-                "position": first + i,
-                "project": project,
-                "stream": event.stream,
-                "version": versions[event.stream],
-                "type": event.type,
+                **{name: getattr(done, name) for name in _ENVELOPE},
                 "schema_version": SCHEMA_VERSIONS[event.type],
                 "payload": encode(event.payload),
-                "data": event.data,
-                "actor": actor,
-                # The last one bears the key, so that a repetition is told where all of them stand.
-                "idempotency_key": idempotency_key if i == len(new) - 1 else None,
-                "fingerprint": fingerprint if idempotency_key is not None and i == len(new) - 1 else None,
-                "recorded_at": now,
+                "idempotency_key": idempotency_key if keyed else None,
+                "fingerprint": fingerprint if keyed else None,
             }
         )
     connection.execute(events.insert(), rows)
-    return Appended(first + len(new) - 1, versions[new[-1].stream])
+    return Appended(appended[-1].position, appended[-1].version, tuple(appended))
+
+
+_ENVELOPE = ("bucket", "position", "project", "stream", "version", "type", "data", "actor", "recorded_at")
 
 
 def read(connection: Connection, bucket: int, after: int, limit: int = 100) -> list[Event]:
@@ -154,11 +170,11 @@ def _event(row: Row[Any]) -> Event:
         payload=upcast(columns["type"], columns["schema_version"], columns["payload"]),
         data=columns["data"],
         actor=columns["actor"],
-        recorded_at=_utc(columns["recorded_at"]),
+        recorded_at=utc(columns["recorded_at"]),
     )
 
 
-def _utc(time: datetime) -> datetime:
+def utc(time: datetime) -> datetime:
     """SQLite keeps no time zone."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 

@@ -20,7 +20,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    func,
 )
 
 __all__ = [
@@ -29,6 +28,7 @@ __all__ = [
     "followers",
     "imports",
     "keywords",
+    "marks",
     "metadata",
     "observations",
     "parked",
@@ -178,8 +178,8 @@ keywords = Table(
     Column("position", Float),
     Column("detail", Text, nullable=False),  # JSON
     Column("observed", Text, nullable=False),  # JSON: what was observed and has no column
-    Column("tags", Text),  # JSON list
-    Column("corrected", Text),  # JSON: what a person put right, field by field
+    Column("tags", Text, nullable=False),  # JSON list
+    Column("corrected", Text, nullable=False),  # JSON: field to what a person says it is; its column says so too
     Column("near_duplicate_of", Text),
     Column("near_duplicate_reason", String(32)),
     Column("model_version", String(64), nullable=False),
@@ -188,6 +188,18 @@ keywords = Table(
     Index(None, "bucket", "project", "normalized", "id"),
     Index(None, "bucket", "project", "volume", "id"),
     Index(None, "bucket", "project", "market", "created_at"),
+)
+
+# What people say of keywords: it stays when imports come and go.
+marks = Table(
+    "marks",
+    metadata,
+    _key("bucket", Integer),
+    _key("project", String(64)),
+    _key("id", String(26)),
+    Column("tags", Text, nullable=False),  # JSON list
+    Column("corrected", Text, nullable=False),  # JSON: field to what a person says it is
+    Column("version", BigInteger, nullable=False),  # of the keyword's stream
 )
 
 observations = Table(
@@ -211,8 +223,3 @@ observations = Table(
     Column("rest", Text, nullable=False),  # JSON: every other column that has a value
     Index(None, "bucket", "project", "import_id"),
 )
-
-
-def now() -> object:
-    """The database's own time, the same within a transaction."""
-    return func.current_timestamp()

@@ -8,7 +8,7 @@ down_revision = None
 phase = "pre"
 
 _KEYWORD_PARTITIONS = 16
-_BY_PROJECT = ("events", "projects", "imports", "keywords", "observations")
+_BY_PROJECT = ("events", "projects", "imports", "keywords", "marks", "observations")
 
 
 def upgrade() -> None:
@@ -107,8 +107,8 @@ def upgrade() -> None:
         sa.Column("position", sa.Float(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("observed", sa.Text(), nullable=False),
-        sa.Column("tags", sa.Text(), nullable=True),
-        sa.Column("corrected", sa.Text(), nullable=True),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.Column("corrected", sa.Text(), nullable=False),
         sa.Column("near_duplicate_of", sa.Text(), nullable=True),
         sa.Column("near_duplicate_reason", sa.String(length=32), nullable=True),
         sa.Column("model_version", sa.String(length=64), nullable=False),
@@ -131,6 +131,16 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_keywords_bucket_project_volume_id"), "keywords", ["bucket", "project", "volume", "id"], unique=False
+    )
+    op.create_table(
+        "marks",
+        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("project", sa.String(length=64), autoincrement=False, nullable=False),
+        sa.Column("id", sa.String(length=26), autoincrement=False, nullable=False),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.Column("corrected", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("bucket", "project", "id", name=op.f("pk_marks")),
     )
     op.create_table(
         "observations",
