@@ -68,34 +68,42 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, project: str | None = None, *, statement_ms: int | None = None) -> Iterator[Connection]:
+    def write(
+        self, project: str | None = None, *, statement_ms: int | None = None, durable: bool = True
+    ) -> Iterator[Connection]:
         """A transaction that is kept whole when the block ends, and not at all when it raises.
+
+        One that is not `durable` does not wait for the disk: it outlives the process, but a loss of power may undo the
+        last of them. That is for what can be made again.
 
         Raises DatabaseUnavailable, DatabaseBusy; what breaks a constraint comes as SQLAlchemy's IntegrityError.
         """
-        with self._transaction(project, statement_ms, write=True) as connection:
+        with self._transaction(project, statement_ms, write=True, durable=durable) as connection:
             yield connection
 
     @contextmanager
-    def _transaction(self, project: str | None, statement_ms: int | None, *, write: bool) -> Iterator[Connection]:
+    def _transaction(
+        self, project: str | None, statement_ms: int | None, *, write: bool, durable: bool = True
+    ) -> Iterator[Connection]:
         try:
-            with self._engine.connect().execution_options(okf_write=write) as connection, connection.begin():
+            options = {"okf_write": write, "okf_durable": durable}
+            with self._engine.connect().execution_options(**options) as connection, connection.begin():
                 if self.dialect == "postgresql":
                     # For this transaction alone, as a pooler may give the next one to others.
-                    connection.exec_driver_sql(self._settings(project, statement_ms, write))
+                    connection.exec_driver_sql(self._settings(project, statement_ms, write, durable))
                 yield connection
         except IntegrityError:
             raise
         except (DBAPIError, PoolTimeout) as error:
             raise _translated(error, self.shown_url) from error
 
-    def _settings(self, project: str | None, statement_ms: int | None, write: bool) -> str:
+    def _settings(self, project: str | None, statement_ms: int | None, write: bool, durable: bool) -> str:
         """What begins a transaction on PostgreSQL, in one round trip."""
         # Reads take a snapshot of the whole transaction, so that several statements speak of one state.
         mode = "" if write else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
         seen = (ALL_PROJECTS if project is None else project).replace("'", "''")
         return (
-            f"{mode}SET LOCAL okf.project = '{seen}'; "
+            f"{mode}{'' if durable else 'SET LOCAL synchronous_commit = off; '}SET LOCAL okf.project = '{seen}'; "
             f"SET LOCAL statement_timeout = {int(statement_ms or self.limits.statement_ms)}; "
             f"SET LOCAL lock_timeout = {self.limits.lock_ms}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {self.limits.idle_ms}"
@@ -163,8 +171,8 @@ def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # transactions begin where we say so, not where the driver thinks
-        # WAL: readers never wait for the writer. FULL: what was said to be kept survives a loss of power.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+        # WAL: readers never wait for the writer.
+        for pragma in ("journal_mode=WAL", "cache_size=-131072", "wal_autocheckpoint=16384"):
             # The change to WAL needs the file alone for a moment, and does not wait for it by itself.
             for attempt in range(50):
                 try:
@@ -178,7 +186,10 @@ def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         # A transaction that will write waits for its turn now: one that began as a reader could not, and would fail.
-        writes = connection.get_execution_options().get("okf_write")
+        options = connection.get_execution_options()
+        writes = options.get("okf_write")
+        if writes:
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('okf_durable') else 'NORMAL'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -6,7 +6,6 @@ and PART_COLUMNS. What is stored of a row has columns of its own where a filter 
 """
 
 from dataclasses import replace
-from functools import cache
 
 import polars as pl
 
@@ -21,7 +20,6 @@ __all__ = [
     "OBSERVED_REST",
     "STORED_SCHEMA",
     "analysed",
-    "detail_schema",
     "keywords_of",
     "merged",
     "stored",
@@ -45,21 +43,6 @@ OBSERVED_REST: dict[str, pl.DataType] = {
     for name, kind in {**OBSERVATION_SCHEMA, "extra": pl.String()}.items()
     if name not in (*_OBSERVED, "keyword", "market", "line")
 }
-
-
-@cache
-def _analysis_schema() -> dict[str, pl.DataType]:
-    return dict(analyse([], Options()).to_polars().schema)
-
-
-@cache
-def detail_schema() -> dict[str, pl.DataType]:
-    """What of an analysis has no column of its own in the table `keywords`."""
-    schema = _analysis_schema()
-    return {
-        name: schema[name]
-        for name in ("keyword", "language_confidence", "intents", "modifiers", "difficulty", "opportunity", "evidence")
-    }
 
 
 def stored(chunk: pl.DataFrame) -> pl.DataFrame:
@@ -122,11 +105,12 @@ def keywords_of(chunk: pl.DataFrame, analysis: pl.DataFrame) -> pl.DataFrame:
         (
             pl.struct(pl.col(column).alias(name) for name, column in rest.items()).struct.json_encode()
             if rest
-            else pl.lit("{}")
+            else pl.lit(None, pl.String)
         ).alias("observed"),
     ).select(*_OBSERVED, "observed")
     right = analysis.select(
         "id",
+        "keyword",
         "normalized",
         "market",
         "language",
@@ -141,14 +125,26 @@ def keywords_of(chunk: pl.DataFrame, analysis: pl.DataFrame) -> pl.DataFrame:
         pl.col("difficulty").struct.field("score").alias("difficulty"),
         pl.col("opportunity").struct.field("score").alias("opportunity"),
         "model_version",
-        pl.struct(list(detail_schema())).struct.json_encode().alias("detail"),
     )
     return pl.concat([right, left], how="horizontal").select(*KEYWORD_SCHEMA)
 
 
 KEYWORD_SCHEMA = (
-    *("id", "normalized", "market", "language", "words", "question", "intent", "funnel", "branded", "local", "year"),
+    *(
+        "id",
+        "keyword",
+        "normalized",
+        "market",
+        "language",
+        "words",
+        "question",
+        "intent",
+        "funnel",
+        "branded",
+        "local",
+        "year",
+    ),
     *("popularity", "difficulty", "opportunity"),
     *_OBSERVED,
-    *("detail", "observed", "model_version"),
+    *("observed", "model_version"),
 )

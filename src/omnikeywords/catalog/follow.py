@@ -1,16 +1,17 @@
 """Followers: read models that are made from the log, event by event, and know how far they have come.
 
-A follower's position is saved in the transaction that changes its model, so that a model is always what the events up
-to that position make of it, whenever the process dies. A large event is applied in parts, a transaction each, so that
-nobody else waits long. Several processes may follow one model: whoever saves first wins, the other finds out and goes
-on from there.
+A follower's position is saved in the transaction that ends an event, so that a model holds everything up to it,
+whenever the process dies. What is much is applied in parts, a transaction each, so that nobody else waits long; parts
+may be applied twice and change nothing the second time. Chunks of rows that follow each other are applied together:
+the more of them, the fewer pages of an index are written again and again. Several processes may follow one model:
+whoever saves first wins, the other finds out and goes on from there.
 
 An event that a model cannot digest is tried a few times, then parked and reported, and the rest goes on.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from omnikeywords.catalog import log
-from omnikeywords.catalog.events import Event
+from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.tables import buckets, followers, parked
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, OmniKeywordsError
@@ -27,7 +28,8 @@ from omnikeywords.ops import counter, get_logger
 
 __all__ = ["Follower", "NotReached", "Parked", "Part", "ReadModel", "parked_events", "position_of", "wait_until"]
 
-_BATCH = 20  # events read at a time
+_TOGETHER = 8  # chunks of rows
+_BATCH = 2 * _TOGETHER  # events read at a time
 _ATTEMPTS = 5  # at an event before it is parked
 _log = get_logger("omnikeywords.catalog")
 _parked = counter("okf_events_parked_total", "Events that a read model could not digest.", ("model",))
@@ -39,12 +41,7 @@ class NotReached(OmniKeywordsError):
     code = "not_reached"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one transaction does of an event."""
-
-    row: int  # rows of the event that are in the model after it
-    write: Callable[[Connection], None]
+Part = Callable[[Connection], object]  # what one transaction writes
 
 
 class ReadModel(Protocol):
@@ -53,13 +50,16 @@ class ReadModel(Protocol):
     name: str
 
     def digest(self, event: Event) -> Any:
-        """What can be made of an event alone, whatever the model holds; pure, and done ahead in a thread."""
+        """What can be made of an event alone, whatever the model holds; done ahead, in a thread."""
 
-    def parts(self, database: Database, event: Event, digest: Any, row: int) -> Iterator[Part]:
-        """What is to be written, `row` rows of the event being written already; none where it says nothing."""
+    def parts(self, database: Database, events: list[Event], digests: list[Any]) -> Iterator[Part]:
+        """What is to be written for an event, or for several chunks of rows of one project; none where nothing is.
+
+        Some of it may be written already.
+        """
 
     def clear(self, connection: Connection, bucket: int) -> bool:
-        """Delete some of what the model holds of a bucket; returns whether there is more."""
+        """Delete some of what the model holds of a bucket; returns whether there was any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,55 +92,62 @@ class Follower:
         """
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as ahead:
             while True:
-                position, row = self._position()
+                position = self._position()
                 with self._database.read() as connection:
                     events = log.read(connection, self._bucket, position, _BATCH)
                 if not events or stop():
                     return position
-                self._apply(events, row, ahead, stop)
+                self._apply(position, events, ahead, stop)
 
-    def _apply(self, events: list[Event], row: int, ahead: ThreadPoolExecutor, stop: Callable[[], bool]) -> None:
-        following: Future[Any] = ahead.submit(self._model.digest, events[0])
-        for i, event in enumerate(events):
+    def _apply(self, position: int, events: list[Event], ahead: ThreadPoolExecutor, stop: Callable[[], bool]) -> None:
+        groups = list(_groups(events))
+        following = [ahead.submit(self._model.digest, event) for event in groups[0]]
+        for i, group in enumerate(groups):
             digested = following
-            if i + 1 < len(events):
-                following = ahead.submit(self._model.digest, events[i + 1])
-            at = (event.position - 1, row)
+            if i + 1 < len(groups):
+                following = [ahead.submit(self._model.digest, event) for event in groups[i + 1]]
             try:
-                for part in self._model.parts(self._database, event, digested.result(), row):
-                    self._write(at, (event.position - 1, part.row), part.write)
-                    at = (event.position - 1, part.row)
+                digests = [future.result() for future in digested]
+                for part in self._model.parts(self._database, group, digests):
+                    self._write(position, position, part)
                     if stop():
                         return
-                self._write(at, (event.position, 0), lambda connection: None)
+                self._write(position, group[-1].position)
             except _Overtaken:
                 return
             except (DatabaseBusy, DatabaseUnavailable):
                 raise
             except Exception as error:
-                self._stumble(at, event, error)
+                if len(group) > 1:
+                    # One by one, to find out which of them it is.
+                    for event in group:
+                        self._apply(event.position - 1, [event], ahead, stop)
+                else:
+                    self._stumble(position, group[0], error)
                 return
-            row = 0
+            position = group[-1].position
 
-    def _write(self, at: tuple[int, int], to: tuple[int, int], write: Callable[[Connection], None]) -> None:
-        """One transaction that takes the model from one position to the next."""
-        with self._database.write() as connection:
-            if self._locked(connection)[:2] != at:
+    def _write(self, position: int, to: int, part: Part | None = None) -> None:
+        """One transaction that writes a part, and takes the model from one position to the next."""
+        with self._database.write(durable=False) as connection:
+            if self._locked(connection)[0] != position:
                 raise _Overtaken
-            write(connection)
-            connection.execute(
-                _MOVE, {"b": self._bucket, "m": self._model.name, "p": to[0], "r": to[1], "now": datetime.now(UTC)}
-            )
+            if part is not None:
+                part(connection)
+            if to != position:
+                self._move(connection, to)
 
-    def _stumble(self, at: tuple[int, int], event: Event, error: Exception) -> None:
+    def _move(self, connection: Connection, to: int) -> None:
+        connection.execute(_MOVE, {"b": self._bucket, "m": self._model.name, "p": to, "now": datetime.now(UTC)})
+
+    def _stumble(self, position: int, event: Event, error: Exception) -> None:
         """Count an attempt in vain; after the last of them the model goes on without the event."""
         with self._database.write() as connection:
-            *position, attempts = self._locked(connection)
-            if tuple(position) != at:
+            found, attempts = self._locked(connection)
+            if found != position:
                 return
-            key = {"b": self._bucket, "m": self._model.name}
             if attempts + 1 < _ATTEMPTS:
-                connection.execute(_COUNT, {**key, "a": attempts + 1})
+                connection.execute(_COUNT, {"b": self._bucket, "m": self._model.name, "a": attempts + 1})
             else:
                 connection.execute(
                     parked.insert(),
@@ -152,7 +159,7 @@ class Follower:
                         "parked_at": datetime.now(UTC),
                     },
                 )
-                connection.execute(_MOVE, {**key, "p": event.position, "r": 0, "now": datetime.now(UTC)})
+                self._move(connection, event.position)
         if attempts + 1 < _ATTEMPTS:
             time.sleep(0.05 * 2**attempts)
             return
@@ -166,11 +173,11 @@ class Follower:
             exc_info=error,
         )
 
-    def _position(self) -> tuple[int, int]:
+    def _position(self) -> int:
         with self._database.read() as connection:
             found = connection.execute(_POSITION, {"b": self._bucket, "m": self._model.name}).one_or_none()
         if found is not None:
-            return found.position, found.row
+            return int(found.position)
         with self._database.write() as connection:
             insert = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
             connection.execute(
@@ -179,36 +186,51 @@ class Follower:
                     bucket=self._bucket,
                     model=self._model.name,
                     position=0,
-                    row=0,
                     attempts=0,
                     updated_at=datetime.now(UTC),
                 )
                 .on_conflict_do_nothing()
             )
-        return 0, 0
+        return 0
 
-    def _locked(self, connection: Connection) -> tuple[int, int, int]:
-        """Position, row and attempts, which nobody else can change until this transaction ends."""
+    def _locked(self, connection: Connection) -> tuple[int, int]:
+        """Position and attempts, which nobody else can change until this transaction ends."""
         found = connection.execute(_LOCKED, {"b": self._bucket, "m": self._model.name}).one()
-        return found.position, found.row, found.attempts
+        return found.position, found.attempts
 
     def rebuild(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Make the model anew from the first event on; readers see it grow. Returns the position reached.
 
         What it held is deleted bit by bit; a rebuild that was interrupted goes on when it is asked for again.
         """
+        self._position()  # so that there is one
         while True:
             with self._database.write() as connection:
                 self._locked(connection)
                 more = self._model.clear(connection, self._bucket)
-                connection.execute(
-                    _MOVE, {"b": self._bucket, "m": self._model.name, "p": 0, "r": 0, "now": datetime.now(UTC)}
-                )
+                self._move(connection, 0)
                 connection.execute(
                     parked.delete().where(parked.c.bucket == self._bucket, parked.c.model == self._model.name)
                 )
             if not more:
                 return self.advance(stop)
+
+
+def _groups(events: list[Event]) -> Iterator[list[Event]]:
+    """Chunks of rows of one project that follow each other together, every other event alone."""
+    group: list[Event] = []
+    for event in events:
+        if group and (
+            event.type != EventType.ROWS_APPENDED
+            or group[0].type != EventType.ROWS_APPENDED
+            or event.project != group[0].project
+            or len(group) == _TOGETHER
+        ):
+            yield group
+            group = []
+        group.append(event)
+    if group:
+        yield group
 
 
 def active_buckets(connection: Connection) -> list[int]:
@@ -249,11 +271,7 @@ def parked_events(connection: Connection) -> list[Parked]:
 
 
 _HERE = (followers.c.bucket == bindparam("b")) & (followers.c.model == bindparam("m"))
-_POSITION = select(followers.c.position, followers.c.row).where(_HERE)
-_LOCKED = select(followers.c.position, followers.c.row, followers.c.attempts).where(_HERE).with_for_update()
-_MOVE = (
-    update(followers)
-    .where(_HERE)
-    .values(position=bindparam("p"), row=bindparam("r"), attempts=0, updated_at=bindparam("now"))
-)
+_POSITION = select(followers.c.position).where(_HERE)
+_LOCKED = select(followers.c.position, followers.c.attempts).where(_HERE).with_for_update()
+_MOVE = update(followers).where(_HERE).values(position=bindparam("p"), attempts=0, updated_at=bindparam("now"))
 _COUNT = update(followers).where(_HERE).values(attempts=bindparam("a"))

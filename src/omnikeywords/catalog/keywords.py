@@ -33,10 +33,10 @@ _PART = 1500  # rows in one transaction, which on SQLite makes it some 50 ms
 
 @dataclass(frozen=True, slots=True)
 class _Digest:
-    """A chunk of rows, analysed."""
+    """A chunk of rows, analysed; without those that cannot be."""
 
-    chunk: pl.DataFrame  # as the event has it, with `id` and `row`; without rows that cannot be analysed
-    rows: pl.DataFrame  # of the table `keywords`, were each row the only one of its keyword
+    rows: pl.DataFrame  # of the table `observations`
+    state: pl.DataFrame  # of the table `keywords`, were each row the only one of its keyword
     options: Options
 
 
@@ -59,7 +59,20 @@ class KeywordsModel:
         analysis = analysed(chunk, options)
         usable = analysis["id"].is_not_null()
         chunk, analysis = chunk.filter(usable), analysis.filter(usable)
-        return _Digest(chunk.with_columns(analysis["id"]), keywords_of(chunk, analysis), options)
+        rows = stored(chunk).with_columns(
+            pl.lit(event.bucket, pl.Int32).alias("bucket"),
+            pl.lit(event.project).alias("project"),
+            pl.lit(event.stream.removeprefix("import/")).alias("import_id"),
+            chunk["row"],
+            pl.lit(event.recorded_at, _TIME).alias("recorded_at"),
+            analysis["id"],
+        )
+        state = keywords_of(chunk, analysis).with_columns(
+            rows.select(_PLACE).to_series(),
+            pl.lit(event.recorded_at, _TIME).alias("created_at"),
+            pl.lit(event.recorded_at, _TIME).alias("updated_at"),
+        )
+        return _Digest(rows, state, options)
 
     def _options(self, project: str) -> Options:
         found = projects.find(self._database, project)
@@ -70,134 +83,117 @@ class KeywordsModel:
             language_table=self._language_table,
         )
 
-    def parts(self, database: Database, event: Event, digest: _Digest | None, row: int) -> Iterator[Part]:
-        """What is written for an event, transaction by transaction."""
+    def parts(self, database: Database, events: list[Event], digests: list[_Digest | None]) -> Iterator[Part]:
+        """What is written for an event, or for several chunks of rows, transaction by transaction."""
+        event = events[0]
         match event.type:
             case EventType.ROWS_APPENDED:
-                if digest is not None and digest.chunk.height:
-                    yield from self._append(database, event, digest, row)
+                yield from self._append(database, events, [digest for digest in digests if digest is not None])
             case EventType.IMPORT_WITHDRAWN:
-                yield from self._withdraw(database, event, row)
+                yield from self._withdraw(database, event)
             case EventType.PROJECT_CHANGED:
-                yield from self._derive_anew(database, event, row)
+                yield from self._derive_anew(database, event)
             case EventType.PROJECT_DELETED:
-                yield from self._delete_project(database, event, row)
+                yield from self._delete_project(database, event)
             case _:
                 return
 
     def clear(self, connection: Connection, bucket: int) -> bool:
         """Delete some of the rows of a bucket; returns whether there are more."""
-        for table in (keywords, observations):
-            key = list(table.primary_key)
-            some = select(*key).where(table.c.bucket == bucket).limit(_PART).subquery()
-            done = connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns))))
-            if done.rowcount:
-                return True
-        return False
+        return any(_delete_some(connection, table, table.c.bucket == bucket) for table in (keywords, observations))
 
     # ---- what each event does
 
-    def _append(self, database: Database, event: Event, digest: _Digest, row: int) -> Iterator[Part]:
-        added = stored(digest.chunk).with_columns(
-            digest.chunk["id"],
-            digest.chunk["row"],
-            pl.lit(event.bucket).alias("bucket"),
-            pl.lit(event.project).alias("project"),
-            pl.lit(_import_of(event)).alias("import_id"),
-            pl.lit(event.recorded_at, _TIME).alias("recorded_at"),
-        )
-        ids = digest.chunk["id"]
+    def _append(self, database: Database, events: list[Event], digests: list[_Digest]) -> Iterator[Part]:
+        if not digests:
+            return
+        event = events[0]
+        added = pl.concat([digest.rows for digest in digests])
+        ids = added["id"]
         with database.read(event.project) as connection:
             known = _observed(connection, event, ids)
             said = _marks(connection, event, ids)
         # Some of these rows may be there already, if a process died half-way.
         known = known.join(added, on=["import_id", "row"], how="anti")
         several = ids.is_duplicated() | ids.is_in(known["id"].implode())
-        alone = digest.rows.filter(~several).with_columns(
-            pl.lit(event.recorded_at, _TIME).alias("created_at"), pl.lit(event.recorded_at, _TIME).alias("updated_at")
-        )
-        together = _state(pl.concat([known, added.filter(several).select(known.columns)]), digest.options)
-        first_rows = digest.chunk.group_by("id").agg(pl.col("row").min().alias("_row"))
-        state = _finished(pl.concat([alone, together]), event, said).join(first_rows, on="id")
-        first = event.payload["first_row"]
-        for start in range(first + row, first + event.payload["rows"], _PART):
-            some = pl.col("row").is_between(start, start + _PART - 1)
-            rows = added.filter(some)
-            their_state = state.filter(pl.col("_row").is_between(start, start + _PART - 1)).drop("_row")
-            yield Part(start + _PART - first, partial(_write, rows=rows, state=their_state))
+        alone = pl.concat([digest.state for digest in digests]).filter(~several)
+        together = _state(pl.concat([known, added.filter(several).select(known.columns)]), digests[0].options)
+        state = _finished(pl.concat([alone, together]), event, said).sort("id")
+        # Each table in the order of its key: a transaction then touches pages that lie together.
+        for rows in added.iter_slices(_PART):
+            yield partial(_put_rows, rows)
+        for keywords_ in state.iter_slices(_PART):
+            yield partial(_put_state, keywords_)
 
-    def _withdraw(self, database: Database, event: Event, row: int) -> Iterator[Part]:
+    def _withdraw(self, database: Database, event: Event) -> Iterator[Part]:
         """Take out the observations of an import; its keywords are what the others say of them, or gone."""
         options = self._options(event.project)
-        import_id = _import_of(event)
-        of_import = observations.c.import_id == import_id
+        import_id = event.stream.removeprefix("import/")
         while True:
             with database.read(event.project) as connection:
-                ids = _ids(connection, event, observations, of_import)
+                ids = _ids_of_import(connection, event, import_id)
                 known = _observed(connection, event, ids)
                 said = _marks(connection, event, ids)
             if not len(ids):
                 return
-            left = known.filter(pl.col("import_id") != import_id)
+            goes = pl.col("import_id") == import_id
+            left = known.filter(~goes)
             state = _finished(_state(left, options), event, said)
-            row += len(ids)
-            yield Part(row, partial(_replace, event=event, ids=ids, drop=of_import, rows=left.clear(), state=state))
+            yield partial(_replace, event, known.filter(goes), ids, left.clear(), state)
 
-    def _derive_anew(self, database: Database, event: Event, row: int) -> Iterator[Part]:
+    def _derive_anew(self, database: Database, event: Event) -> Iterator[Part]:
         """Analyse every keyword of a project by its new settings.
 
-        A new market gives new ids to keywords whose source names none: their observations move with them.
+        A new market gives new ids to keywords whose source names none: their observations go with them.
         """
         options = self._options(event.project)
         after = ""
         while True:
             with database.read(event.project) as connection:
-                ids = _ids(connection, event, keywords, keywords.c.id > after)
+                ids = _ids_behind(connection, event, keywords, after)
                 if not len(ids):
                     return
                 known = _observed(connection, event, ids)
                 known = known.with_columns(analysed(unstored(known), options)["id"].alias("id_now"))
                 moved = known.filter(pl.col("id_now") != pl.col("id"))
-                there = _observed(connection, event, moved["id_now"].unique())
-                said = _marks(connection, event, pl.concat([ids, moved["id_now"]]))
+                there = _observed(connection, event, moved["id_now"])
+                said = _marks(connection, event, pl.concat([ids, moved["id_now"].alias("id")]))
             after = ids[-1]
             now = pl.concat([known.drop("id").rename({"id_now": "id"}).select(there.columns), there])
             now = now.unique(["import_id", "row"], keep="first", maintain_order=True)
             state = _finished(_state(now, options), event, said)
-            row += len(ids)
-            everything = observations.c.id.is_not(None)
-            yield Part(row, partial(_replace, event=event, ids=ids, drop=everything, rows=now, state=state))
+            yield partial(_replace, event, known.clear(), ids, now, state)
 
-    def _delete_project(self, database: Database, event: Event, row: int) -> Iterator[Part]:
+    def _delete_project(self, database: Database, event: Event) -> Iterator[Part]:
         for table in (keywords, observations, marks):
             while True:
                 with database.read(event.project) as connection:
-                    ids = _ids(connection, event, table, table.c.id.is_not(None))
-                if not len(ids):
+                    there = connection.execute(
+                        select(table.c.project).where(_of_project(event, table)).limit(1)
+                    ).first()
+                if there is None:
                     break
-                row += len(ids)
-                yield Part(row, partial(_delete, event=event, table=table, ids=ids))
+                yield partial(_delete_some, table=table, which=_of_project(event, table))
 
 
 _TIME = pl.Datetime("us", "UTC")
+_PLACE = pl.format("{}/{}", "import_id", "row").alias("rows")
 _KEY_SCHEMA: dict[str, Any] = {
     "bucket": pl.Int32(),
     "project": pl.String(),
-    "id": pl.String(),
     "import_id": pl.String(),
     "row": pl.Int64(),
     "recorded_at": _TIME,
+    "id": pl.String(),
 }
-
-
-def _import_of(event: Event) -> str:
-    return event.stream.removeprefix("import/")
 
 
 def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
     """What observations make of their keywords: rows of the table `keywords` by their columns KEYWORD_SCHEMA."""
     times = rows.group_by("id").agg(
-        pl.col("recorded_at").min().alias("created_at"), pl.col("recorded_at").max().alias("updated_at")
+        _PLACE.sort().str.join(" "),
+        pl.col("recorded_at").min().alias("created_at"),
+        pl.col("recorded_at").max().alias("updated_at"),
     )
     chunk = merged(unstored(rows))
     return keywords_of(chunk, analysed(chunk, options)).join(times, on="id")
@@ -208,8 +204,6 @@ def _finished(state: pl.DataFrame, event: Event, said: pl.DataFrame) -> pl.DataF
     state = state.join(said, on="id", how="left").with_columns(
         pl.lit(event.bucket).alias("bucket"),
         pl.lit(event.project).alias("project"),
-        pl.col("tags").fill_null("[]"),
-        pl.col("corrected").fill_null("{}"),
     )
     for field in CORRECTABLE:
         theirs = pl.col("corrected").str.json_path_match(f"$.{field}")
@@ -217,58 +211,79 @@ def _finished(state: pl.DataFrame, event: Event, said: pl.DataFrame) -> pl.DataF
     return state
 
 
-def _write(connection: Connection, rows: pl.DataFrame, state: pl.DataFrame) -> None:
+def _put_rows(rows: pl.DataFrame, connection: Connection) -> None:
     put(connection, observations, rows)
+
+
+def _put_state(state: pl.DataFrame, connection: Connection) -> None:
     put(connection, keywords, state)
 
 
 def _replace(
-    connection: Connection, event: Event, ids: pl.Series, drop: Any, rows: pl.DataFrame, state: pl.DataFrame
+    event: Event, drop: pl.DataFrame, ids: pl.Series, rows: pl.DataFrame, state: pl.DataFrame, connection: Connection
 ) -> None:
-    """Put rows and states in the place of the keywords `ids` and of those of their observations that are to go."""
-    of_ids = _among(connection, observations, ids)
-    connection.execute(
-        delete(observations).where(_of_project(event, observations), of_ids, drop), {"ids": _given(connection, ids)}
-    )
+    """Take observations out, put others in, and the states of the keywords `ids` in the place of what they were."""
+    if drop.height:
+        connection.execute(
+            delete(observations).where(_of_project(event, observations), _at(connection)), _places(connection, drop)
+        )
     gone = ids.filter(~ids.is_in(state["id"].implode()))
-    _delete(connection, event, keywords, gone)
-    _write(connection, rows, state)
+    if len(gone):
+        of_gone = _among(connection, keywords)
+        connection.execute(delete(keywords).where(_of_project(event, keywords), of_gone), _listed(connection, gone))
+    put(connection, observations, rows)
+    put(connection, keywords, state)
 
 
-def _delete(connection: Connection, event: Event, table: Table, ids: pl.Series) -> None:
-    connection.execute(
-        delete(table).where(_of_project(event, table), _among(connection, table, ids)), {"ids": _given(connection, ids)}
-    )
+def _delete_some(connection: Connection, table: Table, which: Any) -> bool:
+    """Delete some rows; returns whether there were any."""
+    key = list(table.primary_key)
+    some = select(*key).where(which).limit(_PART).subquery()
+    return connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns)))).rowcount > 0
 
 
 def _observed(connection: Connection, event: Event, ids: pl.Series) -> pl.DataFrame:
     """Every observation of these keywords."""
-    found = connection.execute(
-        select(observations).where(_of_project(event, observations), _among(connection, observations, ids)),
-        {"ids": _given(connection, ids)},
-    ).all()
+    where = connection.execute(
+        select(keywords.c.rows).where(_of_project(event, keywords), _among(connection, keywords)),
+        _listed(connection, ids),
+    ).scalars()
+    places = pl.DataFrame(
+        [place.rsplit("/", 1) for several in where for place in several.split(" ")],
+        schema={"import_id": pl.String(), "row": pl.String()},
+        orient="row",
+    ).cast({"row": pl.Int64})
     kinds = {**_KEY_SCHEMA, **STORED_SCHEMA}
     schema = {column.name: kinds[column.name] for column in observations.columns}
+    if not places.height:
+        return pl.DataFrame(schema=schema)
+    found = connection.execute(
+        select(observations).where(_of_project(event, observations), _at(connection)), _places(connection, places)
+    ).all()
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
 
 def _marks(connection: Connection, event: Event, ids: pl.Series) -> pl.DataFrame:
     """What people said of these keywords."""
     found = connection.execute(
-        select(marks.c.id, marks.c.tags, marks.c.corrected).where(
-            _of_project(event, marks), _among(connection, marks, ids)
-        ),
-        {"ids": _given(connection, ids)},
+        select(marks.c.id, marks.c.tags, marks.c.corrected).where(_of_project(event, marks), _among(connection, marks)),
+        _listed(connection, ids),
     ).all()
     schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
 
-def _ids(connection: Connection, event: Event, table: Table, which: Any) -> pl.Series:
-    """Ids of some keywords with such rows, in order."""
-    found = connection.execute(
-        select(table.c.id).where(_of_project(event, table), which).distinct().order_by(table.c.id).limit(_PART)
-    )
+def _ids_of_import(connection: Connection, event: Event, import_id: str) -> pl.Series:
+    """The keywords of the first rows of an import."""
+    of_import = (observations.c.import_id == import_id) & _of_project(event, observations)
+    found = connection.execute(select(observations.c.id).where(of_import).order_by(observations.c.row).limit(_PART))
+    return pl.Series("id", found.scalars().all(), pl.String()).unique(maintain_order=True)
+
+
+def _ids_behind(connection: Connection, event: Event, table: Table, after: str) -> pl.Series:
+    """The next keywords by id."""
+    behind = _of_project(event, table) & (table.c.id > after)
+    found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(_PART))
     return pl.Series("id", found.scalars().all(), pl.String())
 
 
@@ -276,14 +291,31 @@ def _of_project(event: Event, table: Table) -> Any:
     return (table.c.bucket == event.bucket) & (table.c.project == event.project)
 
 
-def _among(connection: Connection, table: Table, ids: pl.Series) -> Any:
-    """That a row is of one of the keywords given as `ids`: thousands of them as one parameter."""
+# Thousands of ids or places as one parameter: SQLite takes them as JSON, PostgreSQL as arrays.
+
+
+def _among(connection: Connection, table: Table) -> Any:
+    """That a row is of one of the keywords of `_listed`."""
     if connection.dialect.name == "sqlite":
         return text(f"{table.name}.id IN (SELECT value FROM json_each(:ids))")
     return text(f"{table.name}.id = ANY(CAST(:ids AS text[]))")
 
 
-def _given(connection: Connection, ids: pl.Series) -> Any:
-    """The parameter that `_among` asks for."""
+def _listed(connection: Connection, ids: pl.Series) -> dict[str, Any]:
     listed = ids.unique().to_list()
-    return msgspec.json.encode(listed).decode() if connection.dialect.name == "sqlite" else listed
+    return {"ids": msgspec.json.encode(listed).decode() if connection.dialect.name == "sqlite" else listed}
+
+
+def _at(connection: Connection) -> Any:
+    """That a row is at one of `_places`."""
+    if connection.dialect.name == "sqlite":
+        pairs = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:places)"
+    else:
+        pairs = "SELECT * FROM unnest(CAST(:imports AS text[]), CAST(:rows AS bigint[]))"
+    return text(f"(observations.import_id, observations.row) IN ({pairs})")
+
+
+def _places(connection: Connection, rows: pl.DataFrame) -> dict[str, Any]:
+    if connection.dialect.name == "sqlite":
+        return {"places": msgspec.json.encode(rows.select("import_id", "row").rows()).decode()}
+    return {"imports": rows["import_id"].to_list(), "rows": rows["row"].to_list()}

@@ -96,7 +96,6 @@ followers = Table(
     _key("bucket", Integer),
     _key("model", String(64)),
     Column("position", BigInteger, nullable=False),  # of the last event that is wholly in the model
-    Column("row", BigInteger, nullable=False),  # rows of the next event that are in it already
     Column("attempts", Integer, nullable=False),  # at the next event, in vain
     Column("model_version", String(64)),  # what its analyses were made with
     Column("updated_at", _Time, nullable=False),
@@ -149,13 +148,15 @@ imports = Table(
     Index(None, "bucket", "project", "started_at"),
 )
 
-# What a filter or a sort may ask for has a column of its own; the rest of the keyword object is in `detail`.
+# What a filter or an order may ask for, and what was observed. The rest of a keyword object is a pure function of these
+# and is made when it is asked for.
 keywords = Table(
     "keywords",
     metadata,
     _key("bucket", Integer),
     _key("project", String(64)),
     _key("id", String(26)),
+    Column("keyword", Text, nullable=False),  # as its leading observation has it
     Column("normalized", Text, nullable=False),
     Column("market", String(16)),
     Column("language", String(3), nullable=False),
@@ -176,18 +177,19 @@ keywords = Table(
     Column("clicks", BigInteger),
     Column("impressions", BigInteger),
     Column("position", Float),
-    Column("detail", Text, nullable=False),  # JSON
-    Column("observed", Text, nullable=False),  # JSON: what was observed and has no column
-    Column("tags", Text, nullable=False),  # JSON list
-    Column("corrected", Text, nullable=False),  # JSON: field to what a person says it is; its column says so too
+    Column("observed", Text),  # JSON: what was observed and has no column
+    Column("rows", Text, nullable=False),  # its observations, as import/row, by space
+    Column("tags", Text),  # JSON list
+    Column("corrected", Text),  # JSON: field to what a person says it is; its column says so too
     Column("near_duplicate_of", Text),
     Column("near_duplicate_reason", String(32)),
     Column("model_version", String(64), nullable=False),
     Column("created_at", _Time, nullable=False),
     Column("updated_at", _Time, nullable=False),
-    Index(None, "bucket", "project", "normalized", "id"),
-    Index(None, "bucket", "project", "volume", "id"),
-    Index(None, "bucket", "project", "market", "created_at"),
+    # SQLite writes a page for each new key of an index that is not in the order of arrival, so it has none of these.
+    Index(None, "bucket", "project", "normalized", "id").ddl_if(dialect="postgresql"),
+    Index(None, "bucket", "project", "volume", "id").ddl_if(dialect="postgresql"),
+    Index(None, "bucket", "project", "market", "created_at").ddl_if(dialect="postgresql"),
 )
 
 # What people say of keywords: it stays when imports come and go.
@@ -207,10 +209,10 @@ observations = Table(
     metadata,
     _key("bucket", Integer),
     _key("project", String(64)),
-    _key("id", String(26)),  # of the keyword
     _key("import_id", String(32)),
     _key("row", BigInteger),  # of the import, from 0
     _key("recorded_at", _Time),
+    Column("id", String(26), nullable=False),  # of the keyword
     Column("period_start", Date),
     Column("period_end", Date),
     Column("source", String(64)),
@@ -221,5 +223,4 @@ observations = Table(
     Column("ctr", Float),
     Column("position", Float),
     Column("rest", Text, nullable=False),  # JSON: every other column that has a value
-    Index(None, "bucket", "project", "import_id"),
 )

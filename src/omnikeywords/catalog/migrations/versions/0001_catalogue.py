@@ -52,7 +52,6 @@ def upgrade() -> None:
         sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("model", sa.String(length=64), autoincrement=False, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("row", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("model_version", sa.String(length=64), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
@@ -85,6 +84,7 @@ def upgrade() -> None:
         sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("project", sa.String(length=64), autoincrement=False, nullable=False),
         sa.Column("id", sa.String(length=26), autoincrement=False, nullable=False),
+        sa.Column("keyword", sa.Text(), nullable=False),
         sa.Column("normalized", sa.Text(), nullable=False),
         sa.Column("market", sa.String(length=16), nullable=True),
         sa.Column("language", sa.String(length=3), nullable=False),
@@ -105,10 +105,10 @@ def upgrade() -> None:
         sa.Column("clicks", sa.BigInteger(), nullable=True),
         sa.Column("impressions", sa.BigInteger(), nullable=True),
         sa.Column("position", sa.Float(), nullable=True),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("observed", sa.Text(), nullable=False),
-        sa.Column("tags", sa.Text(), nullable=False),
-        sa.Column("corrected", sa.Text(), nullable=False),
+        sa.Column("observed", sa.Text(), nullable=True),
+        sa.Column("rows", sa.Text(), nullable=False),
+        sa.Column("tags", sa.Text(), nullable=True),
+        sa.Column("corrected", sa.Text(), nullable=True),
         sa.Column("near_duplicate_of", sa.Text(), nullable=True),
         sa.Column("near_duplicate_reason", sa.String(length=32), nullable=True),
         sa.Column("model_version", sa.String(length=64), nullable=False),
@@ -116,21 +116,6 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "project", "id", name=op.f("pk_keywords")),
         postgresql_partition_by="HASH (bucket)",
-    )
-    op.create_index(
-        op.f("ix_keywords_bucket_project_market_created_at"),
-        "keywords",
-        ["bucket", "project", "market", "created_at"],
-        unique=False,
-    )
-    op.create_index(
-        op.f("ix_keywords_bucket_project_normalized_id"),
-        "keywords",
-        ["bucket", "project", "normalized", "id"],
-        unique=False,
-    )
-    op.create_index(
-        op.f("ix_keywords_bucket_project_volume_id"), "keywords", ["bucket", "project", "volume", "id"], unique=False
     )
     op.create_table(
         "marks",
@@ -146,10 +131,10 @@ def upgrade() -> None:
         "observations",
         sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("project", sa.String(length=64), autoincrement=False, nullable=False),
-        sa.Column("id", sa.String(length=26), autoincrement=False, nullable=False),
         sa.Column("import_id", sa.String(length=32), autoincrement=False, nullable=False),
         sa.Column("row", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), autoincrement=False, nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("period_start", sa.Date(), nullable=True),
         sa.Column("period_end", sa.Date(), nullable=True),
         sa.Column("source", sa.String(length=64), nullable=True),
@@ -160,16 +145,8 @@ def upgrade() -> None:
         sa.Column("ctr", sa.Float(), nullable=True),
         sa.Column("position", sa.Float(), nullable=True),
         sa.Column("rest", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "bucket", "project", "id", "import_id", "row", "recorded_at", name=op.f("pk_observations")
-        ),
+        sa.PrimaryKeyConstraint("bucket", "project", "import_id", "row", "recorded_at", name=op.f("pk_observations")),
         postgresql_partition_by="RANGE (recorded_at)",
-    )
-    op.create_index(
-        op.f("ix_observations_bucket_project_import_id"),
-        "observations",
-        ["bucket", "project", "import_id"],
-        unique=False,
     )
     op.create_table(
         "parked",
@@ -193,11 +170,15 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "project", name=op.f("pk_projects")),
     )
+
     if op.get_bind().dialect.name == "postgresql":
         _on_postgresql()
 
 
 def _on_postgresql() -> None:
+    for columns in (("normalized", "id"), ("volume", "id"), ("market", "created_at")):
+        name = "_".join(("ix_keywords_bucket_project", *columns))
+        op.create_index(name, "keywords", ["bucket", "project", *columns])
     for i in range(_KEYWORD_PARTITIONS):
         op.execute(
             f"CREATE TABLE keywords_{i:02} PARTITION OF keywords "
