@@ -108,6 +108,7 @@ def keywords_of(chunk: pl.DataFrame, analysis: pl.DataFrame) -> pl.DataFrame:
             else pl.lit(None, pl.String)
         ).alias("observed"),
     ).select(*_OBSERVED, "observed")
+    types = pl.col("modifiers").list.eval(pl.element().struct.field("type")).list.unique().list.sort().list.join(" ")
     right = analysis.select(
         "id",
         "keyword",
@@ -118,6 +119,7 @@ def keywords_of(chunk: pl.DataFrame, analysis: pl.DataFrame) -> pl.DataFrame:
         "question",
         "intent",
         "funnel",
+        pl.when(pl.col("modifiers").list.len() > 0).then(pl.format(" {} ", types)).alias("modifiers"),
         "branded",
         "local",
         "year",
@@ -130,21 +132,8 @@ def keywords_of(chunk: pl.DataFrame, analysis: pl.DataFrame) -> pl.DataFrame:
 
 
 KEYWORD_SCHEMA = (
-    *(
-        "id",
-        "keyword",
-        "normalized",
-        "market",
-        "language",
-        "words",
-        "question",
-        "intent",
-        "funnel",
-        "branded",
-        "local",
-        "year",
-    ),
-    *("popularity", "difficulty", "opportunity"),
+    *("id", "keyword", "normalized", "market", "language", "words", "question", "intent", "funnel", "modifiers"),
+    *("branded", "local", "year", "popularity", "difficulty", "opportunity"),
     *_OBSERVED,
     *("observed", "model_version"),
 )

@@ -5,7 +5,7 @@ observations of its id, merged by the rule of `formats.merge`, of the project's 
 (`marks`): so it does not matter in which order imports came, and a rebuild makes the same rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,14 @@ from omnikeywords.catalog import projects
 from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, stored, unstored
 from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Part
+from omnikeywords.catalog.marks import CORRECTABLE
 from omnikeywords.catalog.rows import put
 from omnikeywords.catalog.tables import keywords, marks, observations
 from omnikeywords.db import Connection, Database
 
-__all__ = ["CORRECTABLE", "MODEL", "KeywordsModel"]
+__all__ = ["MODEL", "KeywordsModel", "of_places", "places_of"]
 
 MODEL = "keywords"
-CORRECTABLE = ("intent", "language", "funnel")  # what a person may put right
 _PART = 1500  # rows in one transaction, which on SQLite makes it some 50 ms
 
 
@@ -91,6 +91,8 @@ class KeywordsModel:
                 yield from self._append(database, events, [digest for digest in digests if digest is not None])
             case EventType.IMPORT_WITHDRAWN:
                 yield from self._withdraw(database, event)
+            case EventType.KEYWORD_TAGGED | EventType.KEYWORD_CORRECTED:
+                yield from self._restate(database, event)
             case EventType.PROJECT_CHANGED:
                 yield from self._derive_anew(database, event)
             case EventType.PROJECT_DELETED:
@@ -140,6 +142,16 @@ class KeywordsModel:
             left = known.filter(~goes)
             state = _finished(_state(left, options), event, said)
             yield partial(_replace, event, known.filter(goes), ids, left.clear(), state)
+
+    def _restate(self, database: Database, event: Event) -> Iterator[Part]:
+        """Say again what one keyword is, now that a person said something of it."""
+        ids = pl.Series("id", [event.stream.removeprefix("keyword/")])
+        with database.read(event.project) as connection:
+            known = _observed(connection, event, ids)
+            said = _marks(connection, event, ids)
+        if known.height:
+            state = _finished(_state(known, self._options(event.project)), event, said)
+            yield partial(_put_state, state)
 
     def _derive_anew(self, database: Database, event: Event) -> Iterator[Part]:
         """Analyse every keyword of a project by its new settings.
@@ -225,7 +237,8 @@ def _replace(
     """Take observations out, put others in, and the states of the keywords `ids` in the place of what they were."""
     if drop.height:
         connection.execute(
-            delete(observations).where(_of_project(event, observations), _at(connection)), _places(connection, drop)
+            delete(observations).where(_of_project(event, observations), of_places(connection)),
+            places_of(connection, drop.select(_PLACE).to_series()),
         )
     gone = ids.filter(~ids.is_in(state["id"].implode()))
     if len(gone):
@@ -244,21 +257,17 @@ def _delete_some(connection: Connection, table: Table, which: Any) -> bool:
 
 def _observed(connection: Connection, event: Event, ids: pl.Series) -> pl.DataFrame:
     """Every observation of these keywords."""
-    where = connection.execute(
+    places = connection.execute(
         select(keywords.c.rows).where(_of_project(event, keywords), _among(connection, keywords)),
         _listed(connection, ids),
-    ).scalars()
-    places = pl.DataFrame(
-        [place.rsplit("/", 1) for several in where for place in several.split(" ")],
-        schema={"import_id": pl.String(), "row": pl.String()},
-        orient="row",
-    ).cast({"row": pl.Int64})
+    )
+    rows = places.scalars().all()
     kinds = {**_KEY_SCHEMA, **STORED_SCHEMA}
     schema = {column.name: kinds[column.name] for column in observations.columns}
-    if not places.height:
+    if not rows:
         return pl.DataFrame(schema=schema)
     found = connection.execute(
-        select(observations).where(_of_project(event, observations), _at(connection)), _places(connection, places)
+        select(observations).where(_of_project(event, observations), of_places(connection)), places_of(connection, rows)
     ).all()
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
@@ -306,8 +315,8 @@ def _listed(connection: Connection, ids: pl.Series) -> dict[str, Any]:
     return {"ids": msgspec.json.encode(listed).decode() if connection.dialect.name == "sqlite" else listed}
 
 
-def _at(connection: Connection) -> Any:
-    """That a row is at one of `_places`."""
+def of_places(connection: Connection) -> Any:
+    """That a row of `observations` is at one of `places_of`."""
     if connection.dialect.name == "sqlite":
         pairs = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:places)"
     else:
@@ -315,7 +324,9 @@ def _at(connection: Connection) -> Any:
     return text(f"(observations.import_id, observations.row) IN ({pairs})")
 
 
-def _places(connection: Connection, rows: pl.DataFrame) -> dict[str, Any]:
+def places_of(connection: Connection, rows: Iterable[str]) -> dict[str, Any]:
+    """The parameters for `of_places`, from values of the column `rows`."""
+    places = [place.rsplit("/", 1) for several in rows for place in several.split(" ")]
     if connection.dialect.name == "sqlite":
-        return {"places": msgspec.json.encode(rows.select("import_id", "row").rows()).decode()}
-    return {"imports": rows["import_id"].to_list(), "rows": rows["row"].to_list()}
+        return {"places": msgspec.json.encode([(import_id, int(row)) for import_id, row in places]).decode()}
+    return {"imports": [import_id for import_id, _ in places], "rows": [int(row) for _, row in places]}

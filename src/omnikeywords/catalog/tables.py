@@ -164,6 +164,7 @@ keywords = Table(
     Column("question", String(8)),
     Column("intent", String(16), nullable=False),
     Column("funnel", String(16), nullable=False),
+    Column("modifiers", Text),  # types, each with a space on both sides
     Column("branded", Boolean, nullable=False),
     Column("local", Boolean, nullable=False),
     Column("year", SmallInteger),

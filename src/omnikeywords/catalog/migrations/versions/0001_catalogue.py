@@ -92,6 +92,7 @@ def upgrade() -> None:
         sa.Column("question", sa.String(length=8), nullable=True),
         sa.Column("intent", sa.String(length=16), nullable=False),
         sa.Column("funnel", sa.String(length=16), nullable=False),
+        sa.Column("modifiers", sa.Text(), nullable=True),
         sa.Column("branded", sa.Boolean(), nullable=False),
         sa.Column("local", sa.Boolean(), nullable=False),
         sa.Column("year", sa.SmallInteger(), nullable=True),
