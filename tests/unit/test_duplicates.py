@@ -146,6 +146,30 @@ def test_spaces_between_digits_and_single_vowels_count():
     assert {text for text, (head, _) in result.items() if head != text} == {"wi fi"}
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "language", "opposite"),
+    [
+        ("flight london to paris", "flight paris to london", "en", True),
+        ("flight london to paris", "london to paris flight", "en", False),
+        ("new york to los angeles", "los angeles to new york", "en", True),
+        ("hand to hand combat", "combat hand to hand", "en", False),
+        ("how to learn english", "learn english how to", "en", False),
+        ("voo lisboa para porto", "voo porto para lisboa", "pt", True),
+        ("madrid a barcelona", "barcelona a madrid", "es", True),
+        ("madrid a barcelona", "barcelona a madrid", "en", False),
+        ("english spanish dictionary", "spanish english dictionary", "en", True),
+        ("usd brl", "brl usd", "en", True),
+        ("usd kg", "kg usd", "en", False),
+        ("2 in 1", "1 in 2", "en", True),
+        ("2 in 1 tablet", "tablet 2 in 1", "en", False),
+        ("dog house", "house dog", "en", True),
+        ("red shoe", "shoe red", "en", False),
+    ],
+)
+def test_what_goes_the_opposite_way_stays_apart(one, other, language, opposite):
+    assert (len(duplicates(phrases([one, other], language=language))) == 0) is opposite
+
+
 def test_stop_words_fall_by_language_and_not_at_the_ends_of_short_names():
     assert grouped(["bolo de cenoura", "bolo cenoura"], language="pt")["bolo de cenoura"] == (
         "bolo cenoura",

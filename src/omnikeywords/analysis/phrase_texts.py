@@ -1,0 +1,221 @@
+"""Many phrases as one array of bytes, and their distinct words and distinct phrases as numbers.
+
+A million Python strings cost more to walk than everything that near-duplicates do with them: here they are joined
+once, and from then on compiled loops read bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnikeywords.analysis.compiler import compiled
+
+__all__ = ["DistinctPhrases", "Flat", "Texts", "distinct_phrases"]
+
+_FACTOR = np.uint64(0x9E3779B97F4A7C55)  # odd, without structure: a step of a hash
+_LOWER = np.uint64(0xFFFFFFFF)
+_SPACE = 32
+_FIRST_SIZE = 1 << 12  # slots of a table of words, which grows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Texts:
+    """N texts as UTF-8, end to end."""
+
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]  # N + 1: text i is data[offsets[i]:offsets[i + 1]]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Texts":
+        """The same texts, from strings."""
+        joined = "".join(texts)
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        # A copy, as compiled functions tell arrays that may be written to from others.
+        data = np.frombuffer(joined.encode("utf-8", "surrogatepass"), np.uint8).copy()
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        if len(data) == len(joined):
+            np.cumsum(lengths, out=offsets[1:])
+        else:
+            _fill_offsets(data, lengths, offsets)
+        return cls(data, offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> str:
+        return self.data[self.offsets[i] : self.offsets[i + 1]].tobytes().decode("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flat:
+    """The words, or the pieces, of N phrases end to end."""
+
+    ids: NDArray[np.int32]  # a row of what is distinct for each of them
+    offsets: NDArray[np.int64]  # N + 1: those of phrase i are ids[offsets[i]:offsets[i + 1]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DistinctPhrases:
+    """The distinct ones among N phrases, numbered as they first appear; the empty text is none."""
+
+    number: NDArray[np.int32]  # N, -1 for an empty text
+    words: list[str]  # distinct words
+    plain: NDArray[np.bool_]  # a distinct word: made of ASCII letters and digits alone
+    flat: Flat  # the words of each distinct phrase
+
+
+def distinct_phrases(texts: Texts) -> DistinctPhrases:
+    """Number the distinct phrases and words; words stand between single spaces."""
+    space = np.count_nonzero(texts.data == _SPACE) + len(texts)
+    ids = np.empty(space, np.int32)
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    listed, plain = _number_words(texts.data, texts.offsets, ids, offsets)
+    number = np.empty(len(texts), np.int32)
+    count = _number_phrases(ids, offsets, np.diff(texts.offsets) > 0, number)
+    flat = Flat(ids[: offsets[count]].copy(), offsets[: count + 1].copy())
+    words = listed[:-1].tobytes().decode("utf-8", "surrogatepass").split(" ") if len(plain) else []
+    return DistinctPhrases(number, words, plain, flat)
+
+
+@compiled
+def _fill_offsets(data: NDArray[np.uint8], lengths: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
+    """Where texts of so many characters begin and end."""
+    at = 0
+    for i in range(len(lengths)):
+        for _ in range(lengths[i]):
+            at += 1
+            while at < len(data) and data[at] & 0xC0 == 0x80:
+                at += 1
+        offsets[i + 1] = at
+
+
+@compiled
+def _number_words(
+    data: NDArray[np.uint8], texts: NDArray[np.int64], ids: NDArray[np.int32], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Fill in the words of each text; returns the distinct words, a space after each, and which of them are plain."""
+    size = _FIRST_SIZE
+    # A slot holds the number of a word + 1 and in its upper half that of the hash: what differs there needs no look
+    # at the letters. At most half of the slots are in use.
+    table = np.zeros(size, np.uint64)
+    hashes = np.empty(size // 2, np.uint64)
+    begins = np.zeros(size // 2 + 1, np.int64)
+    plain = np.empty(size // 2, np.bool_)
+    listed = np.empty(8 * size, np.uint8)
+    count = np.int64(0)
+    out = 0
+    begin = 0
+    for i in range(len(texts) - 1):
+        last = texts[i + 1]
+        while True:
+            hashed = _FACTOR
+            end = begin
+            while end < last and data[end] != _SPACE:
+                hashed = (hashed ^ np.uint64(data[end])) * _FACTOR
+                end += 1
+            hashed ^= hashed >> np.uint64(32)
+            length = end - begin
+            slot = np.int64(hashed & np.uint64(size - 1))
+            word = np.int64(-1)
+            while table[slot] != 0:
+                if table[slot] >> np.uint64(32) == hashed >> np.uint64(32):
+                    word = np.int64(table[slot] & _LOWER) - 1
+                    first = begins[word]
+                    same = begins[word + 1] - first == length + 1
+                    k = 0
+                    while same and k < length:
+                        same = listed[first + k] == data[begin + k]
+                        k += 1
+                    if same:
+                        break
+                    word = np.int64(-1)
+                slot = (slot + 1) & (size - 1)
+            if word < 0:
+                word = count
+                if 2 * (count + 1) > size:
+                    size *= 2
+                    hashes = np.append(hashes, np.empty(count, np.uint64))
+                    begins = np.append(begins, np.zeros(count, np.int64))
+                    plain = np.append(plain, np.empty(count, np.bool_))
+                    table = np.zeros(size, np.uint64)
+                    hashes[count] = hashed
+                    for other in range(count):
+                        _insert(table, hashes[other], other)
+                while begins[count] + length + 1 > len(listed):
+                    listed = np.append(listed, np.empty(len(listed), np.uint8))
+                at = begins[count]
+                plain[count] = length > 0
+                for k in range(length):
+                    byte = data[begin + k]
+                    listed[at + k] = byte
+                    plain[count] &= 97 <= byte <= 122 or 48 <= byte <= 57
+                listed[at + length] = _SPACE
+                begins[count + 1] = at + length + 1
+                hashes[count] = hashed
+                _insert(table, hashed, count)
+                count += 1
+            ids[out] = word
+            out += 1
+            begin = end + 1
+            if end >= last:
+                break
+        begin = last
+        offsets[i + 1] = out
+    return listed[: begins[count]].copy(), plain[:count].copy()
+
+
+@compiled
+def _insert(table: NDArray[np.uint64], hashed: np.uint64, number: int | np.int64) -> None:
+    slot = np.int64(hashed & np.uint64(len(table) - 1))
+    while table[slot] != 0:
+        slot = (slot + 1) & (len(table) - 1)
+    table[slot] = (hashed & ~_LOWER) | np.uint64(number + 1)
+
+
+@compiled
+def _number_phrases(
+    ids: NDArray[np.int32], offsets: NDArray[np.int64], usable: NDArray[np.bool_], number: NDArray[np.int32]
+) -> int:
+    """Number the distinct usable phrases, and leave their words alone in `ids` and `offsets`; returns how many."""
+    size = 16
+    while size < 2 * len(usable):
+        size *= 2
+    table = np.zeros(size, np.uint64)  # as that of words
+    count = 0
+    begin = offsets[0]
+    out = 0
+    for i in range(len(usable)):
+        end = offsets[i + 1]
+        number[i] = -1
+        if usable[i]:
+            hashed = np.uint64(end - begin)
+            for k in range(begin, end):
+                hashed = (hashed ^ np.uint64(ids[k])) * _FACTOR
+                hashed ^= hashed >> np.uint64(32)
+            slot = np.int64(hashed & np.uint64(size - 1))
+            while table[slot] != 0:
+                if table[slot] >> np.uint64(32) == hashed >> np.uint64(32):
+                    phrase = np.int64(table[slot] & _LOWER) - 1
+                    first = offsets[phrase]
+                    same = offsets[phrase + 1] - first == end - begin
+                    k = 0
+                    while same and k < end - begin:
+                        same = ids[first + k] == ids[begin + k]
+                        k += 1
+                    if same:
+                        number[i] = phrase
+                        break
+                slot = (slot + 1) & (size - 1)
+            if number[i] < 0:
+                # What is kept moves down over what was left out; it never overtakes what is still to be read.
+                for k in range(begin, end):
+                    ids[out] = ids[k]
+                    out += 1
+                table[slot] = (hashed & ~_LOWER) | np.uint64(count + 1)
+                number[i] = count
+                count += 1
+                offsets[count] = out
+        begin = end
+    return count
