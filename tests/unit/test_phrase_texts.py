@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnikeywords.analysis.phrase_texts import Texts, distinct_phrases
-from omnikeywords.analysis.piece_hashes import Characters, hash_texts, number_keys, powers_of_base
+from omnikeywords.analysis.piece_hashes import Characters, classify, hash_texts, powers_of_base
 
 WORD = st.text("abü€😀 ", max_size=4)
 
@@ -59,13 +59,11 @@ def test_numbers_are_equal_where_texts_are(texts):
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), max_size=40), st.integers(0, 5))
-def test_keys_are_numbered_and_found(keys, other):
-    classes = number_keys(np.array(keys, np.uint64))
-    distinct = list(dict.fromkeys(keys))
-    assert classes.of.tolist() == [distinct.index(key) for key in keys]
-    assert classes.sizes.tolist() == [keys.count(key) for key in distinct]
-    assert classes.keys.tolist() == distinct
-    expected = distinct.index(other) if other in distinct else -1
+def test_equal_keys_are_one_class_that_is_found(keys, other):
+    classes = classify(np.array(keys, np.uint64))
+    assert classes.of.tolist() == [keys.index(key) for key in keys]
+    assert classes.repeated.tolist() == [keys.count(key) > 1 for key in keys]
+    expected = keys.index(other) if other in keys else -1
     assert classes.find(np.array([other, *keys], np.uint64)).tolist() == [expected, *classes.of]
 
 

@@ -23,7 +23,7 @@ def compound_weights(
     """
     in_bag = known.in_bag.copy()
     counts = np.diff(flat.offsets).astype(np.int32)
-    rows = np.flatnonzero(_differing(joined_roots.of, counts, len(joined_roots.keys))[joined_roots.of])
+    rows = np.flatnonzero(_differing(joined_roots.of, counts)[joined_roots.of])
     # Whatever the order of the phrases: the fewest pieces first, then by a hash that depends on the letters
     # alone.
     rows = rows[np.lexsort((joined[rows], counts[rows], joined_roots.of[rows]))]
@@ -54,14 +54,11 @@ def compound_weights(
 
 
 @compiled
-def _differing(class_of: NDArray[np.int32], counts: NDArray[np.int32], classes: int) -> NDArray[np.bool_]:
+def _differing(class_of: NDArray[np.int32], counts: NDArray[np.int32]) -> NDArray[np.bool_]:
     """The classes of phrases that do not all have as many pieces."""
-    count_of = np.full(classes, -1, np.int32)
-    differing = np.zeros(classes, np.bool_)
+    differing = np.zeros(len(class_of), np.bool_)
     for i in range(len(class_of)):
-        if count_of[class_of[i]] < 0:
-            count_of[class_of[i]] = counts[i]
-        elif count_of[class_of[i]] != counts[i]:
+        if counts[i] != counts[class_of[i]]:
             differing[class_of[i]] = True
     return differing
 

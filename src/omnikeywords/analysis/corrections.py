@@ -1,5 +1,7 @@
 """Phrases as they would be without their typo, where that is another phrase of the batch."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,7 @@ from omnikeywords.analysis.roots import ROOT_LANGUAGES
 from omnikeywords.analysis.scripts import code_points
 from omnikeywords.analysis.typos import REAL, REAL_SPOKEN, TypoPairs, find_typos
 
-__all__ = ["correct"]
+__all__ = ["Typos", "correct", "typos_of"]
 
 _ENGLISH = LANGUAGES.index("en")
 
@@ -29,19 +31,43 @@ def _spoken_with() -> NDArray[np.intp]:
 _SPOKEN_WITH = _spoken_with()
 
 
-def correct(
-    flat: Flat,
-    known: Pieces,
-    language: NDArray[np.int8],
-    bags: Classes,
-    model: LanguageModel | None,
-) -> NDArray[np.int32]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Typos:
+    """The distinct folded forms of pieces, by their place, and which of them may be typos of which."""
+
+    of_piece: NDArray[np.intp]  # the place of each piece's folded form
+    folded: NDArray[np.intp]  # the name of each
+    zipf: NDArray[np.float32]  # the frequency of each in each of LANGUAGES
+    pairs: TypoPairs
+
+
+def typos_of(flat: Flat, known: Pieces, model: LanguageModel | None) -> Typos:
+    """Which pieces may be typos of which, whatever the phrases."""
+    of_piece, folded = _distinct(known.folded, len(known.names))
+    words = [known.names[i] for i in folded.tolist()]
+    often = np.zeros(len(folded), np.intp)
+    np.add.at(often, of_piece, np.bincount(flat.ids, minlength=len(of_piece)))
+    zipf = np.zeros((len(folded), len(LANGUAGES)), np.float32)
+    inflected = np.zeros(len(folded), np.bool_)
+    if model is not None:
+        zipf[:] = model.table.zipf_codes(code_points(words)) / np.float32(ZIPF_STEPS)
+        # The plural of a known word is no typo of another word (douches, touches).
+        root = np.zeros(len(folded), np.int32)
+        root[of_piece] = known.root
+        rows = np.flatnonzero(root != folded)
+        of_word = zipf[rows] > 0
+        of_word[:, _ENGLISH] = True
+        singular = code_points([known.names[i] for i in root[rows].tolist()])
+        inflected[rows] = ((model.table.zipf_codes(singular) >= REAL * ZIPF_STEPS) & of_word).any(axis=1)
+    return Typos(of_piece, folded, zipf, find_typos(words, often, zipf, inflected))
+
+
+def correct(flat: Flat, known: Pieces, language: NDArray[np.int8], bags: Classes, typos: Typos) -> NDArray[np.int32]:
     """For each phrase, the class of bags (those without stop words) that it would be in were its likeliest typo
     corrected; -1 where it has none.
     """
     corrected_class = np.full(len(language), -1, np.int32)
-    of_piece, folded = _distinct(known.folded, len(known.names))
-    zipf, pairs = _typo_pairs(flat, known, of_piece, folded, model)
+    of_piece, folded, zipf, pairs = typos.of_piece, typos.folded, typos.zipf, typos.pairs
     if len(pairs.typo) == 0:
         return corrected_class
     # Of each folded form: as a summand, and whether it is a stop word in any of its spellings.
@@ -66,8 +92,7 @@ def correct(
     at, phrase, pair = at[fair], phrase[fair], pair[fair]
 
     meant = pairs.meant[pair]
-    bag = bags.keys[bags.of[phrase]]
-    without = bag - known.in_bag[flat.ids[at]]
+    without = bags.keys[phrase] - known.in_bag[flat.ids[at]]
     # Where a stop word was meant, it may be left out of the other phrase's bag.
     left_out = np.flatnonzero(stop_inside[meant] & np.left_shift(1, STOP_BIT[language[phrase]]))
     found = bags.find(np.concatenate([without + in_bag[meant], without[left_out]]))
@@ -76,7 +101,7 @@ def correct(
     at, phrase, pair, found = at[exists], phrase[exists], pair[exists], found[exists]
     # It may be a word in the language of the phrase; a typo leads the detection astray, so of those that were
     # meant.
-    theirs = np.full(len(bags.keys), len(LANGUAGES), np.int8)
+    theirs = np.full(len(language), len(LANGUAGES), np.int8)
     np.minimum.at(theirs, bags.of, np.where(language < 0, np.int8(len(LANGUAGES)), language))
     spoken = _SPOKEN_WITH[theirs[found]]
     spoken = np.where(spoken == _ENGLISH, -1, spoken)  # English was asked already
@@ -84,7 +109,7 @@ def correct(
     wrong = common < REAL_SPOKEN
     phrase, found, preference = phrase[wrong], found[wrong], pairs.preference[pair[wrong]]
     counts = np.diff(flat.offsets)
-    shortest = np.full(len(bags.keys), np.iinfo(np.int64).max)
+    shortest = np.full(len(language), np.iinfo(np.int64).max)
     np.minimum.at(shortest, bags.of, counts)
     longer = np.abs(counts[phrase] - shortest[found])  # by stop words
     best = np.lexsort((preference, longer, phrase))
@@ -103,25 +128,3 @@ def _distinct(names: NDArray[np.int32], count: int) -> tuple[NDArray[np.intp], N
 def _has_any(flat: Flat, marked: NDArray[np.bool_], phrases: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Whether each of some phrases has a marked piece."""
     return np.array([marked[flat.ids[flat.offsets[i] : flat.offsets[i + 1]]].any() for i in phrases.tolist()], np.bool_)
-
-
-def _typo_pairs(
-    flat: Flat, known: Pieces, of_piece: NDArray[np.intp], folded: NDArray[np.intp], model: LanguageModel | None
-) -> tuple[NDArray[np.float32], TypoPairs]:
-    """The frequencies of the distinct folded names, and which of them may be typos of which."""
-    words = [known.names[i] for i in folded.tolist()]
-    often = np.zeros(len(folded), np.intp)
-    np.add.at(often, of_piece, np.bincount(flat.ids, minlength=len(of_piece)))
-    zipf = np.zeros((len(folded), len(LANGUAGES)), np.float32)
-    inflected = np.zeros(len(folded), np.bool_)
-    if model is not None:
-        zipf[:] = model.table.zipf_codes(code_points(words)) / np.float32(ZIPF_STEPS)
-        # The plural of a known word is no typo of another word (douches, touches).
-        root = np.zeros(len(folded), np.int32)
-        root[of_piece] = known.root
-        rows = np.flatnonzero(root != folded)
-        of_word = zipf[rows] > 0
-        of_word[:, _ENGLISH] = True
-        singular = code_points([known.names[i] for i in root[rows].tolist()])
-        inflected[rows] = ((model.table.zipf_codes(singular) >= REAL * ZIPF_STEPS) & of_word).any(axis=1)
-    return zipf, find_typos(words, often, zipf, inflected)

@@ -19,7 +19,7 @@ exists.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 
 from omnikeywords.analysis.compiler import compiled
 from omnikeywords.analysis.compounds import compound_weights
-from omnikeywords.analysis.corrections import correct
+from omnikeywords.analysis.corrections import correct, typos_of
 from omnikeywords.analysis.frequency import LANGUAGES, ZIPF_STEPS
 from omnikeywords.analysis.heads import join_heads, rank_phrases
 from omnikeywords.analysis.language import LanguageModel
-from omnikeywords.analysis.phrase_pieces import bag_keys, cut, describe, joined_keys
-from omnikeywords.analysis.phrase_texts import Flat, Texts, distinct_phrases
-from omnikeywords.analysis.piece_hashes import number_keys
+from omnikeywords.analysis.phrase_pieces import Pieces, bag_keys, cut, describe, joined_keys
+from omnikeywords.analysis.phrase_texts import FEW, Flat, Texts, distinct_phrases, side_by_side
+from omnikeywords.analysis.piece_hashes import Classes, classify
 from omnikeywords.analysis.roots import ROOT_LANGUAGES, Zipf
 from omnikeywords.analysis.scripts import code_points
 
@@ -134,18 +134,19 @@ def duplicates(
         return Duplicates(head, reason)
     row = _rows(phrases.number, np.where(np.isnan(asked), -np.inf, asked), len(phrases.flat.offsets) - 1)
     raw, flat = cut(phrases, texts, row)
+    number = phrases.number[usable]
     columns = _Columns(
         texts,
         row,
-        np.bincount(phrases.number[usable]).astype(np.int32),
+        np.bincount(number).astype(np.int32),
         np.diff(phrases.flat.offsets).astype(np.int32),
         np.asarray(analysis.language, np.int8)[row],
         asked[row],
         np.asarray(analysis.popularity, np.float64)[row],
     )
+    del phrases  # half of all memory
     joined, why = _group(raw, flat, columns, model)
     # The rows of one phrase follow the row that stands for it.
-    number = phrases.number[usable]
     head[usable] = row[joined[number]]
     same = np.where(row[number] == np.flatnonzero(usable), 0, _CODE["same"])
     reason[usable] = np.where(joined[number] == number, same, why[number])
@@ -181,20 +182,22 @@ def _group(
 ) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
     """The head of each of D distinct phrases, and why it joined it."""
     known = describe(raw, None if model is None else _frequencies(model))
-    joined_roots, joined = map(number_keys, joined_keys(flat, known))
-    known = replace(known, in_bag=compound_weights(flat, known, joined_roots, joined.keys[joined.of]))
-    bag, shorter_bag = map(number_keys, bag_keys(flat, known, phrases.language))
-    meant = correct(flat, known, phrases.language, shorter_bag, model)
+    # Pairs of words and keys of phrases do not hang on each other.
+    typos, (bag, shorter_bag, joined_roots, joined) = side_by_side(
+        lambda: typos_of(flat, known, model),
+        lambda: _keys(flat, known, phrases.language),
+        worth=len(phrases.row) > FEW,
+    )
+    meant = correct(flat, known, phrases.language, shorter_bag, typos)
 
     head = np.arange(len(phrases.row))
     related = meant >= 0
     # What a typo meant is a key, of one phrase perhaps, but all that have it are wanted.
-    wanted = np.zeros(len(shorter_bag.keys), np.bool_)
+    wanted = np.zeros(len(head), np.bool_)
     wanted[meant[related]] = True
     related |= wanted[shorter_bag.of]
-    keys = (bag, shorter_bag, joined_roots, joined)
-    for key in keys:
-        related |= (key.sizes > 1)[key.of]
+    for key in (bag, shorter_bag, joined_roots, joined):
+        related |= key.repeated
     ranked = rank_phrases(
         np.flatnonzero(related), phrases.volume, phrases.popularity, meant >= 0, phrases.texts, phrases.row
     )
@@ -222,6 +225,14 @@ def _group(
         reason,
     )
     return head, reason
+
+
+def _keys(flat: Flat, known: Pieces, language: NDArray[np.int8]) -> tuple[Classes, Classes, Classes, Classes]:
+    """The phrases with equal bags, bags without stop words, joined roots and joined letters."""
+    joined_roots, joined = map(classify, joined_keys(flat, known))
+    known.in_bag[:] = compound_weights(flat, known, joined_roots, joined.keys)
+    bag, shorter_bag = map(classify, bag_keys(flat, known, language))
+    return bag, shorter_bag, joined_roots, joined
 
 
 def _frequencies(model: LanguageModel) -> Zipf:

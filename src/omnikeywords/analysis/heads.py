@@ -138,15 +138,53 @@ def join_heads(
     """
     chosen = np.empty(len(ranked), np.intp)
     for_typo = np.zeros(len(ranked), np.bool_)
-    bag, *others = (class_[ranked] for class_ in classes)
-    # Classes of different keys get different numbers.
-    above = np.cumsum([0] + [int(class_.max(initial=-1)) + 1 for class_ in others])
-    own = np.stack([class_ + np.int32(number) for class_, number in zip(others, above, strict=False)], axis=1)
+    bag, own, wanted = (np.empty(shape, np.int32) for shape in (len(ranked), (len(ranked), 3), len(ranked)))
+    count = _number_classes(ranked, *classes, target, bag, own, wanted)
     words = (flat.ids, flat.offsets, known.root, known.leads, known.kinds, known.is_number)
     says_to = _SAYS_TO[language]
     matters = _matters(ranked, *words)
-    _join(bag, own, target[ranked], rows[ranked], int(above[-1]), ranked, matters, *words, says_to, chosen, for_typo)
+    _join(bag, own, wanted, rows[ranked], count, ranked, matters, *words, says_to, chosen, for_typo)
     return chosen, for_typo
+
+
+@compiled
+def _number_classes(
+    ranked: NDArray[np.intp],
+    bag: NDArray[np.int32],
+    shorter_bag: NDArray[np.int32],
+    joined_roots: NDArray[np.int32],
+    joined: NDArray[np.int32],
+    target: NDArray[np.int32],
+    bag_of: NDArray[np.int32],
+    own: NDArray[np.int32],
+    wanted: NDArray[np.int32],
+) -> int:
+    """Number the classes of ranked phrases from 0 on: bags by themselves, all others together, with what was meant.
+
+    Returns how many others there are.
+    """
+    number = np.full(len(bag), -1, np.int32)
+    bags = 0
+    for rank in range(len(ranked)):
+        class_ = bag[ranked[rank]]
+        if number[class_] < 0:
+            number[class_] = bags
+            bags += 1
+        bag_of[rank] = number[class_]
+    others = 0
+    for n in range(3):
+        number[:] = -1
+        for rank in range(len(ranked)):
+            class_ = (shorter_bag if n == 0 else joined_roots if n == 1 else joined)[ranked[rank]]
+            if number[class_] < 0:
+                number[class_] = others
+                others += 1
+            own[rank, n] = number[class_]
+        if n == 0:
+            for rank in range(len(ranked)):
+                meant = target[ranked[rank]]
+                wanted[rank] = number[meant] if meant >= 0 else np.int32(-1)
+    return others
 
 
 @compiled
@@ -261,7 +299,7 @@ def _opposite(
 def _join(
     bag: NDArray[np.int32],
     own: NDArray[np.int32],
-    target: NDArray[np.int32],
+    wanted: NDArray[np.int32],
     rows: NDArray[np.int32],
     classes: int,
     ranked: NDArray[np.intp],
@@ -276,7 +314,9 @@ def _join(
     chosen: NDArray[np.intp],
     for_typo: NDArray[np.bool_],
 ) -> None:
-    """Fill in the heads, and what is joined for a typo. `own` is (R, 3): the classes of each rank but its bag."""
+    """Fill in the heads, and what is joined for a typo. `own` is (R, 3): the classes of each rank but its bag;
+    `wanted` the class that it meant.
+    """
     count = len(bag)
     # Units by the rank of their leader; those of a bag, and the ranks of a unit, are chains in order of rank.
     first_of_bag = np.full(bag.max() + 1, -1, np.int32)
@@ -318,7 +358,7 @@ def _join(
         while rank >= 0:
             size[leader] += rows[rank]
             # If one of them has no typo, it is a word of its own, and the others are its plurals.
-            wants = wants and target[rank] >= 0
+            wants = wants and wanted[rank] >= 0
             rank = next_rank[rank]
         best = leader
         typo = False
@@ -333,7 +373,7 @@ def _join(
                     if turn == 0:
                         link = first_link[0, own[rank, n]]
                     elif n == 0:
-                        link = first_link[0, target[rank]] if wants else np.int32(-1)
+                        link = first_link[0, wanted[rank]] if wants else np.int32(-1)
                     else:
                         link = first_link[1, own[rank, 0]]
                     while link >= 0 and head_of[link] < best:
@@ -358,7 +398,7 @@ def _join(
                 kind = 1 if n == 3 else 0
                 if n == 3 and not wants:
                     continue
-                class_ = target[rank] if n == 3 else own[rank, n]
+                class_ = wanted[rank] if n == 3 else own[rank, n]
                 last = last_link[kind, class_]
                 if last >= 0 and head_of[last] == leader:
                     continue

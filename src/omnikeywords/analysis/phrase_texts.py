@@ -4,15 +4,22 @@ A million Python strings cost more to walk than everything that near-duplicates 
 once, and from then on compiled loops read bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnikeywords.analysis.compiler import compiled
 
-__all__ = ["DistinctPhrases", "Flat", "Texts", "distinct_phrases"]
+__all__ = ["FEW", "DistinctPhrases", "Flat", "Texts", "distinct_phrases", "side_by_side"]
+
+One = TypeVar("One")
+Other = TypeVar("Other")
+
+FEW = 20_000  # phrases that are not worth a second thread
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C55)  # odd, without structure: a step of a hash
 _LOWER = np.uint64(0xFFFFFFFF)
@@ -68,15 +75,41 @@ class DistinctPhrases:
 
 def distinct_phrases(texts: Texts) -> DistinctPhrases:
     """Number the distinct phrases and words; words stand between single spaces."""
-    space = np.count_nonzero(texts.data == _SPACE) + len(texts)
-    ids = np.empty(space, np.int32)
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    listed, plain = _number_words(texts.data, texts.offsets, ids, offsets)
+    words, plain, ids, offsets = _words(texts)
     number = np.empty(len(texts), np.int32)
     count = _number_phrases(ids, offsets, np.diff(texts.offsets) > 0, number)
-    flat = Flat(ids[: offsets[count]].copy(), offsets[: count + 1].copy())
-    words = listed[:-1].tobytes().decode("utf-8", "surrogatepass").split(" ") if len(plain) else []
-    return DistinctPhrases(number, words, plain, flat)
+    return DistinctPhrases(number, words, plain, Flat(ids[: offsets[count]], offsets[: count + 1]))
+
+
+def _words(texts: Texts) -> tuple[list[str], NDArray[np.bool_], NDArray[np.int32], NDArray[np.int64]]:
+    """The distinct words, which of them are plain, and the number of each word with where those of a text begin."""
+    offsets = np.empty(len(texts) + 1, np.int64)
+    ids = np.empty(_count_words(texts.data, texts.offsets, offsets), np.int32)
+    middle = len(texts) // 2
+
+    def number(part: slice) -> tuple[list[str], NDArray[np.bool_]]:
+        bounds = texts.offsets[part.start : part.stop + 1]
+        listed, plain = _number_words(texts.data, bounds, ids[offsets[part.start] : offsets[part.stop]])
+        return listed[:-1].tobytes().decode("utf-8", "surrogatepass").split(" ") if len(plain) else [], plain
+
+    (words, plain), (others, theirs) = side_by_side(
+        lambda: number(slice(0, middle)), lambda: number(slice(middle, len(texts))), worth=len(texts) > FEW
+    )
+    numbers = dict(zip(words, range(len(words)), strict=True))
+    same = np.array([numbers.setdefault(word, len(numbers)) for word in others], np.int32)
+    new = same >= len(words)
+    _renumber(ids[offsets[middle] :], same)
+    return list(numbers), np.concatenate([plain, theirs[new]]), ids, offsets
+
+
+def side_by_side(first: Callable[[], One], second: Callable[[], Other], *, worth: bool) -> tuple[One, Other]:
+    """What two functions return, the first of which another thread calls where there is enough to do."""
+    if not worth:
+        return first(), second()
+    with ThreadPoolExecutor(1) as aside:
+        waiting = aside.submit(first)
+        here = second()
+        return waiting.result(), here
 
 
 @compiled
@@ -92,10 +125,28 @@ def _fill_offsets(data: NDArray[np.uint8], lengths: NDArray[np.int64], offsets: 
 
 
 @compiled
+def _count_words(data: NDArray[np.uint8], texts: NDArray[np.int64], offsets: NDArray[np.int64]) -> int:
+    """Where the words of each text begin and end among all; returns how many there are."""
+    offsets[0] = count = 0
+    for i in range(len(texts) - 1):
+        for k in range(texts[i], texts[i + 1]):
+            count += data[k] == _SPACE
+        count += 1
+        offsets[i + 1] = count
+    return count
+
+
+@compiled
+def _renumber(ids: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
+    for i in range(len(ids)):
+        ids[i] = numbers[ids[i]]
+
+
+@compiled
 def _number_words(
-    data: NDArray[np.uint8], texts: NDArray[np.int64], ids: NDArray[np.int32], offsets: NDArray[np.int64]
+    data: NDArray[np.uint8], texts: NDArray[np.int64], ids: NDArray[np.int32]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Fill in the words of each text; returns the distinct words, a space after each, and which of them are plain."""
+    """Fill in the words of texts; returns the distinct words, a space after each, and which of them are plain."""
     size = _FIRST_SIZE
     # A slot holds the number of a word + 1 and in its upper half that of the hash: what differs there needs no look
     # at the letters. At most half of the slots are in use.
@@ -106,7 +157,7 @@ def _number_words(
     listed = np.empty(8 * size, np.uint8)
     count = np.int64(0)
     out = 0
-    begin = 0
+    begin = texts[0]
     for i in range(len(texts) - 1):
         last = texts[i + 1]
         while True:
@@ -162,7 +213,6 @@ def _number_words(
             if end >= last:
                 break
         begin = last
-        offsets[i + 1] = out
     return listed[: begins[count]].copy(), plain[:count].copy()
 
 

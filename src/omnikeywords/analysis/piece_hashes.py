@@ -1,5 +1,5 @@
-"""Hashes of strings of pieces: of a bag of pieces whatever their order, or of pieces joined in order; and equal ones
-numbered.
+"""Hashes of strings of pieces: of a bag of pieces whatever their order, or of pieces joined in order; and which are
+equal.
 
 All are unsigned 64-bit numbers, computed for all phrases of a batch at once. Two of a million different
 phrases share a
@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from omnikeywords.analysis.compiler import compiled
 
-__all__ = ["BASE", "SEPARATOR", "Characters", "Classes", "hash_texts", "mix", "number_keys", "powers_of_base"]
+__all__ = ["BASE", "SEPARATOR", "Characters", "Classes", "classify", "hash_texts", "mix", "powers_of_base"]
 
 BASE = np.uint64(0x9E3779B97F4A7C55)  # odd, so that its powers never vanish modulo 2^64
 SEPARATOR = np.uint64(0xD1B54A32D192ED03)  # stands where two pieces must not run together
-_LOWER = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,12 +81,12 @@ def powers_of_base(highest: int) -> NDArray[np.uint64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classes:
-    """The distinct ones of N keys, numbered as they first appear."""
+    """N keys, with those that are equal in one class, which is known by the first of them."""
 
-    of: NDArray[np.int32]  # N, the class of each key
-    sizes: NDArray[np.int32]  # a class: how many keys are in it
-    keys: NDArray[np.uint64]  # a class: its key
-    table: NDArray[np.int32]  # number of a class + 1 by the hash of its key, 0 in free slots
+    keys: NDArray[np.uint64]  # N
+    of: NDArray[np.int32]  # N, the index of the first key that is equal
+    repeated: NDArray[np.bool_]  # N, whether another key is equal
+    table: NDArray[np.int32]  # index of the first key + 1 by its hash, 0 in free slots
 
     def find(self, keys: NDArray[np.uint64]) -> NDArray[np.int32]:
         """The class of each of any keys, -1 where it is not among them."""
@@ -96,14 +95,14 @@ class Classes:
         return found
 
 
-def number_keys(keys: NDArray[np.uint64]) -> Classes:
+def classify(keys: NDArray[np.uint64]) -> Classes:
     """The classes of equal keys."""
     of = np.empty(len(keys), np.int32)
-    sizes = np.zeros(len(keys), np.int32)
-    distinct = np.empty(len(keys), np.uint64)
-    table = np.zeros(2 << max(4, len(keys).bit_length()), np.int32)
-    count = _number_keys(keys, of, sizes, distinct, table)
-    return Classes(of, sizes[:count], distinct[:count], table)
+    repeated = np.zeros(len(keys), np.bool_)
+    # Between a third and two thirds of the slots will be in use.
+    table = np.zeros(1 << (3 * len(keys) // 2).bit_length(), np.int32)
+    _classify(keys, of, repeated, table)
+    return Classes(keys, of, repeated, table)
 
 
 @compiled
@@ -116,23 +115,16 @@ def _slot_of(key: np.uint64, keys: NDArray[np.uint64], table: NDArray[np.int32])
 
 
 @compiled
-def _number_keys(
-    keys: NDArray[np.uint64],
-    of: NDArray[np.int32],
-    sizes: NDArray[np.int32],
-    distinct: NDArray[np.uint64],
-    table: NDArray[np.int32],
-) -> int:
-    count = 0
+def _classify(
+    keys: NDArray[np.uint64], of: NDArray[np.int32], repeated: NDArray[np.bool_], table: NDArray[np.int32]
+) -> None:
     for i in range(len(keys)):
-        slot = _slot_of(keys[i], distinct, table)
+        slot = _slot_of(keys[i], keys, table)
         if table[slot] == 0:
-            distinct[count] = keys[i]
-            count += 1
-            table[slot] = count
+            table[slot] = i + 1
+        else:
+            repeated[i] = repeated[table[slot] - 1] = True
         of[i] = table[slot] - 1
-        sizes[of[i]] += 1
-    return count
 
 
 @compiled

@@ -67,6 +67,7 @@ _CONTRACTIONS = {
     "she'd": ("she", "would"),
     "we'd": ("we", "would"),
 }
+_SCHEME = frozenset(("https", "http", "www"))
 PLAIN_CONTRACTIONS = frozenset(filter(str.isalnum, _CONTRACTIONS))  # words of letters alone that are two pieces
 
 
@@ -79,6 +80,9 @@ def pieces(word: str) -> tuple[str, ...]:
     """
     if word.isalnum():
         return _CONTRACTIONS.get(word) or (word,)
+    hyphenated = word.replace("-", " ").split()
+    if "".join(hyphenated).isalnum():  # nine of ten words that are cut
+        return _without_scheme(hyphenated)
     if _DOTTED.fullmatch(word):
         return (word.replace(".", ""),)
     if word.endswith("s") and word[-2:-1] in _CLOSING and word[-3:-2].isalpha():
@@ -116,8 +120,13 @@ def pieces(word: str) -> tuple[str, ...]:
             parts.extend(_unquoted(part))
         else:
             parts.append(part)
+    return _without_scheme(parts)
+
+
+def _without_scheme(parts: list[str]) -> tuple[str, ...]:
+    """The parts of a word, without those with which addresses begin."""
     if len(parts) > 1:
-        parts = [part for part in parts if part not in ("https", "http", "www")] or parts
+        parts = [part for part in parts if part not in _SCHEME] or parts
     return tuple(parts)
 
 

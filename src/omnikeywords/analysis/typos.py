@@ -333,11 +333,12 @@ def _pair_variants(
             hashed = variants[i + 1]
             entry = table[np.int64(hashed & np.uint64(len(table) - 1))]
             while entry >= 0:
-                other, j = np.int64(word[entry]), np.int64(place[entry])
-                near = i < 0 or j < 0 or abs(i - j) < 2
-                matches = hashes[entry] == hashed and other != row and near
-                entry = following[entry]
-                if not matches:
+                filed = entry
+                entry = following[filed]
+                if hashes[filed] != hashed:
+                    continue
+                other, j = np.int64(word[filed]), np.int64(place[filed])
+                if other == row or (i >= 0 and j >= 0 and abs(i - j) > 1):
                     continue
                 first, last = offsets[other], offsets[other + 1]
                 doubled = _is_doubled(codes, begin, end, i) or _is_doubled(codes, first, last, j)
