@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from omnikeywords.analysis.compiler import compiled
 from omnikeywords.analysis.frequency import LANGUAGES, ZIPF_STEPS
 from omnikeywords.analysis.language import LanguageModel
 from omnikeywords.analysis.phrase_pieces import STOP_BIT, Pieces
@@ -85,7 +86,8 @@ def correct(flat: Flat, known: Pieces, language: NDArray[np.int8], bags: Classes
     pair = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
     at, phrase = np.repeat(at, count), np.repeat(phrase, count)
     after_number = (at > flat.offsets[phrase]) & known.ends_with_digit[flat.ids[at - 1]]
-    fair = np.diff(flat.offsets)[phrase] >= pairs.context[pair]
+    counts = np.diff(flat.offsets)
+    fair = counts[phrase] >= pairs.context[pair]
     fair &= ~(pairs.abbreviation[pair] & after_number)  # a290 gts is another model than a290 gt
     numbers = np.flatnonzero(pairs.of_number[pair])
     fair[numbers] &= ~_has_any(flat, known.has_s_models, phrase[numbers])  # 5s is another model than 5
@@ -101,16 +103,12 @@ def correct(flat: Flat, known: Pieces, language: NDArray[np.int8], bags: Classes
     at, phrase, pair, found = at[exists], phrase[exists], pair[exists], found[exists]
     # It may be a word in the language of the phrase; a typo leads the detection astray, so of those that were
     # meant.
-    theirs = np.full(len(language), len(LANGUAGES), np.int8)
-    np.minimum.at(theirs, bags.of, np.where(language < 0, np.int8(len(LANGUAGES)), language))
+    theirs, shortest = _of_classes(bags.of, np.where(language < 0, np.int8(len(LANGUAGES)), language), flat.offsets)
     spoken = _SPOKEN_WITH[theirs[found]]
     spoken = np.where(spoken == _ENGLISH, -1, spoken)  # English was asked already
     common = np.pad(zipf, ((0, 0), (0, 1)))[of_piece[flat.ids[at]][:, None], spoken].max(axis=1, initial=0)
     wrong = common < REAL_SPOKEN
     phrase, found, preference = phrase[wrong], found[wrong], pairs.preference[pair[wrong]]
-    counts = np.diff(flat.offsets)
-    shortest = np.full(len(language), np.iinfo(np.int64).max)
-    np.minimum.at(shortest, bags.of, counts)
     longer = np.abs(counts[phrase] - shortest[found])  # by stop words
     best = np.lexsort((preference, longer, phrase))
     best = best[np.flatnonzero(np.diff(phrase[best], prepend=-1))]
@@ -128,3 +126,16 @@ def _distinct(names: NDArray[np.int32], count: int) -> tuple[NDArray[np.intp], N
 def _has_any(flat: Flat, marked: NDArray[np.bool_], phrases: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Whether each of some phrases has a marked piece."""
     return np.array([marked[flat.ids[flat.offsets[i] : flat.offsets[i + 1]]].any() for i in phrases.tolist()], np.bool_)
+
+
+@compiled
+def _of_classes(
+    class_of: NDArray[np.int32], language: NDArray[np.int8], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    """The first language and the fewest pieces of the phrases of each class, which is known by one of them."""
+    first = language.copy()
+    fewest = offsets[1:] - offsets[:-1]
+    for i in range(len(class_of)):
+        first[class_of[i]] = min(first[class_of[i]], language[i])
+        fewest[class_of[i]] = min(fewest[class_of[i]], offsets[i + 1] - offsets[i])
+    return first, fewest

@@ -220,9 +220,9 @@ def joined_keys(flat: Flat, known: Pieces) -> tuple[NDArray[np.uint64], NDArray[
     lengths = known.characters.lengths.astype(np.int32)
     powers = powers_of_base(int(lengths.max(initial=0)) + 1)
     marks = known.ends_with_digit * 1 + known.starts_with_digit * 2 + known.lone_vowel * 4 + known.lone_article * 8
-    for names, out in ((known.root, joined_roots), (known.folded, joined)):
-        values = known.name_hash[names]
-        _join_pieces(flat.ids, flat.offsets, values, lengths[names], marks.astype(np.uint8), powers, out)
+    roots = (known.name_hash[known.root], lengths[known.root])
+    letters = (known.name_hash[known.folded], lengths[known.folded])
+    _join_pieces(flat.ids, flat.offsets, *roots, *letters, marks.astype(np.uint8), powers, joined_roots, joined)
     return joined_roots, joined
 
 
@@ -230,10 +230,13 @@ def joined_keys(flat: Flat, known: Pieces) -> tuple[NDArray[np.uint64], NDArray[
 def _join_pieces(
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
-    values: NDArray[np.uint64],
-    lengths: NDArray[np.int32],
+    root: NDArray[np.uint64],
+    root_length: NDArray[np.int32],
+    folded: NDArray[np.uint64],
+    folded_length: NDArray[np.int32],
     marks: NDArray[np.uint8],
     powers: NDArray[np.uint64],
+    joined_roots: NDArray[np.uint64],
     joined: NDArray[np.uint64],
 ) -> None:
     """Hash the pieces of each phrase joined in order, a separator where a space means something: 1 24 is not 12 4,
@@ -242,16 +245,18 @@ def _join_pieces(
     `marks` has for each piece: 1 ends with a digit, 2 starts with one, 4 is a vowel alone, 8 is an article alone.
     """
     for i in range(len(joined)):
-        hashed = np.uint64(0)
+        roots = letters = np.uint64(0)
         before = 0
         for k in range(offsets[i], offsets[i + 1]):
             piece = ids[k]
             mark = marks[piece]
             if k > offsets[i] and ((before & 1 and mark & 2) or mark & 4 or before & 8):
-                hashed = hashed * BASE + SEPARATOR
-            hashed = hashed * powers[lengths[piece]] + values[piece]
+                roots = roots * BASE + SEPARATOR
+                letters = letters * BASE + SEPARATOR
+            roots = roots * powers[root_length[piece]] + root[piece]
+            letters = letters * powers[folded_length[piece]] + folded[piece]
             before = mark
-        joined[i] = hashed
+        joined_roots[i], joined[i] = roots, letters
 
 
 def _stop_bit() -> NDArray[np.int64]:

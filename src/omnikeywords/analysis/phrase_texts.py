@@ -29,7 +29,7 @@ _FIRST_SIZE = 1 << 12  # slots of a table of words, which grows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """N texts as UTF-8, end to end."""
+    """N texts as UTF-8, end to end. Its arrays may be written to, as compiled functions tell these from others."""
 
     data: NDArray[np.uint8]
     offsets: NDArray[np.int64]  # N + 1: text i is data[offsets[i]:offsets[i + 1]]
@@ -39,7 +39,6 @@ class Texts:
         """The same texts, from strings."""
         joined = "".join(texts)
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        # A copy, as compiled functions tell arrays that may be written to from others.
         data = np.frombuffer(joined.encode("utf-8", "surrogatepass"), np.uint8).copy()
         offsets = np.zeros(len(texts) + 1, np.int64)
         if len(data) == len(joined):
@@ -229,10 +228,10 @@ def _number_phrases(
     ids: NDArray[np.int32], offsets: NDArray[np.int64], usable: NDArray[np.bool_], number: NDArray[np.int32]
 ) -> int:
     """Number the distinct usable phrases, and leave their words alone in `ids` and `offsets`; returns how many."""
-    size = 16
-    while size < 2 * len(usable):
+    size = 4
+    while 2 * size < 3 * len(usable):
         size *= 2
-    table = np.zeros(size, np.uint64)  # as that of words
+    table = np.zeros(size, np.uint64)  # as that of words, but up to two thirds of it may be in use
     count = 0
     begin = offsets[0]
     out = 0
