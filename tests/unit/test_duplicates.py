@@ -14,6 +14,7 @@ from omnikeywords.analysis import analyse
 from omnikeywords.analysis.duplicates import REASONS, Duplicates, duplicates
 from omnikeywords.analysis.frequency import LANGUAGES, build_table, default_table_path
 from omnikeywords.analysis.language import LanguageModel
+from omnikeywords.analysis.phrase_texts import FEW, Texts
 from omnikeywords.errors import LanguageTableMissing
 
 DATA = Path(__file__).parent.parent / "data"
@@ -197,6 +198,21 @@ def test_more_than_a_hundred_and_fifty_rows_are_never_one_group_unless_all_have_
     texts = ["head word"] + [("head " + "the " * i + "word") for i in range(1, 200)]
     found = duplicates(phrases(texts))
     assert np.bincount(found.head).max() <= 150
+
+
+def test_a_set_large_enough_for_two_threads_groups_as_a_small_one():
+    texts = sorted({text for pair in read_pairs("near_duplicate_pairs.tsv") for text in (pair["a"], pair["b"])})
+    others = [f"q{number} z{number}" for number in range(FEW)]
+    small, large = duplicates(phrases(texts)), duplicates(phrases([*texts, *others]))
+    assert small.members > 100
+    assert large.head.tolist() == [*small.head, *range(len(texts), len(texts) + FEW)]
+    assert large.reason.tolist() == [*small.reason, *[0] * FEW]
+
+
+def test_texts_may_be_given_as_bytes():
+    given = phrases(["red shoe", "", "shoes red", "café", "cafe"])
+    as_bytes = Phrases(Texts.of(given.normalized), given.language, given.popularity)
+    assert duplicates(as_bytes).head.tolist() == duplicates(given).head.tolist() == [0, 1, 0, 4, 4]
 
 
 VOCABULARY = """

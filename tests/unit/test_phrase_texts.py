@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnikeywords.analysis.phrase_texts import Texts, distinct_phrases
+from omnikeywords.analysis.phrase_texts import FEW, Texts, distinct_phrases
 from omnikeywords.analysis.piece_hashes import Characters, classify, hash_texts, powers_of_base
 
 WORD = st.text("abü€😀 ", max_size=4)
@@ -35,10 +35,11 @@ def test_plain_words_are_ascii_letters_and_digits():
     assert found.plain.tolist() == [True, False, False, False, True]
 
 
-def test_more_words_than_a_table_begins_with():
-    texts = [f"{number} {number * 7919}" for number in range(20_000)]
-    number, words = phrase_words(texts)
-    assert number == list(range(20_000))
+def test_more_words_than_a_table_begins_with_and_enough_for_two_threads():
+    count = FEW + 10_000
+    texts = [f"{number} é{number % 1000}" for number in range(count)]
+    number, words = phrase_words([*texts, *texts[::-1]])
+    assert number == [*range(count), *range(count)[::-1]]
     assert [" ".join(phrase) for phrase in words] == texts
 
 

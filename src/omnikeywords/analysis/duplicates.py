@@ -1,21 +1,18 @@
 """Near-duplicates: which phrases of a set are one keyword in other spelling, number, order, accents or with a
 typo.
 
-Two phrases are near-duplicates for a direct reason between them, never because each resembles a third.
-Phrases are taken
-in the order of their volume (then popularity): each joins the highest-ranking head it is a near-duplicate of,
-or else
-becomes a head. Four keys give the reasons that are symmetric; each is a 64-bit hash made of hashes of pieces
-of words,
-so that a million phrases cost a few passes over numpy arrays:
+Two phrases are near-duplicates for a direct reason between them, never because each resembles a third. Phrases are
+taken in the order of their volume (then popularity): each joins the highest-ranking head it is a near-duplicate of, or
+else becomes a head. Four keys give the reasons that are symmetric; each is a 64-bit hash made of hashes of pieces of
+words, so that a million phrases cost a few passes of compiled loops over arrays:
 
 * the bag of roots: any order, singular or plural, any accepted spelling;
 * the same bag without stop words;
 * the roots joined without spaces, in order;
 * the folded letters joined without spaces, in order.
 
-A typo is a word that no dictionary knows well, at one edit from a commoner word with which the same phrase
-exists.
+A typo is a word that no dictionary knows well, at one edit from a commoner word with which the same phrase exists.
+`phrase_texts` makes numbers of texts, `phrase_pieces` keys, `corrections` finds what a typo meant, `heads` groups.
 """
 
 from collections.abc import Iterator, Sequence
@@ -182,7 +179,7 @@ def _group(
 ) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
     """The head of each of D distinct phrases, and why it joined it."""
     known = describe(raw, None if model is None else _frequencies(model))
-    # Pairs of words and keys of phrases do not hang on each other.
+    # The pairs hang on the pieces' names alone, and the keys change only what pieces weigh.
     typos, (bag, shorter_bag, joined_roots, joined) = side_by_side(
         lambda: typos_of(flat, known, model),
         lambda: _keys(flat, known, phrases.language),

@@ -150,10 +150,12 @@ def _number_words(
     # A slot holds the number of a word + 1 and in its upper half that of the hash: what differs there needs no look
     # at the letters. At most half of the slots are in use.
     table = np.zeros(size, np.uint64)
-    hashes = np.empty(size // 2, np.uint64)
-    begins = np.zeros(size // 2 + 1, np.int64)
-    plain = np.empty(size // 2, np.bool_)
-    listed = np.empty(8 * size, np.uint8)
+    # As if every word were another: what is never written to takes no memory.
+    hashes = np.empty(len(ids), np.uint64)
+    begins = np.empty(len(ids) + 1, np.int64)
+    plain = np.empty(len(ids), np.bool_)
+    listed = np.empty(texts[-1] - texts[0] + len(ids), np.uint8)
+    begins[0] = 0
     count = np.int64(0)
     out = 0
     begin = texts[0]
@@ -186,15 +188,9 @@ def _number_words(
                 word = count
                 if 2 * (count + 1) > size:
                     size *= 2
-                    hashes = np.append(hashes, np.empty(count, np.uint64))
-                    begins = np.append(begins, np.zeros(count, np.int64))
-                    plain = np.append(plain, np.empty(count, np.bool_))
                     table = np.zeros(size, np.uint64)
-                    hashes[count] = hashed
                     for other in range(count):
                         _insert(table, hashes[other], other)
-                while begins[count] + length + 1 > len(listed):
-                    listed = np.append(listed, np.empty(len(listed), np.uint8))
                 at = begins[count]
                 plain[count] = length > 0
                 for k in range(length):

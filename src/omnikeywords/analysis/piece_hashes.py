@@ -1,8 +1,7 @@
 """Hashes of strings of pieces: of a bag of pieces whatever their order, or of pieces joined in order; and which are
 equal.
 
-All are unsigned 64-bit numbers, computed for all phrases of a batch at once. Two of a million different
-phrases share a
+All are unsigned 64-bit numbers, computed for all phrases of a batch at once. Two of a million different phrases share a
 hash once in some 40 million batches.
 """
 

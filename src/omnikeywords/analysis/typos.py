@@ -228,7 +228,10 @@ def _one_edit(
     there_is = np.zeros(len(table), np.uint8)
     meant_words = (there_is, table, following, hashes, word, place)
     _file_variants(letters, words.offsets, powers, there, *meant_words)
-    return _pair_variants(words.codes, letters, words.offsets, powers, np.flatnonzero(typos), *meant_words)
+    pairs = _pair_variants(words.codes, letters, words.offsets, powers, np.flatnonzero(typos), *meant_words).reshape(
+        -1, 4
+    )
+    return pairs[:, 0], pairs[:, 1], pairs[:, 2] > 0, pairs[:, 3] > 0
 
 
 @compiled
@@ -324,12 +327,12 @@ def _pair_variants(
     hashes: NDArray[np.uint64],
     word: NDArray[np.int32],
     place: NDArray[np.int8],
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """The pairs of `rows` and filed words that share a variant which is one edit of both."""
-    typo = np.empty(1024, np.int32)
-    meant = np.empty(1024, np.int32)
-    of_spelling = np.empty(1024, np.bool_)
-    at_first = np.empty(1024, np.bool_)
+) -> NDArray[np.int32]:
+    """The pairs of `rows` and filed words that share a variant which is one edit of both.
+
+    Four numbers a pair: the typo, what was meant, whether the edit is one of spelling, whether at the first letter.
+    """
+    pairs = np.empty(4 * 1024, np.int32)
     count = 0
     pair_of = np.full(len(offsets), -1, np.int32)  # of the present typo and each word, if not below `begun`
     variants = np.empty(len(powers) + 1, np.uint64)
@@ -365,16 +368,18 @@ def _pair_variants(
                     spelt = doubled or _is_last_s(codes, begin, end, i)
                 pair = np.int64(pair_of[other])
                 if pair < begun:
-                    if count == len(typo):
-                        typo = np.append(typo, np.empty(count, np.int32))
-                        meant = np.append(meant, np.empty(count, np.int32))
-                        of_spelling = np.append(of_spelling, np.empty(count, np.bool_))
-                        at_first = np.append(at_first, np.empty(count, np.bool_))
+                    if 4 * count == len(pairs):
+                        grown = np.empty(2 * len(pairs), np.int32)
+                        for k in range(len(pairs)):
+                            grown[k] = pairs[k]
+                        pairs = grown
                     pair = np.int64(count)
                     count += 1
                     pair_of[other] = pair
-                    typo[pair], meant[pair] = row, other
-                    of_spelling[pair], at_first[pair] = False, True
-                of_spelling[pair] |= spelt
-                at_first[pair] &= max(i, j) == 0
-    return typo[:count].copy(), meant[:count].copy(), of_spelling[:count].copy(), at_first[:count].copy()
+                    pairs[4 * pair] = row
+                    pairs[4 * pair + 1] = other
+                    pairs[4 * pair + 2] = 0
+                    pairs[4 * pair + 3] = 1
+                pairs[4 * pair + 2] |= spelt
+                pairs[4 * pair + 3] &= i < 1 and j < 1
+    return pairs[: 4 * count]
