@@ -5,7 +5,7 @@ in the transaction that appends.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import Row, delete, select
 from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType, NewEvent
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.tables import imports
+from omnikeywords.catalog.tables import imports, rejects
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import NotFound
 
@@ -26,7 +26,9 @@ __all__ = [
     "complete",
     "find",
     "list_imports",
+    "list_rejects",
     "new_id",
+    "reject",
     "same_content",
     "start",
     "withdraw",
@@ -225,3 +227,23 @@ def _import(row: Row[Any]) -> Import:
         started_at=log.utc(row.started_at),
         ended_at=None if row.ended_at is None else log.utc(row.ended_at),
     )
+
+
+def reject(
+    connection: Connection, project: str, import_id: str, first: int, rows: Sequence[tuple[int | None, str]]
+) -> None:
+    """Note rows that were not taken, as (line, reason); `first` is how many were noted before."""
+    if rows:
+        key = {"bucket": bucket_of(project), "project": project, "import_id": import_id}
+        listed = [{**key, "number": first + i, "line": line, "reason": why} for i, (line, why) in enumerate(rows)]
+        connection.execute(rejects.insert(), listed)
+
+
+def list_rejects(database: Database, project: str, import_id: str) -> list[tuple[int | None, str]]:
+    """The rows of an import that were not taken, as (line, reason)."""
+    which = (
+        (rejects.c.bucket == bucket_of(project)) & (rejects.c.project == project) & (rejects.c.import_id == import_id)
+    )
+    with database.read(project) as connection:
+        rows = connection.execute(select(rejects.c.line, rejects.c.reason).where(which).order_by(rejects.c.number))
+        return [(row.line, row.reason) for row in rows]

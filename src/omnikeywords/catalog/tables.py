@@ -33,6 +33,8 @@ __all__ = [
     "observations",
     "parked",
     "projects",
+    "rejects",
+    "uploads",
 ]
 
 # Names of constraints and indexes must be the same everywhere, or a migration could not name them.
@@ -86,6 +88,17 @@ events = Table(
         sqlite_where=Column("idempotency_key").isnot(None),
         postgresql_where=Column("idempotency_key").isnot(None),
     ),
+)
+
+# What was uploaded, until it is imported: where every process that may import it can read it.
+uploads = Table(
+    "uploads",
+    metadata,
+    _key("bucket", Integer),
+    _key("project", String(64)),
+    _key("import_id", String(32)),
+    _key("part", Integer),  # 0, 1, 2, ...
+    Column("data", LargeBinary, nullable=False),
 )
 
 # ---- followers: read models and how far they have come
@@ -146,6 +159,17 @@ imports = Table(
     Column("started_at", _Time, nullable=False),
     Column("ended_at", _Time),
     Index(None, "bucket", "project", "started_at"),
+)
+
+rejects = Table(
+    "rejects",
+    metadata,
+    _key("bucket", Integer),
+    _key("project", String(64)),
+    _key("import_id", String(32)),
+    _key("number", BigInteger),  # 0, 1, 2, ... of the import
+    Column("line", BigInteger),
+    Column("reason", Text, nullable=False),
 )
 
 # What a filter or an order may ask for, and what was observed. The rest of a keyword object is a pure function of these

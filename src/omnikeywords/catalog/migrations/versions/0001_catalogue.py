@@ -8,7 +8,7 @@ down_revision = None
 phase = "pre"
 
 _KEYWORD_PARTITIONS = 16
-_BY_PROJECT = ("events", "projects", "imports", "keywords", "marks", "observations")
+_BY_PROJECT = ("events", "projects", "imports", "keywords", "marks", "observations", "rejects", "uploads")
 
 
 def upgrade() -> None:
@@ -117,6 +117,25 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "project", "id", name=op.f("pk_keywords")),
         postgresql_partition_by="HASH (bucket)",
+    )
+    op.create_table(
+        "uploads",
+        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("project", sa.String(length=64), autoincrement=False, nullable=False),
+        sa.Column("import_id", sa.String(length=32), autoincrement=False, nullable=False),
+        sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("bucket", "project", "import_id", "part", name=op.f("pk_uploads")),
+    )
+    op.create_table(
+        "rejects",
+        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("project", sa.String(length=64), autoincrement=False, nullable=False),
+        sa.Column("import_id", sa.String(length=32), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("line", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("bucket", "project", "import_id", "number", name=op.f("pk_rejects")),
     )
     op.create_table(
         "marks",
