@@ -403,8 +403,8 @@ class Settings:
 
 def hide_password(url: str) -> str:
     """A URL without its password, for people and logs."""
-    # Whatever a password holds: signs that should have been written as %2F or %40, and where a slash is missing.
-    url = re.sub(r"^([\w+]*:/*[^/@:]*):.*@", r"\1:***@", url, flags=re.DOTALL)
+    # Whatever a password holds, as signs that should have been written as %2F or %40, and in what is no URL too.
+    url = re.sub(r"^([\w+]*:/+[^:@]*|(?![\w+]+:/)[^:@]*):.*@", r"\1:***@", url, flags=re.DOTALL)
     return re.sub(r"(?i)([?&][a-z]*password=)[^&]*", r"\1***", url)
 
 
