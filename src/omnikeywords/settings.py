@@ -403,7 +403,9 @@ class Settings:
 
 def hide_password(url: str) -> str:
     """A URL without its password, for people and logs."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", url)
+    # Whatever a password holds, as signs that should have been written as %2F or %40, and in what is no URL too.
+    url = re.sub(r"^([\w+]*:/+[^:@]*|(?![\w+]+:/)[^:@]*):.*@", r"\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"(?i)([?&][a-z]*password=)[^&]*", r"\1***", url)
 
 
 def _shown(value: object) -> str:

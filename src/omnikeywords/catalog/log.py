@@ -2,7 +2,7 @@
 
 Order is by bucket. A writer takes its bucket's row of `buckets` first and holds it to the end of its transaction, so
 that events become visible in the order of their positions, and a reader that has seen position n will never find
-another at or below it. A transaction that fails gives its positions back: there are no gaps.
+another at or below it. A transaction that fails gives its positions back, and so does a conflict: there are no gaps.
 
 A writer may say which version of a stream it has seen; if that is no longer the newest, nothing is appended. It may
 give an idempotency key: what was appended under it before is not appended again.
@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from omnikeywords.catalog.events import SCHEMA_VERSIONS, Event, EventType, NewEvent, encode, upcast
+from omnikeywords.catalog.events import SCHEMA_VERSIONS, Event, EventType, NewEvent, UnknownEvent, encode, upcast
 from omnikeywords.catalog.tables import buckets, events
 from omnikeywords.db import Connection
 from omnikeywords.errors import IdempotencyConflict, VersionConflict
@@ -51,10 +51,14 @@ def append(
 ) -> Appended:
     """Append events of one project, all in the caller's transaction.
 
-    `expected` is the version that the first event's stream must have: 0 where it must not exist.
+    `expected` is the version that the first event's stream must have: 0 where it must not exist. After a conflict the
+    caller may go on in the same transaction.
 
     Raises VersionConflict where it has another, IdempotencyConflict where the key was used for other events.
     """
+    if not new:
+        raise ValueError("no events to append")
+    schemas = [SCHEMA_VERSIONS[event.type] for event in new]
     first = _take_positions(connection, bucket, len(new))
     fingerprint = None
     if idempotency_key is not None:
@@ -68,12 +72,9 @@ def append(
                     key=idempotency_key,
                 )
             return Appended(before.position, before.version)
-    versions: dict[str, int] = {}
-    for event in new:
-        if event.stream not in versions:
-            found = connection.execute(_VERSION, {"b": bucket, "p": project, "s": event.stream}).scalar_one()
-            versions[event.stream] = found or 0
+    versions = _versions(connection, bucket, project, [event.stream for event in new])
     if expected is not None and versions[new[0].stream] != expected:
+        connection.execute(_GIVE_BACK, {"b": bucket, "n": len(new)})
         raise VersionConflict(
             f"{new[0].stream} is at version {versions[new[0].stream]}, not {expected}: read it again",
             stream=new[0].stream,
@@ -84,6 +85,7 @@ def append(
     rows = []
     for i, event in enumerate(new):
         versions[event.stream] += 1
+        payload = encode(event.payload)
         done = Event(
             bucket,
             first + i,
@@ -91,7 +93,7 @@ def append(
             event.stream,
             versions[event.stream],
             event.type,
-            event.payload,
+            upcast(event.type, schemas[i], payload),  # as every later reader will find it
             event.data,
             actor,
             now,
@@ -102,8 +104,8 @@ def append(
         rows.append(
             {
                 **{name: getattr(done, name) for name in _ENVELOPE},
-                "schema_version": SCHEMA_VERSIONS[event.type],
-                "payload": encode(event.payload),
+                "schema_version": schemas[i],
+                "payload": payload,
                 "idempotency_key": idempotency_key if keyed else None,
                 "fingerprint": fingerprint if keyed else None,
             }
@@ -118,13 +120,24 @@ _ENVELOPE = ("bucket", "position", "project", "stream", "version", "type", "data
 def read(connection: Connection, bucket: int, after: int, limit: int = 100) -> list[Event]:
     """Events of a bucket behind a position, in their order, at most `limit`.
 
-    Raises UnknownEvent where a newer version of the program wrote one.
+    They end before one that a newer version of the program wrote. Raises UnknownEvent where that is the first.
     """
-    return [_event(row) for row in connection.execute(_READ, {"b": bucket, "after": after, "n": limit})]
+    found: list[Event] = []
+    for row in connection.execute(_READ, {"b": bucket, "after": after, "n": limit}):
+        try:
+            found.append(_event(row))
+        except UnknownEvent:
+            if not found:
+                raise
+            break
+    return found
 
 
 def read_stream(connection: Connection, bucket: int, project: str, stream: str) -> list[Event]:
-    """All events of one stream, in their order."""
+    """All events of one stream, in their order.
+
+    Raises UnknownEvent where a newer version of the program wrote one.
+    """
     return [_event(row) for row in connection.execute(_STREAM, {"b": bucket, "p": project, "s": stream})]
 
 
@@ -136,15 +149,18 @@ def head(connection: Connection, bucket: int) -> int:
 def erase(connection: Connection, bucket: int, project: str, stream: str | None = None) -> int:
     """Take the facts out of a project's events, or of one stream of it; their places in the order stay.
 
-    Returns how many there were.
+    Nothing is appended to the bucket meanwhile, so an event appended next in the same transaction comes right behind
+    all that was erased. Idempotency keys are forgotten too: what was erased may come again. Returns how many events
+    there were.
     """
+    _take_positions(connection, bucket, 0)
     which = (events.c.bucket == bucket) & (events.c.project == project) & (events.c.type != EventType.ERASED)
     if stream is not None:
         which &= events.c.stream == stream
     done = connection.execute(
         update(events)
         .where(which)
-        .values(type=EventType.ERASED, schema_version=1, payload=b"{}", data=None, actor="", fingerprint=None)
+        .values(type=EventType.ERASED, schema_version=1, payload=b"{}", data=None, actor="", **_NO_KEY)
     )
     return done.rowcount
 
@@ -156,6 +172,17 @@ def _take_positions(connection: Connection, bucket: int, n: int) -> int:
     statement = statement.on_conflict_do_update(index_elements=["bucket"], set_={"head": buckets.c.head + n})
     last: int = connection.execute(statement.returning(buckets.c.head)).scalar_one()
     return last - n + 1
+
+
+def _versions(connection: Connection, bucket: int, project: str, streams: Sequence[str]) -> dict[str, int]:
+    """The newest version of each stream, 0 where there is none."""
+    names = dict.fromkeys(streams, 0)
+    if len(names) == 1:  # found at the end of the index, however many versions there are
+        newest = connection.execute(_VERSION, {"b": bucket, "p": project, "s": streams[0]}).scalar()
+        return {streams[0]: newest or 0}
+    for stream, version in connection.execute(_VERSIONS, {"b": bucket, "p": project, "s": list(names)}):
+        names[stream] = version
+    return names
 
 
 def _event(row: Row[Any]) -> Event:
@@ -179,6 +206,7 @@ def utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
+_NO_KEY = {"idempotency_key": None, "fingerprint": None}
 _GIVE_BACK = update(buckets).where(buckets.c.bucket == bindparam("b")).values(head=buckets.c.head - bindparam("n"))
 _BY_KEY = select(events.c.position, events.c.version, events.c.fingerprint).where(
     events.c.bucket == bindparam("b"),
@@ -187,6 +215,15 @@ _BY_KEY = select(events.c.position, events.c.version, events.c.fingerprint).wher
 )
 _VERSION = select(func.max(events.c.version)).where(
     events.c.bucket == bindparam("b"), events.c.project == bindparam("p"), events.c.stream == bindparam("s")
+)
+_VERSIONS = (
+    select(events.c.stream, func.max(events.c.version))
+    .where(
+        events.c.bucket == bindparam("b"),
+        events.c.project == bindparam("p"),
+        events.c.stream.in_(bindparam("s", expanding=True)),
+    )
+    .group_by(events.c.stream)
 )
 _READ = (
     select(events)

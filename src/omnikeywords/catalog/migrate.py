@@ -15,7 +15,7 @@ from sqlalchemy import inspect, text
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import OmniKeywordsError
 
-__all__ = ["SchemaOutdated", "check", "migrate", "newest"]
+__all__ = ["Migrated", "SchemaOutdated", "check", "migrate", "newest"]
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x6F6B66  # any number of our own: two migrations wait for each other
@@ -39,14 +39,18 @@ class Migrated:
 def migrate(database: Database, *, app_role: str | None = None, pre_only: bool = False) -> Migrated:
     """Apply what is missing, all of it or nothing; `pre_only` stops before the first that takes anything away.
 
-    On PostgreSQL the tables belong to whoever this connects as; `app_role` is given the use of them.
+    On PostgreSQL the tables belong to whoever this connects as. `app_role` is given the use of them, though not of
+    their partitions, which would show it the rows of every project.
 
     Raises SchemaOutdated where a newer version of the program was here.
     """
     scripts = _scripts()
     with database.write(statement_ms=600_000) as connection:
         if database.dialect == "postgresql":
+            # Another migration is waited for as long as it may take, locks that readers hold no longer than usual.
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+            connection.execute(text(f"SET LOCAL lock_timeout = {database.limits.lock_ms}"))
         before = _revision(connection)
         waiting = _waiting(scripts, before, database)
         if pre_only:
@@ -112,10 +116,24 @@ def _waiting(scripts: ScriptDirectory, found: str | None, database: Database) ->
 
 def _grant(connection: Connection, role: str) -> None:
     quoted = connection.dialect.identifier_preparer.quote(role)
-    for statement in (
-        f"GRANT USAGE ON SCHEMA public TO {quoted}",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted}",
-        f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {quoted}",
-        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {quoted}",
-    ):
-        connection.execute(text(statement))
+    statements = [f"GRANT USAGE ON SCHEMA public TO {quoted}", f"GRANT SELECT ON alembic_version TO {quoted}"]
+    for table in connection.execute(text(_OUR_TABLES)).scalars():
+        statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {quoted}")
+    for function in connection.execute(text(_OUR_FUNCTIONS)).scalars():
+        statements.append(f"GRANT EXECUTE ON FUNCTION {function} TO {quoted}")
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+_OUR_TABLES = """
+    SELECT oid::regclass::text FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+    AND relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND relname <> 'alembic_version'
+    ORDER BY relname
+"""
+_OUR_FUNCTIONS = """
+    SELECT oid::regprocedure::text FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'okf\\_%'
+    AND proowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+    ORDER BY proname
+"""

@@ -211,18 +211,32 @@ def _on_postgresql() -> None:
         CREATE FUNCTION okf_make_partitions(first date, months integer) RETURNS integer
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
         DECLARE
-            month date := date_trunc('month', first);
+            month timestamp := date_trunc('month', first::timestamp);
+            until timestamp;
+            name text;
             made integer := 0;
         BEGIN
-            FOR i IN 0 .. months - 1 LOOP
-                IF to_regclass(format('observations_%s', to_char(month, 'YYYYMM'))) IS NULL THEN
+            PERFORM pg_advisory_xact_lock(hashtext('okf_make_partitions'));
+            FOR i IN 1 .. months LOOP
+                until := month + interval '1 month';
+                name := format('observations_%s', to_char(month, 'YYYYMM'));
+                IF to_regclass(name) IS NULL THEN
+                    -- Made apart and then attached: readers and writers of other months go on meanwhile.
+                    EXECUTE format('CREATE TABLE %I (LIKE observations INCLUDING ALL)', name);
+                    -- Nothing may come in between while rows of this month leave the default partition.
+                    LOCK TABLE observations_default IN ACCESS EXCLUSIVE MODE;
                     EXECUTE format(
-                        'CREATE TABLE observations_%s PARTITION OF observations FOR VALUES FROM (%L) TO (%L)',
-                        to_char(month, 'YYYYMM'), month || ' 00:00:00+00', month + interval '1 month' || '+00'
+                        'WITH moved AS (DELETE FROM observations_default WHERE recorded_at >= %L AND recorded_at < %L '
+                        'RETURNING *) INSERT INTO %I SELECT * FROM moved',
+                        month AT TIME ZONE 'UTC', until AT TIME ZONE 'UTC', name
+                    );
+                    EXECUTE format(
+                        'ALTER TABLE observations ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                        name, month AT TIME ZONE 'UTC', until AT TIME ZONE 'UTC'
                     );
                     made := made + 1;
                 END IF;
-                month := month + interval '1 month';
+                month := until;
             END LOOP;
             RETURN made;
         END
@@ -235,5 +249,7 @@ def _on_postgresql() -> None:
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
         op.execute(
-            f"CREATE POLICY by_project ON {table} USING (current_setting('okf.project', true) IN (project, '*'))"
+            # Asked for once a statement, not for every row.
+            f"CREATE POLICY by_project ON {table} "
+            "USING ((SELECT current_setting('okf.project', true)) IN (project, '*'))"
         )
