@@ -8,11 +8,10 @@ locked for no longer than a commit takes.
 All functions take a connection and leave the transaction to the caller.
 """
 
-import json
 import secrets
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -39,9 +38,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from omnikeywords.db import Database
-from omnikeywords.errors import Conflict, IdempotencyConflict, InvalidInput, InvalidOption, LeaseLost, NotFound
+from omnikeywords.errors import Conflict, IdempotencyConflict, InvalidOption, LeaseLost, NotFound
 from omnikeywords.jobs.crash import crash_point
 from omnikeywords.jobs.job import CANCELLED, Claim, Job, JobState, StepRecord, StepState, Trouble
+from omnikeywords.jobs.rows import job_of, ms_of, step_of, text_of, trouble_text
 from omnikeywords.jobs.saga import Saga
 from omnikeywords.jobs.tables import job_steps, jobs
 
@@ -113,7 +113,7 @@ def start(
     InvalidInput for input that is not JSON.
     """
     now = _now(connection)
-    given = _text(input)
+    given = text_of(input)
     values = {
         "id": _new_id(),
         "bucket": bucket,
@@ -125,14 +125,14 @@ def start(
         "pivoted": False,
         "backwards": False,
         "attempt": 0,
-        "due_at": now if not_before is None else _ms(not_before),
+        "due_at": now if not_before is None else ms_of(not_before),
         "failed_tries": 0,
         "deaths": 0,
         "input": given,
         "idempotency_key": key,
         "progress": "{}",
         "cancel_requested": False,
-        "deadline_at": None if deadline is None else _ms(deadline),
+        "deadline_at": None if deadline is None else ms_of(deadline),
         "created_at": now,
         "updated_at": now,
     }
@@ -146,7 +146,7 @@ def start(
     if made is not None:
         _notify(connection, saga.kind)
         crash_point("jobs.start.after_insert")
-        return Started(_job(made), True)
+        return Started(job_of(made), True)
     there = connection.execute(
         select(jobs).where(jobs.c.project == project, jobs.c.idempotency_key == key)
     ).one_or_none()
@@ -156,7 +156,7 @@ def start(
         raise IdempotencyConflict(
             f"idempotency key {key!r} was used for another job, {there.id}: use a new key", key=key, job=there.id
         )
-    return Started(_job(there), False)
+    return Started(job_of(there), False)
 
 
 def status(connection: Connection, job_id: str, project: str | None = None) -> Job:
@@ -164,26 +164,13 @@ def status(connection: Connection, job_id: str, project: str | None = None) -> J
     row = connection.execute(select(jobs).where(_named(job_id, project))).one_or_none()
     if row is None:
         raise _unknown(job_id)
-    return _job(row, steps_of(connection, job_id))
+    return job_of(row, steps_of(connection, job_id))
 
 
 def steps_of(connection: Connection, job_id: str) -> tuple[StepRecord, ...]:
     """What is recorded of a job's steps, in the order they were begun."""
     found = connection.execute(select(job_steps).where(job_steps.c.job_id == job_id).order_by(job_steps.c.position))
-    return tuple(
-        StepRecord(
-            row.name,
-            StepState(row.state),
-            row.position,
-            _value(row.checkpoint),
-            _value(row.undo_checkpoint),
-            _value(row.output),
-            _sure(row.begun_at),
-            _time(row.done_at),
-            _time(row.undone_at),
-        )
-        for row in found
-    )
+    return tuple(step_of(row) for row in found)
 
 
 def list_jobs(
@@ -210,7 +197,7 @@ def list_jobs(
         wanted = wanted.where(jobs.c.state.in_(sorted(state.value for state in states)))
     if before is not None:
         wanted = wanted.where(jobs.c.id < before)
-    return [_job(row) for row in connection.execute(wanted)]
+    return [job_of(row) for row in connection.execute(wanted)]
 
 
 def cancel(connection: Connection, job_id: str, project: str | None = None) -> Job:
@@ -229,12 +216,12 @@ def cancel(connection: Connection, job_id: str, project: str | None = None) -> J
             state=state.value,
         )
     if row.backwards:
-        return _job(row)
+        return job_of(row)
     now = _now(connection)
     values: dict[str, Any] = {"cancel_requested": True, "updated_at": now}
     if row.worker is None and row.started_at is None:
         trouble = Trouble(CANCELLED, "cancelled before it began")
-        values |= _ended(JobState.CANCELLED, now) | {"backwards": True, "failure": _trouble_text(trouble)}
+        values |= _ended(JobState.CANCELLED, now) | {"backwards": True, "failure": trouble_text(trouble)}
     elif row.worker is None:
         values |= {"due_at": now, "state": JobState.QUEUED.value}
         _notify(connection, row.kind)
@@ -253,7 +240,7 @@ def resume(connection: Connection, job_id: str, project: str | None = None) -> J
     if state.ended:
         raise Conflict(f"job {job_id} is {state}: only a job that has not ended can go on", job=job_id, state=state)
     if row.worker is not None:
-        return _job(row)
+        return job_of(row)
     now = _now(connection)
     on = JobState.COMPENSATING if row.backwards else JobState.QUEUED
     _notify(connection, row.kind)
@@ -355,7 +342,7 @@ def claim(
     }
     row = connection.execute(update(jobs).where(jobs.c.id == before.id).values(values).returning(jobs)).one()
     crash_point("worker.claim.before_commit")
-    job = _job(row, steps_of(connection, row.id))
+    job = job_of(row, steps_of(connection, row.id))
     return Claim(job, row.attempt, before.started_at is None, taken_over)
 
 
@@ -389,7 +376,7 @@ def keep(
     now = _now(connection)
     values: dict[str, Any] = {"due_at": now + lease_ms, "updated_at": now}
     if progress is not None:
-        values["progress"] = _text(progress)
+        values["progress"] = text_of(progress)
     if got_on:
         values |= {"failed_tries": 0, "deaths": 0, "trouble": None, "step": step}
     if pivoted:
@@ -428,11 +415,11 @@ def record_step(
     if state is not None:
         values["state"] = state.value
     if checkpoint is not None:
-        values["checkpoint"] = _text(checkpoint)
+        values["checkpoint"] = text_of(checkpoint)
     if undo_checkpoint is not None:
-        values["undo_checkpoint"] = _text(undo_checkpoint)
+        values["undo_checkpoint"] = text_of(undo_checkpoint)
     if state is StepState.DONE:
-        values |= {"output": _text(output), "done_at": now}
+        values |= {"output": text_of(output), "done_at": now}
     elif state is StepState.UNDONE:
         values["undone_at"] = now
     there = and_(job_steps.c.job_id == job.id, job_steps.c.name == name)
@@ -448,7 +435,7 @@ def turn_back(connection: Connection, job_id: str, attempt: int, lease_ms: int, 
     values = {
         "state": JobState.COMPENSATING.value,
         "backwards": True,
-        "failure": _trouble_text(failure),
+        "failure": trouble_text(failure),
         "failed_tries": 0,
         "deaths": 0,
         "due_at": now + lease_ms,
@@ -467,7 +454,7 @@ def retry_later(
 ) -> None:
     """Let go of a job whose step failed; it is due again in `after_ms`. Raises LeaseLost."""
     now = _now(connection)
-    values = _waiting(now + after_ms, now) | {"trouble": _trouble_text(trouble), "failed_tries": failed_tries}
+    values = _waiting(now + after_ms, now) | {"trouble": trouble_text(trouble), "failed_tries": failed_tries}
     _fenced(connection, job_id, attempt, values)
 
 
@@ -489,7 +476,7 @@ def park(connection: Connection, job_id: str, attempt: int, trouble: Trouble) ->
         "state": JobState.STUCK.value,
         "worker": None,
         "due_at": None,
-        "trouble": _trouble_text(trouble),
+        "trouble": trouble_text(trouble),
         "updated_at": now,
     }
     _fenced(connection, job_id, attempt, values)
@@ -613,7 +600,7 @@ def _locked(connection: Connection, job_id: str, project: str | None) -> Row[Any
 
 def _changed(connection: Connection, job_id: str, values: Mapping[str, Any]) -> Job:
     row = connection.execute(update(jobs).where(jobs.c.id == job_id).values(values).returning(jobs)).one()
-    return _job(row, steps_of(connection, job_id))
+    return job_of(row, steps_of(connection, job_id))
 
 
 def _notify(connection: Connection, kind: str) -> None:
@@ -629,81 +616,4 @@ def _unknown(job_id: str) -> NotFound:
 def _lost(job_id: str, attempt: int) -> LeaseLost:
     return LeaseLost(
         f"attempt {attempt} at job {job_id} lost its lease: another worker has the job, or it has ended", job=job_id
-    )
-
-
-def _text(value: Any) -> str:
-    """JSON in its one canonical form. ASCII, so that any database keeps any string."""
-    try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"a job keeps JSON only, and this is not: {error}") from error
-
-
-def _value(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
-
-
-def _trouble_text(trouble: Trouble) -> str:
-    return json.dumps(
-        {
-            "code": trouble.code,
-            "message": trouble.message,
-            "step": trouble.step,
-            "params": dict(trouble.params),
-        },
-        sort_keys=True,
-        default=str,
-    )
-
-
-def _trouble(text: str | None) -> Trouble | None:
-    if text is None:
-        return None
-    said = json.loads(text)
-    return Trouble(said["code"], said["message"], said["step"], said["params"])
-
-
-def _ms(moment: datetime) -> int:
-    if moment.tzinfo is None:
-        raise InvalidInput(f"time {moment.isoformat()} has no time zone: give it one")
-    return int(moment.timestamp() * 1000)
-
-
-def _sure(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _time(ms: int | None) -> datetime | None:
-    return None if ms is None else _sure(ms)
-
-
-def _job(row: Row[Any], steps: tuple[StepRecord, ...] = ()) -> Job:
-    return Job(
-        id=row.id,
-        bucket=row.bucket,
-        project=row.project,
-        kind=row.kind,
-        state=JobState(row.state),
-        run=row.run,
-        step=row.step,
-        pivoted=row.pivoted,
-        backwards=row.backwards,
-        attempt=row.attempt,
-        worker=row.worker,
-        due_at=_time(row.due_at),
-        failed_tries=row.failed_tries,
-        deaths=row.deaths,
-        input=_value(row.input),
-        idempotency_key=row.idempotency_key,
-        progress=_value(row.progress),
-        failure=_trouble(row.failure),
-        trouble=_trouble(row.trouble),
-        cancel_requested=row.cancel_requested,
-        deadline=_time(row.deadline_at),
-        created_at=_sure(row.created_at),
-        started_at=_time(row.started_at),
-        updated_at=_sure(row.updated_at),
-        ended_at=_time(row.ended_at),
-        steps=steps,
     )
