@@ -177,7 +177,11 @@ class Context:
         self.attend()
 
     def cancelled(self) -> bool:
-        """Whether the job is to turn back, for a step that would rather end its work early; looks once a second."""
+        """Whether the job is to turn back, for a step that would rather end its work early; looks once a second.
+
+        Raises LeaseLost.
+        """
+        self._still_held()
         if self._connection is None and time.monotonic() - self._looked >= _LOOK_SECONDS:
             self._looked = time.monotonic()
             with self._database.read(self.project) as connection:
@@ -207,15 +211,18 @@ class Context:
 
     def _attend(self) -> None:
         """The same, but for giving back: work that is done is worth its transaction."""
+        self._still_held()
+        trouble = self._turning()
+        if trouble is not None:
+            raise TurnedBack(trouble)
+
+    def _still_held(self) -> None:
         if self._hold.lost:
             raise LeaseLost(
                 f"attempt {self.attempt} at job {self.job_id} lost its lease: another worker has the job, or it has "
                 "ended",
                 job=self.job_id,
             )
-        trouble = self._turning()
-        if trouble is not None:
-            raise TurnedBack(trouble)
 
     def _turning(self) -> Trouble | None:
         if self._undo or self._job.pivoted:

@@ -77,6 +77,7 @@ __all__ = [
 CHANNEL = "okf_jobs"  # on which PostgreSQL says that a job is due
 _LIMITS_LOCK = 0x6F6B666A  # advisory lock held while a claim counts against the limit of a kind
 _MOST_LISTED = 1000
+_NOTICE_SECONDS = 0.2  # until a listening connection notices that it is no longer needed
 
 Milliseconds = int | ColumnElement[int]
 
@@ -529,7 +530,7 @@ def listen(database: Database, wake: Event, until: Event) -> None:
         driver.autocommit = True
         driver.execute(f"LISTEN {CHANNEL}")
         while not until.is_set():
-            for _ in driver.notifies(timeout=1.0, stop_after=1):
+            for _ in driver.notifies(timeout=_NOTICE_SECONDS, stop_after=1):
                 wake.set()
     finally:
         own.close()

@@ -39,7 +39,7 @@ class WorkerOptions:
 
     threads: int = 2  # jobs at a time
     lease_ms: int = 30_000
-    poll_ms: int = 500  # longest between looks, and never over a tenth of a lease
+    poll_ms: int = 500  # longest between looks, and never over a twentieth of a lease
     grace_ms: int = 20_000  # to come to a checkpoint when asked to stop
     retention_days: int = 30  # of ended jobs
     listen: bool = True  # for notifications, on PostgreSQL
@@ -138,7 +138,7 @@ class _Worker:
             _log.info("job worker stopped", worker=self._name)
 
     def _work(self, stop: threading.Event, done: Callable[[], bool] | None) -> None:
-        longest = min(self._options.poll_ms, self._options.lease_ms / 10) / 1000
+        longest = min(self._options.poll_ms, self._options.lease_ms / 20) / 1000
         pause = _FIRST_POLL_SECONDS
         while not stop.is_set():
             self._wake.clear()
