@@ -13,6 +13,7 @@ OmniKeywordsError
 ├── Conflict                what was asked no longer fits what is there
 │   ├── VersionConflict         somebody else changed it meanwhile
 │   └── IdempotencyConflict     the key was used before, for something else
+├── LeaseLost               another worker has the job now, or it has ended
 ├── DatabaseUnavailable     the database cannot be reached or used
 └── DatabaseBusy            the database did not get to it in time; later it may
 """
@@ -28,6 +29,7 @@ __all__ = [
     "InvalidOption",
     "InvalidSetting",
     "LanguageTableMissing",
+    "LeaseLost",
     "NotFound",
     "OmniKeywordsError",
     "TooManyKeywords",
@@ -119,6 +121,12 @@ class IdempotencyConflict(Conflict):
     """The idempotency key was used before, for something else."""
 
     code = "idempotency_conflict"
+
+
+class LeaseLost(OmniKeywordsError):
+    """Another worker has the job now, or it has ended: whoever worked at it before can write no more."""
+
+    code = "lease_lost"
 
 
 class DatabaseUnavailable(OmniKeywordsError):

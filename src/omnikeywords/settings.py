@@ -197,6 +197,17 @@ TABLE: tuple[Setting, ...] = (
     _number("OKF_DATABASE_CONNECTIONS", 5, 1, 1000, "connections", "Most database connections of one process."),
     _number("OKF_STATEMENT_TIMEOUT_MS", 10_000, 10, 600_000, "ms", "Longest that one database statement may take."),
     _number("OKF_LOCK_TIMEOUT_MS", 5000, 10, 600_000, "ms", "Longest that a transaction waits for another."),
+    _number("OKF_JOB_THREADS", 2, 1, 64, "jobs", "Jobs that one worker process runs at a time."),
+    _number(
+        "OKF_JOB_LEASE_MS",
+        30_000,
+        300,
+        600_000,
+        "ms",
+        "Time after which a worker that was not heard of is taken for dead and its jobs go to another.",
+    ),
+    _number("OKF_JOB_POLL_MS", 500, 10, 60_000, "ms", "Longest that an idle worker waits between looks for a job."),
+    _number("OKF_JOB_RETENTION_DAYS", 30, 1, 36_500, "days", "Days for which ended jobs are remembered."),
     Setting(
         "OKF_BRANDS",
         "brands",
@@ -319,6 +330,16 @@ TABLE: tuple[Setting, ...] = (
         "How logs are written, to stderr.",
         _one_of("json", "text"),
     ),
+    Setting(
+        "OKF_CRASH_AT",
+        "crash_at",
+        "text",
+        lambda: None,
+        "none",
+        "",
+        "For tests: the named point, or its n-th passage as name:n, at which a process kills itself.",
+        _text,
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in TABLE}
@@ -342,6 +363,10 @@ class Settings:
     database_connections: int
     statement_timeout_ms: int
     lock_timeout_ms: int
+    job_threads: int
+    job_lease_ms: int
+    job_poll_ms: int
+    job_retention_days: int
     brands: tuple[str, ...]
     host: str
     port: int
@@ -359,6 +384,7 @@ class Settings:
     access_log: bool
     log_level: str
     log_format: str
+    crash_at: str | None
     given: frozenset[str] = frozenset()  # names that the environment set
 
     @classmethod
