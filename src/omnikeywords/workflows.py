@@ -77,29 +77,31 @@ class Workflows:
 
     def start_import(self, connection: Connection, request: ImportRequest, key: str | None = None) -> Started:
         """Begin an import in the caller's transaction: its first event and its job are there together or not at all."""
-        facts = {
-            "name": request.name,
-            "tool": None,
-            "market": request.market,
-            "period_start": request.period and request.period[0].isoformat(),
-            "period_end": request.period and request.period[1].isoformat(),
-            "content": request.content,
-        }
-        imports.start(connection, request.project, request.import_id, facts, request.actor)
-        return start(
+        days = [day.isoformat() for day in request.period] if request.period else None
+        started = start(
             connection,
             self.import_keywords,
             {
                 "import_id": request.import_id,
                 "name": request.name,
                 "market": request.market,
-                "period": [day.isoformat() for day in request.period] if request.period else None,
+                "period": days,
                 "actor": request.actor,
             },
             project=request.project,
             bucket=projects.bucket_of(request.project),
             key=key,
         )
+        facts = {
+            "name": request.name,
+            "job_id": started.job.id,
+            "market": request.market,
+            "period_start": days and days[0],
+            "period_end": days and days[1],
+            "content": request.content,
+        }
+        imports.start(connection, request.project, request.import_id, facts, request.actor)
+        return started
 
     def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Move every read model on as far as the log goes; returns how many buckets there are."""
@@ -139,9 +141,9 @@ class Workflows:
         with self._upload(context) as file, _opened(file, context.input) as export:
             found = {
                 "tool": export.tool,
-                "report": export.report,
                 "market": str(export.market) if export.market else None,
-                "period": str(export.period) if export.period else None,
+                "period_start": export.period.start.isoformat() if export.period else None,
+                "period_end": export.period.end.isoformat() if export.period else None,
             }
         context.progress(tool=export.tool)
         crash_point("import.validated")
@@ -180,7 +182,8 @@ class Workflows:
             skipped["cannot be analysed"] = unusable
         with context.transaction() as connection:
             imports.reject(connection, project, import_id, noted, rejects[: max(0, _MOST_REJECTS - noted)])
-            position = imports.complete(connection, project, import_id, skipped, _actor(context))
+            facts = {**context.outputs["validate"], "skipped": skipped}
+            position = imports.complete(connection, project, import_id, facts, _actor(context))
             kept, total = rows - unusable, sum(skipped.values())
             context.progress(rows_read=kept + total, rows_kept=kept, rows_skipped=total)
             context.record(connection, {"position": position})

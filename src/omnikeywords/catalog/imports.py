@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import ColumnElement, Row, delete, select
 
 from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType, NewEvent
@@ -24,6 +24,7 @@ __all__ = [
     "append_rows",
     "apply",
     "complete",
+    "delete_facts",
     "find",
     "list_imports",
     "list_rejects",
@@ -41,6 +42,7 @@ class Import:
 
     id: str
     project: str
+    job_id: str  # by which it came
     state: str  # running | completed | withdrawn
     reason: str | None  # why it was withdrawn
     name: str | None  # of the file
@@ -66,7 +68,7 @@ def stream_of(import_id: str) -> str:
 
 
 def start(connection: Connection, project: str, import_id: str, facts: Mapping[str, Any], actor: str) -> None:
-    """Begin an import; `facts` are `name`, `tool`, `market`, `period_start`, `period_end` and `content`.
+    """Begin an import; `facts` are `name`, `job_id`, `market`, `period_start`, `period_end` and `content`.
 
     Again for the same id it does nothing.
     """
@@ -101,11 +103,13 @@ def append_rows(
     )
 
 
-def complete(connection: Connection, project: str, import_id: str, skipped: Mapping[str, int], actor: str) -> int:
-    """End an import well; returns the position in the log. `skipped` are the rows not taken, by reason."""
-    return _append(
-        connection, project, import_id, EventType.IMPORT_COMPLETED, {"skipped": dict(skipped)}, actor, key="completed"
-    )
+def complete(connection: Connection, project: str, import_id: str, facts: Mapping[str, Any], actor: str) -> int:
+    """End an import well; returns the position in the log.
+
+    `facts` are `skipped`, the rows not taken by reason, and what was found out of the file: `tool`, `market`,
+    `period_start`, `period_end`.
+    """
+    return _append(connection, project, import_id, EventType.IMPORT_COMPLETED, facts, actor, key="completed")
 
 
 def withdraw(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
@@ -113,6 +117,13 @@ def withdraw(connection: Connection, project: str, import_id: str, reason: str, 
     return _append(
         connection, project, import_id, EventType.IMPORT_WITHDRAWN, {"reason": reason}, actor, key="withdrawn"
     )
+
+
+def delete_facts(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
+    """Withdraw an import and erase everything that it said; returns the position in the log."""
+    log.erase(connection, bucket_of(project), project, stream_of(import_id))
+    connection.execute(delete(rejects).where(_rejected(project, import_id)))
+    return withdraw(connection, project, import_id, reason, actor)
 
 
 def find(database: Database, project: str, import_id: str) -> Import:
@@ -153,12 +164,11 @@ def apply(connection: Connection, event: Event) -> None:
     which = _which(event.project, import_id)
     match event.type:
         case EventType.IMPORT_STARTED:
-            days = {name: event.payload[name] and date.fromisoformat(event.payload[name]) for name in _DAYS}
             connection.execute(
                 imports.insert(),
                 {
-                    **{name: event.payload[name] for name in ("name", "tool", "market", "content")},
-                    **days,
+                    **{name: event.payload[name] for name in ("name", "market", "content", "job_id")},
+                    **_days(event),
                     "bucket": event.bucket,
                     "project": event.project,
                     "import_id": import_id,
@@ -172,6 +182,7 @@ def apply(connection: Connection, event: Event) -> None:
             connection.execute(imports.update().where(which).values(rows=imports.c.rows + event.payload["rows"]))
         case EventType.IMPORT_COMPLETED:
             values = {"state": "completed", "skipped": sum(event.payload["skipped"].values())}
+            values |= {name: event.payload[name] for name in ("tool", "market")} | _days(event)
             connection.execute(imports.update().where(which).values(**values, ended_at=event.recorded_at))
         case EventType.IMPORT_WITHDRAWN:
             values = {"state": "withdrawn", "reason": event.payload["reason"], "ended_at": event.recorded_at}
@@ -181,7 +192,9 @@ def apply(connection: Connection, event: Event) -> None:
             connection.execute(delete(imports).where(whole))
 
 
-_DAYS = ("period_start", "period_end")
+def _days(event: Event) -> dict[str, date | None]:
+    given = {name: event.payload[name] for name in ("period_start", "period_end")}
+    return {name: date.fromisoformat(day) if day else None for name, day in given.items()}
 
 
 def _append(
@@ -204,16 +217,22 @@ def _append(
     return done.position
 
 
-def _which(project: str, import_id: str) -> Any:
+def _which(project: str, import_id: str) -> ColumnElement[bool]:
     return (
         (imports.c.bucket == bucket_of(project)) & (imports.c.project == project) & (imports.c.import_id == import_id)
     )
+
+
+def _rejected(project: str, import_id: str) -> ColumnElement[bool]:
+    r = rejects.c
+    return (r.bucket == bucket_of(project)) & (r.project == project) & (r.import_id == import_id)
 
 
 def _import(row: Row[Any]) -> Import:
     return Import(
         id=row.import_id,
         project=row.project,
+        job_id=row.job_id,
         state=row.state,
         reason=row.reason,
         name=row.name,

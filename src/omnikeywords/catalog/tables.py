@@ -146,6 +146,7 @@ imports = Table(
     _key("bucket", Integer),
     _key("project", String(64)),
     _key("import_id", String(32)),
+    Column("job_id", Text, nullable=False),  # by which it came
     Column("state", String(16), nullable=False),  # running | completed | withdrawn
     Column("reason", Text),  # why it was withdrawn
     Column("name", Text),

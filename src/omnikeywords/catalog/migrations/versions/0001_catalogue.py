@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("project", sa.String(length=64), autoincrement=False, nullable=False),
         sa.Column("import_id", sa.String(length=32), autoincrement=False, nullable=False),
+        sa.Column("job_id", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("name", sa.Text(), nullable=True),
