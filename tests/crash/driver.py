@@ -29,6 +29,7 @@ from omnikeywords.jobs import (
     WorkerOptions,
     arm_crash_point,
     cancel,
+    list_jobs,
     metadata,
     resume,
     retry,
@@ -37,6 +38,7 @@ from omnikeywords.jobs import (
     start,
     status,
 )
+from omnikeywords.jobs.measures import measures
 from omnikeywords.ops import configure_logs
 
 __all__ = ["HELD", "ORDER", "create", "ledger"]
@@ -82,12 +84,12 @@ def _does(entry: str) -> Callable[[Context], None]:
 def _counts(entry: str, most: int) -> Callable[[Context], None]:
     def do(context: Context) -> None:
         for number in range((context.state or 0) + 1, most + 1):
+            if context.input["scenario"] == "cancel" and entry == "chunk" and number == 3:
+                with context._database.write() as connection:
+                    cancel(connection, context.job_id)
             with context.transaction() as connection:
                 _write(context, connection, f"{entry} {number}")
                 context.checkpoint(connection, number)
-            if context.input["scenario"] == "cancel" and entry == "chunk" and number == 2:
-                with context._database.write() as connection:
-                    cancel(connection, context.job_id)
 
     return do
 
@@ -197,6 +199,12 @@ def _serve(url: str, folder: str) -> None:
         options = WorkerOptions(threads=1, lease_ms=asked["lease_ms"], name=asked["name"])
         run_worker(connect(url), [HELD], threading.Event(), options)
 
+    # Loaded once, not by each child; no connection is carried over a fork.
+    measures()
+    warm = connect(url)
+    with warm.read() as connection:
+        list_jobs(connection)
+    warm.close()
     for line in sys.stdin:
         asked = json.loads(line)
         if asked["do"] == "run":
