@@ -498,3 +498,6 @@ def help_pages() -> dict[str, str]:
 
     names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     return {"okf": page(), **{f"okf {name}": page(name) for name in names}}
+
+
+from omnikeywords import cli_catalogue  # noqa: E402, F401  (more commands of the app above)

@@ -63,7 +63,12 @@ class Database:
     @property
     def shown_url(self) -> str:
         """Where it is, without its password."""
-        return hide_password(self._engine.url.render_as_string(hide_password=True))
+        return hide_password(self._engine.url.set(drivername=self.dialect).render_as_string(hide_password=True))
+
+    @property
+    def user(self) -> str | None:
+        """The role that it is used as; None where the URL names none, as with SQLite."""
+        return self._engine.url.username
 
     @contextmanager
     def read(self, project: str | None = None, *, statement_ms: int | None = None) -> Iterator[Connection]:
@@ -334,11 +339,16 @@ def _translated(error: Exception, where: str, *, writes: bool) -> DatabaseBusy |
                 return unavailable if writes else None
             case code:
                 return unavailable if code in _SQLITE_UNAVAILABLE else None
-    state: str | None = getattr(origin, "sqlstate", None)
+    if not isinstance(origin, psycopg.Error):
+        return None
+    state = origin.sqlstate
     if state is None:
         if not isinstance(origin, psycopg.OperationalError):
             return None
         return _busy(where, _NO_CONNECTION) if any(text in said for text in _TOO_MANY) else unavailable
+    if state == "23514" and origin.diag.constraint_name is None:
+        # No check of ours: its rows were on their way to the default partition when their own one was made.
+        return _busy(where, "a partition was being made")
     if state in _BUSY:
         return _busy(where, _BUSY[state])
     # A primary that became a standby refuses to write.

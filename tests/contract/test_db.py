@@ -398,7 +398,7 @@ def test_a_url_of_no_known_kind_is_refused_without_its_password(url: str) -> Non
 )
 def test_where_a_database_is_is_shown_without_its_password(url: str) -> None:
     database = connect(url)
-    assert database.shown_url.startswith("postgresql+psycopg://okf")
+    assert database.shown_url.startswith("postgresql://okf")
     assert "db" in database.shown_url
     assert "s3" not in database.shown_url
     assert "et@" not in database.shown_url

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import Script, ScriptDirectory
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import ProgrammingError
 
 from omnikeywords.db import Connection, Database
-from omnikeywords.errors import OmniKeywordsError
+from omnikeywords.errors import DatabaseUnavailable, NotFound, OmniKeywordsError
 
 __all__ = ["Migrated", "SchemaOutdated", "check", "migrate", "newest"]
 
@@ -42,8 +45,23 @@ def migrate(database: Database, *, app_role: str | None = None, pre_only: bool =
     On PostgreSQL the tables belong to whoever this connects as. `app_role` is given the use of them, though not of
     their partitions, which would show it the rows of every project.
 
-    Raises SchemaOutdated where a newer version of the program was here.
+    Raises SchemaOutdated where a newer version of the program was here, NotFound where there is no such role,
+    DatabaseUnavailable where this connects as one that may not make tables.
     """
+    try:
+        return _migrate(database, app_role, pre_only)
+    except ProgrammingError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        said = error.orig.diag.message_primary or ""
+        raise DatabaseUnavailable(
+            f"database {database.shown_url} cannot be migrated: {said}: set OKF_DATABASE_OWNER_URL to connect as the "
+            "role that owns it",
+            reason=said,
+        ) from error
+
+
+def _migrate(database: Database, app_role: str | None, pre_only: bool) -> Migrated:
     scripts = _scripts()
     with database.write(statement_ms=600_000) as connection:
         if database.dialect == "postgresql":
@@ -61,8 +79,6 @@ def migrate(database: Database, *, app_role: str | None = None, pre_only: bool =
                 connection,
                 opts={"fn": lambda revision, _: scripts._upgrade_revs(waiting[-1].revision, revision)},
             )
-            from alembic.operations import Operations
-
             with Operations.context(context):
                 context.run_migrations()
         if app_role and database.dialect == "postgresql":
@@ -115,6 +131,10 @@ def _waiting(scripts: ScriptDirectory, found: str | None, database: Database) ->
 
 
 def _grant(connection: Connection, role: str) -> None:
+    if connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).scalar() is None:
+        raise NotFound(
+            f"role {role!r} does not exist: create it with CREATE ROLE, as docs/database.md shows", role=role
+        )
     quoted = connection.dialect.identifier_preparer.quote(role)
     statements = [f"GRANT USAGE ON SCHEMA public TO {quoted}", f"GRANT SELECT ON alembic_version TO {quoted}"]
     for table in connection.execute(text(_OUR_TABLES)).scalars():
