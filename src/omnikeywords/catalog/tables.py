@@ -47,6 +47,7 @@ metadata = MetaData(
 )
 
 _Time = DateTime(timezone=True)
+_ONLY_ON_POSTGRESQL = {"only_on": "postgresql"}  # an index that SQLite does not have
 
 
 def _key(name: str, kind: object) -> Column[object]:
@@ -213,9 +214,9 @@ keywords = Table(
     Column("created_at", _Time, nullable=False),
     Column("updated_at", _Time, nullable=False),
     # SQLite writes a page for each new key of an index that is not in the order of arrival, so it has none of these.
-    Index(None, "bucket", "project", "normalized", "id").ddl_if(dialect="postgresql"),
-    Index(None, "bucket", "project", "volume", "id").ddl_if(dialect="postgresql"),
-    Index(None, "bucket", "project", "market", "created_at").ddl_if(dialect="postgresql"),
+    Index(None, "bucket", "project", "normalized", "id", info=_ONLY_ON_POSTGRESQL),
+    Index(None, "bucket", "project", "volume", "id", info=_ONLY_ON_POSTGRESQL),
+    Index(None, "bucket", "project", "market", "created_at", info=_ONLY_ON_POSTGRESQL),
 )
 
 # What people say of keywords: it stays when imports come and go.
