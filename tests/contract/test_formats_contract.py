@@ -196,6 +196,22 @@ def test_columns_that_come_later_in_json_lines_are_kept() -> None:
     assert rows[59_999].volume == 59_999
 
 
+def test_numbers_beyond_all_measure_in_a_json_array_stay_text() -> None:
+    data = b'[{"keyword": "a", "volume": 1%s}, {"keyword": "b", "volume": 2.5e1}]' % (b"0" * 400)
+    with open_export(data) as export:
+        assert frame_of(export).select("keyword", "volume").rows() == [("a", None), ("b", 25)]
+
+
+def test_json_that_is_no_text_or_nested_without_end_is_skipped_and_the_rest_read() -> None:
+    halves = b'[{"keyword": "a\\ud800"}, {"keyword": "b"}, {"\\udfff": 1}]'
+    deep = b'{"keyword": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b'}\n{"keyword": "b"}\n'
+    for data, skipped in ((halves, [1, 3]), (deep, [1])):
+        with open_export(data) as export:
+            assert frame_of(export)["keyword"].to_list() == ["b"]
+            assert [row.line for row in export.skipped] == skipped
+            assert set(export.skipped.reasons) == {"unreadable row"}
+
+
 def test_a_header_alone_is_no_error() -> None:
     with open_export(b"Top queries,Clicks,Impressions,CTR,Position") as export:
         assert list(export.batches()) == []
@@ -247,6 +263,9 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
     "an image": lambda: b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
     "binary junk": lambda: bytes(range(256)) * 20,
     "one endless line": lambda: b"a" * (9 << 20),
+    "half a JSON array": lambda: b'[{"keyword": "a"}, {"keyw',
+    "a JSON array nested without end": lambda: b'[{"keyword": ' * 50_000,
+    "objects of ever new keys": lambda: b"".join(b'{"%d":1}\n' % i for i in range(20_000)),
     "a hundred thousand columns": lambda: ",".join(["keyword", *map(str, range(100_000))]).encode() + b"\nx\n",
 }
 
