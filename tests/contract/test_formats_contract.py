@@ -1,15 +1,19 @@
 """What every export keeps to: one table in many containers gives the same observations."""
 
+import contextlib
 import gzip
 import io
 import struct
 import zipfile
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 from hypothesis import HealthCheck, given, settings
@@ -210,6 +214,48 @@ def test_json_that_is_no_text_or_nested_without_end_is_skipped_and_the_rest_read
             assert frame_of(export)["keyword"].to_list() == ["b"]
             assert [row.line for row in export.skipped] == skipped
             assert set(export.skipped.reasons) == {"unreadable row"}
+
+
+def test_parquet_columns_of_any_type_are_read_or_kept_as_text() -> None:
+    table = pa.table(
+        {
+            "keyword": pa.array([b"caf\xc3\xa9", b"caf\xe9 bar", None]).cast(pa.binary()),
+            "volume": pa.array([Decimal(10), None, Decimal(30)], pa.decimal256(60, 2)),
+            "cpc": pa.array([Decimal("1.25"), None, None], pa.decimal128(10, 2)),
+            "held": pa.array([90, None, 1], pa.duration("s")),
+            "list": pa.array([[1, None], None, []]),
+            "pair": pa.array([{"a": b"x"}, None, {"a": None}]),
+            "word": pa.array(["x", None, "y"]).dictionary_encode(),
+            "bytes": pa.array([b"ab", None, b"cd"], pa.binary(2)),
+            "seen": pa.array([date(2025, 1, 2), None, None]),
+            "none": pa.nulls(3),
+        }
+    )
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    with open_export(file.getvalue()) as export:
+        frame = frame_of(export)
+        assert export.rows_skipped == 1
+    assert frame.select("keyword", "volume", "cpc").rows() == [("café", 10, 1.25), ("café bar", None, None)]
+    assert frame["extra"][0] == {
+        "held": "0:01:30",
+        "list": "[1, null]",
+        "pair": '{"a": "x"}',
+        "word": "x",
+        "bytes": "ab",
+        "seen": "2025-01-02",
+        "none": None,
+    }
+
+
+def test_a_parquet_page_that_does_not_fit_its_dictionary_is_damage() -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"keyword": ["a b", "c d"] * 50}), file, compression="none")
+    data = file.getvalue()
+    words = data.index(b"a b")
+    for at in range(words, data.index(b"ARROW:schema")):
+        with contextlib.suppress(UnreadableExport), open_export(data[:at] + b"\xff" + data[at + 1 :]) as export:
+            frame_of(export)
 
 
 def test_a_header_alone_is_no_error() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from omnikeywords.errors import UnreadableExport
@@ -375,7 +376,7 @@ class ParquetTable:
                 lines = pl.int_range(row, row + frame.height, eager=True, dtype=pl.Int64)
                 row += frame.height
                 yield Block(frame, lines)
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             raise UnreadableExport(f"this Parquet file is damaged: {_first_line(error)}") from error
 
     def warnings(self) -> list[str]:
@@ -388,6 +389,10 @@ class ParquetTable:
 
 
 def _arrow_column(name: str, column: Any) -> pl.Series:
+    """A column as numbers where it is of numbers, else as text."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if any(is_kind(kind) for is_kind in _ONE_BY_ONE):
+        return pl.Series(name, [_json_text(_jsonable(value)) for value in column.to_pylist()], dtype=pl.String)
     series = pl.Series(name, column)
     if series.dtype.is_nested():
         return pl.Series(name, [_json_text(_jsonable(value)) for value in series.to_list()], dtype=pl.String)
@@ -396,7 +401,24 @@ def _arrow_column(name: str, column: Any) -> pl.Series:
     return series.cast(pl.String, strict=False).alias(name)
 
 
+# Types that polars has no text for, or does not know.
+_ONE_BY_ONE = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_duration,
+    pa.types.is_interval,
+    pa.types.is_decimal256,
+)
+
+
 def _jsonable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value.decode("cp1252", "replace")  # as lines of text files are
     if isinstance(value, dict):
         return {key: _jsonable(item) for key, item in value.items()}
     if isinstance(value, list):
