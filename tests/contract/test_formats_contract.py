@@ -284,6 +284,46 @@ def test_the_period_a_person_gives_stands_over_the_files() -> None:
     )
 
 
+def as_book(sheets: dict[str, list[list[Any]]], hidden: str = "") -> bytes:
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        for name, rows in sheets.items():
+            sheet = book.add_worksheet(name)
+            for i, row in enumerate(rows):
+                sheet.write_row(i, 0, row)
+            if name == hidden:
+                sheet.hide()
+    return file.getvalue()
+
+
+def test_a_hidden_sheet_is_read_only_for_want_of_another() -> None:
+    notes, old, new = [["Made in May"]], [["keyword"], ["old"]], [["keyword"], ["new"]]
+    with open_export(as_book({"Notes": notes, "Old": old, "New": new}, hidden="Old")) as export:
+        assert frame_of(export)["keyword"].to_list() == ["new"]
+        assert export.warnings == [
+            "sheets without keywords were left out: Notes",
+            "more sheets with keywords were left out: Old; save each as a file",
+        ]
+    with open_export(as_book({"Notes": notes, "Old": old}, hidden="Old")) as export:
+        assert frame_of(export)["keyword"].to_list() == ["old"]
+
+
+def test_a_sheet_with_another_header_is_told_of() -> None:
+    sheets = {"May": [["keyword", "volume"], ["a", 1]], "June": [["keyword", "cpc"], ["b", 2]]}
+    with open_export(as_book(sheets)) as export:
+        assert frame_of(export)["keyword"].to_list() == ["a"]
+        assert export.warnings == ["more sheets with keywords were left out: June; save each as a file"]
+
+
+def far_cell() -> bytes:
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        sheet = book.add_worksheet()
+        sheet.write_column(0, 0, ["keyword", "a"])
+        sheet.write(1_048_575, 16_383, "x")
+    return file.getvalue()
+
+
 def lying_zip() -> bytes:
     data = bytearray(as_zip(**{"Queries.csv": as_csv().encode()}))
     at = data.rfind(b"PK\x01\x02") + 24
@@ -301,6 +341,7 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
         **{"Pages.csv": b"Top pages,Clicks,Impressions,CTR,Position\nhttps://x,1,2,50%,1\n"}
     ),
     "half a spreadsheet": lambda: as_xlsx()[:3000],
+    "a spreadsheet with a cell at the very end": far_cell,
     "an encrypted spreadsheet": lambda: (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "EncryptedPackage".encode("utf-16-le")
     ),

@@ -1,7 +1,9 @@
 """Streams and archives: looking at a beginning, the tables in a zip file, whether unpacking is safe."""
 
+import functools
 import gzip
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -28,6 +30,9 @@ _MOST_SHEET_BYTES = 2 << 30  # unpacked, of a spreadsheet: it is held in memory
 _SMALL = 100 << 20  # below this any ratio is harmless
 _RATIO = 150  # times the packed size; text of exports is 5 to 30
 _DEFLATE_AT_MOST = 1032  # times: what deflate can do at best
+_MOST_CELLS = 100_000_000  # of a sheet, empty ones too: 3 GB
+_ROW = re.compile(rb'<row[^>]* r="(\d{1,9})"')
+_FAR_COLUMN = re.compile(rb'<c r="([A-Z]{2,3})\d')  # beyond Z
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".xlsx", ".xls", ".parquet", ".tab")
 
 
@@ -105,7 +110,37 @@ def is_spreadsheet(archive: zipfile.ZipFile) -> bool:
 
 
 def check_spreadsheet(archive: zipfile.ZipFile) -> None:
-    """Raise UnreadableExport where a workbook unpacks beyond reason, whatever its directory says of sizes."""
+    """Raise UnreadableExport where a workbook unpacks beyond reason, whatever its directory says of sizes, or
+    where a sheet reaches so far that its empty cells would fill the memory."""
+    _check_sizes(archive)
+    for info in archive.infolist():
+        if info.filename.startswith("xl/worksheets/") and info.filename.endswith(".xml"):
+            _check_reach(archive, info)
+
+
+def _check_reach(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    rows, far = 0, {b"Z"}
+    last = b""
+    try:
+        with archive.open(info) as file:
+            while data := file.read(1 << 20):
+                data = last + data
+                if found := _ROW.findall(data):
+                    rows = max(rows, int(found[-1]))
+                far.update(_FAR_COLUMN.findall(data))
+                last = data[-64:]
+    except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError) as error:
+        raise UnreadableExport(f"this spreadsheet is damaged ({info.filename}); download it again") from error
+    column = max(far, key=lambda name: (len(name), name))
+    columns = functools.reduce(lambda number, letter: number * 26 + letter - 64, column, 0)
+    if rows * columns > _MOST_CELLS:
+        raise UnreadableExport(
+            f"a sheet reaches to column {column.decode()} and row {rows:,}: delete the stray cells far from the table,"
+            " or export it as CSV"
+        )
+
+
+def _check_sizes(archive: zipfile.ZipFile) -> None:
     total = 0
     for info in archive.infolist():
         if info.compress_size * _DEFLATE_AT_MOST < _SMALL:
