@@ -134,7 +134,7 @@ def test_damage_in_our_own_results_is_told_of_and_kept() -> None:
         first, second = (row for batch in export.batches() for row in batch.observations())
         assert (first.volume, first.monthly_searches) == (12, {"2025-10": 30, "2025-11": None})
         assert (second.volume, second.monthly_searches, second.extra) == (None, None, {"volume": "many"})
-        assert export.warnings == ["column 'volume': 1 cells are no number, as 'many' in line 3; kept in extra"]
+        assert export.warnings == ["column 'volume': 1 cell is no number, as 'many' in line 3; kept in extra"]
     with open_export(json_lines) as export:
         rows = [row for batch in export.batches() for row in batch.observations()]
     assert [row.monthly_searches for row in rows] == [None, None, {"2025-10": None}, {"2025-11": 7}]

@@ -1,6 +1,7 @@
 """The command line as scripts meet it: results on stdout, notes on stderr, one line for an error, exit codes."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -180,12 +181,25 @@ def test_an_error_is_one_line_that_says_what_to_do(
     assert said.lower() in captured.err.lower()
 
 
-def test_nothing_is_written_where_a_file_is_no_export(export: Path, tmp_path: Path) -> None:
+def test_nothing_is_written_where_a_file_is_no_export(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bad = tmp_path / "picture.csv"
     bad.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     out = tmp_path / "out.csv"
     assert run(["analyze", str(export), str(bad), "-o", str(out)]) == 1
+    assert capsys.readouterr().err.startswith(f"okf: {bad}: this is a PNG image")
     assert not out.exists()
+
+
+def test_damage_that_is_met_half_way_names_the_file(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "more.csv.gz"
+    rows = "".join(f"keyword {i * 7919 % 100_003},{i}\n" for i in range(200_000))
+    bad.write_bytes(gzip.compress(f"keyword,volume\n{rows}".encode())[:-1000])
+    assert run(["analyze", str(export), str(bad), "--no-duplicates"]) == 1
+    assert capsys.readouterr().err == f"okf: {bad}: this archive is damaged or cut short; download it again\n"
 
 
 def test_a_file_that_is_read_is_not_written_over(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
