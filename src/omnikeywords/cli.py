@@ -67,8 +67,10 @@ class ReportFormat(StrEnum):
 
 def main() -> None:
     """The `okf` command."""
-    # To be told to end does what Ctrl-C does: temporary files go too.
+    # To be told to end does what Ctrl-C does: temporary files go too. So does closing the terminal.
     signal.signal(signal.SIGTERM, _interrupt)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
     sys.exit(run(sys.argv[1:]))
 
 

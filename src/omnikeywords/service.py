@@ -4,8 +4,8 @@ start   settings and roles are checked, the port is tried, the language table is
         one line and exit 1. Then a folder for what workers share, the workers, and word to the terminal
         once /ready says yes.
 stop    SIGTERM: /ready says no for OKF_DRAIN_DELAY_MS while everything is still served; then workers take
-        no new connections and end what is in flight, within OKF_DRAIN_TIMEOUT_MS. SIGINT, or a second
-        signal, goes without the delay.
+        no new connections and end what is in flight, within OKF_DRAIN_TIMEOUT_MS. SIGINT, SIGHUP (the
+        terminal was closed) or a second signal goes without the delay.
 """
 
 import errno
@@ -164,6 +164,7 @@ def _die_of_signals() -> None:
     """Until a worker has its own handlers: those it was split off with would note a signal and go on."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it comes to the supervisor too, which decides
 
 
 def _end_with_parent(parent: int) -> None:
@@ -210,8 +211,15 @@ class _Server(MPServer):
         self._signal = signum
         super().signal_handler_interrupt(signum, *rest)  # type: ignore[no-untyped-call]
 
+    def signal_handler_reload(self, signum: int = 0, *rest: object) -> None:
+        # The server would start new workers, and nobody could see or stop it any more.
+        self.signal_handler_interrupt(signum, *rest)
+
     def startup(self, *given: object) -> None:
+        meant_to_stay = hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
         super().startup(*given)  # type: ignore[no-untyped-call]
+        if meant_to_stay:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         threading.Thread(target=self._announce, name="announce", daemon=True).start()
 
     def shutdown(self, exit_code: int = 0) -> None:

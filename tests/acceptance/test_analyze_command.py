@@ -133,7 +133,7 @@ def temporary(tmp_path: Path) -> Iterator[dict[str, str]]:
     assert os.listdir(folder) == []
 
 
-@pytest.mark.parametrize(("okf", "number"), [(OKF_SHARED, signal.SIGINT), (OKF, signal.SIGTERM)])
+@pytest.mark.parametrize(("okf", "number"), [(OKF_SHARED, signal.SIGINT), (OKF, signal.SIGTERM), (OKF, signal.SIGHUP)])
 def test_stopped_half_way_it_leaves_nothing(
     okf: list[str], number: signal.Signals, large: Path, tmp_path: Path, temporary: dict[str, str]
 ) -> None:
