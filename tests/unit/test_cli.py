@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -168,6 +169,10 @@ def test_stdin_is_read_where_a_dash_is_given() -> None:
         (["analyze", "nothing.csv"], 1, "nothing.csv does not exist"),
         (["analyze", "."], 1, ". is a folder; give the files in it"),
         (["formats", "nothing.csv"], 1, "nothing.csv does not exist"),
+        (["formats", "a\x1b[31m.csv"], 1, "a\ufffd[31m.csv does not exist"),
+        (["analyze", "-k", "caf\udce9"], 2, "'caf\\udce9' is no text in UTF-8"),
+        (["analyze", "-k", "x", "--brand", "\udce9"], 2, "'\\udce9' is no text in UTF-8"),
+        (["analyze", "-k", "x", "--format", "pdf"], 2, "invalid value for '--format': 'pdf' is not one of 'table'"),
     ],
 )
 def test_an_error_is_one_line_that_says_what_to_do(
@@ -179,6 +184,56 @@ def test_an_error_is_one_line_that_says_what_to_do(
     assert captured.err.startswith("okf: ")
     assert captured.err.count("\n") == 1
     assert said.lower() in captured.err.lower()
+
+
+OKF = f"{shlex.quote(sys.executable)} -c 'from omnikeywords.cli import main; main()'"
+
+
+def shell(line: str, **variables: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a shell's line."""
+    done = subprocess.run(line, shell=True, capture_output=True, env={**os.environ, **variables}, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_closed_streams_are_empty_ones() -> None:
+    assert shell(f"{OKF} formats - <&-") == (1, "", "okf: stdin: the file is empty: it has no bytes\n")
+    assert shell(f"{OKF} analyze -k x --format csv >&-") == (0, "", "")
+    assert shell(f"{OKF} formats nothing.csv 2>&-") == (1, "", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("format", ["csv", "xlsx", "parquet", "jsonl", "table"])
+def test_a_full_disk_is_said_in_one_line(format: str) -> None:
+    code, _, errors = shell(f"{OKF} analyze -k x --format {format} > /dev/full")
+    assert (code, errors.count("\n")) == (1, 1)
+    assert errors.startswith("okf: no space left on device: make room")
+
+
+def test_a_terminal_of_another_encoding_is_no_error(export: Path) -> None:
+    few = {"PYTHONIOENCODING": "ascii"}
+    code, shown, errors = shell(f"{OKF} analyze {export} --format table", **few)
+    assert (code, errors) == (0, "")
+    assert "comprar t?nis de corrida" in shown
+    code, shown, errors = shell(f"{OKF} formats {export} --format json", **few)
+    assert (code, errors) == (0, "")
+    assert json.loads(shown)["first_keywords"][0] == "comprar ténis de corrida"
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("OKF_LANGUAGE_TABLE", str(tmp_path / "file" / "table.okflang"))
+        assert run(["warm"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"okf: cannot write '{tmp_path}/file/table.okflang': ")
+    assert last.endswith("; set OKF_DATA_DIR to a folder that can be written")
+
+
+def test_help_is_given_however_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["analyze", "-h"]) == 0
+    short = capsys.readouterr().out
+    assert run(["analyze", "--help"]) == 0
+    assert capsys.readouterr().out == short
 
 
 def test_nothing_is_written_where_a_file_is_no_export(
