@@ -241,11 +241,26 @@ def analyze(
             _show(results, sources, time.perf_counter() - begun, None, command, sys.stdout)
         else:
             _write(results, asked, out, bom, quiet)
-            if not quiet and out is not None:
-                seconds = time.perf_counter() - begun
-                if sys.stderr.isatty() and sources:
-                    _show(results, sources, seconds, str(out), command, sys.stderr)
+            if quiet:
+                return
+            seconds = time.perf_counter() - begun
+            if out is not None and sys.stderr.isatty() and sources:
+                _show(results, sources, seconds, str(out), command, sys.stderr)
+            else:
+                _tell_of_files(results)
+            if out is not None:
                 _note(f"wrote {out}: {_count(results.keywords, 'keyword')} in {seconds:.1f} s")
+
+
+def _tell_of_files(results: "Results") -> None:
+    """What a person should know of the files, where no summary says it: warnings, and rows not read."""
+    for report in results.files:
+        for warning in report.warnings:
+            _note(f"{report.name}: {warning}")
+        for reason, count in report.skipped.items():
+            line = next((row.line for row in report.examples if row.reason.split(":")[0] == reason), None)
+            where = "" if line is None else f" ({'' if count == 1 else 'first '}line {line:,})"
+            _note(f"{report.name}: {_count(count, 'row')} skipped: {reason}{where}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -57,7 +57,7 @@ def test_a_file_is_analysed_and_nothing_is_lost(export: Path, capsys: pytest.Cap
     assert run(["analyze", str(export)]) == 0
     captured = capsys.readouterr()
     first, second = lines(captured.out)
-    assert captured.err == ""
+    assert captured.err == "okf: Queries.csv: 1 row skipped: empty keyword (line 4)\n"
     assert first["keyword"] == "comprar ténis de corrida"
     assert first["source"] == "google_search_console"
     assert (first["clicks"], first["impressions"], first["ctr"], first["position"]) == (10, 100, 0.1, 4.2)
@@ -65,6 +65,25 @@ def test_a_file_is_analysed_and_nothing_is_lost(export: Path, capsys: pytest.Cap
     assert first["intent"] == "transactional"
     assert first["opportunity"]["score"] == pytest.approx(sum(first["opportunity"]["parts"].values()))
     assert second["question"] == "how"
+
+
+def test_what_a_file_is_warned_of_is_told_where_no_summary_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "lojas.csv"
+    path.write_bytes("keyword,volume\npão,10\n,3\ncafé,x\n,4\n".encode("cp1252"))
+    told = (
+        "okf: lojas.csv: not UTF-8: read as Windows-1252; if accents look wrong, save the file as UTF-8\n"
+        "okf: lojas.csv: column 'volume': 1 cell is no number, as 'x' in line 4; kept in extra\n"
+        "okf: lojas.csv: 2 rows skipped: empty keyword (first line 3)\n"
+    )
+    assert run(["analyze", str(path), "--format", "csv"]) == 0
+    assert capsys.readouterr().err == told
+    out = tmp_path / "out.csv"
+    assert run(["analyze", str(path), "-o", str(out)]) == 0
+    assert re.fullmatch(re.escape(f"{told}okf: wrote {out}: 2 keywords in ") + r"\d+\.\d s\n", capsys.readouterr().err)
+    assert run(["analyze", str(path), "--format", "csv", "-q"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_rows_of_one_keyword_merge_and_scores_follow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
