@@ -314,6 +314,18 @@ def _source(name: str) -> "Source":
     return Source(Path(name), name)
 
 
+def _program() -> str:
+    """How a person calls this program: its name, or its path where the shell finds no such name."""
+    import shlex
+    import shutil
+
+    called = sys.argv[0]
+    found = shutil.which("okf")
+    if Path(called).name != "okf" or not Path(called).exists() or (found and Path(found).samefile(called)):
+        return "okf"
+    return shlex.quote(called)
+
+
 def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str:
     """The part of the command line that says what to analyse, for lines to try next."""
     import shlex
@@ -429,7 +441,7 @@ def _show(
         return
     from omnikeywords.summary import summarise
 
-    show_summary(console(file), results, summarise(results), seconds, wrote=wrote, command=command)
+    show_summary(console(file), results, summarise(results), seconds, wrote=wrote, command=command, program=_program())
 
 
 def _note(text: str) -> None:
@@ -559,7 +571,7 @@ def serve(
 
     loaded = _settings()
     _warm(Finder(loaded), quiet=False)
-    service.serve(loaded, host=host, port=port, workers=workers, roles=roles)
+    service.serve(loaded, host=host, port=port, workers=workers, roles=roles, program=_program())
 
 
 def help_pages() -> dict[str, str]:

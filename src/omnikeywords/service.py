@@ -48,10 +48,11 @@ def serve(
     port: int | None = None,
     workers: int | None = None,
     roles: str | None = None,
+    program: str = "okf",
 ) -> None:
     """Serve until a signal says stop; options that are None come from the settings.
 
-    `roles` are names by comma; None is all of them.
+    `roles` are names by comma; None is all of them. `program` is how it was called, for what to try next.
 
     Raises InvalidOption for an unknown role or a number that is none, LanguageTableMissing, OmniKeywordsError
     for an address that is not of this machine or a port in use. Exits with 1 where workers keep dying.
@@ -68,7 +69,7 @@ def serve(
         # Before the workers split off, so that they start at once and share the memory.
         _application(settings, folder)
         configure_logs(settings.log_level, settings.log_format)
-        server = _Server(settings, where, number, SharedFlag(folder / _DRAINING))
+        server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
         server.serve(target_loader=functools.partial(_worker, settings, folder), wrap_loader=False)
@@ -177,7 +178,7 @@ def _end_with_parent(parent: int) -> None:
 class _Server(MPServer):
     """The server, draining before it stops and saying when it is ready."""
 
-    def __init__(self, settings: Settings, where: _Address, workers: int, draining: SharedFlag) -> None:
+    def __init__(self, settings: Settings, where: _Address, workers: int, draining: SharedFlag, program: str) -> None:
         super().__init__(
             "omnikeywords.service",
             address=where.host,
@@ -199,6 +200,7 @@ class _Server(MPServer):
         )
         self._where = where
         self._draining = draining
+        self._program = program
         self._delay = settings.drain_delay_ms / 1000
         self._text = settings.log_format == "text"
         self._signal = 0
@@ -258,7 +260,7 @@ class _Server(MPServer):
             f"Omni Keywords Finder {__version__} serves on {url} ({workers})",
             f"  read and try the API   {url}/docs",
             f"  a first call           {call}",
-            "  a file of your own     okf analyze FILE",
+            f"  a file of your own     {self._program} analyze FILE",
             "  stop                   Ctrl-C",
         )
         print(*lines, sep="\n", file=sys.stderr, flush=True)

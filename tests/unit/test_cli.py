@@ -296,7 +296,9 @@ def test_the_table_is_for_people(export: Path, capsys: pytest.CaptureFixture[str
     assert "1 × empty keyword  in Queries.csv, as line 4" in text
     for title in ("Languages", "Intents", "Funnel", "questions", "Top opportunities", "Near-duplicates", "Next"):
         assert title in text
-    assert max(map(len, text.splitlines())) <= 100
+    laid_out, _, to_copy = text.partition("\nNext")
+    assert max(map(len, laid_out.splitlines())) <= 100
+    assert f"okf analyze {export} -o keywords.xlsx" in to_copy
     assert "\x1b" not in text
 
 
