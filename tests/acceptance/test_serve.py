@@ -182,6 +182,12 @@ class TestRunning:
         assert (status, json.loads(body)["code"]) == (413, "body_too_large")
         assert service.status("/health") == 200
 
+    def test_a_body_in_broken_chunks_is_no_error_of_ours(self, service: Service) -> None:
+        head = b"POST %s HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % ANALYZE.encode()
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as client:
+            client.sendall(head + b"no number\r\n{}")
+            assert client.recv(65536).startswith(b"HTTP/1.1 400")
+
 
 def workers_of(service: Service) -> list[int]:
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text()
