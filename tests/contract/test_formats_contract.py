@@ -315,6 +315,16 @@ def test_a_sheet_with_another_header_is_told_of() -> None:
         assert export.warnings == ["more sheets with keywords were left out: June; save each as a file"]
 
 
+def test_what_stands_beside_a_table_is_kept() -> None:
+    book = as_book({"A": [["keyword", "volume"], ["a", 1, "", "note"]], "B": [["keyword", "volume"], ["b", 2]]})
+    for data in (b"keyword,volume,,\na,1,,note\nb,2,,\n", book):
+        with open_export(data) as export:
+            frame = frame_of(export)
+            assert frame.select("keyword", "volume").rows() == [("a", 1), ("b", 2)]
+            assert frame["extra"].struct.field("column 4").to_list() == ["note", None]
+            assert export.rows_skipped == 0
+
+
 def far_cell() -> bytes:
     file = io.BytesIO()
     with xlsxwriter.Workbook(file) as book:

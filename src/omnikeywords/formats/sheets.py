@@ -74,7 +74,7 @@ class SheetTable:
             if found is None or _better(there, found):
                 found = there
         if found is not None:
-            self._sheets = [name for name, there in seen.items() if there.header.cells == found.header.cells]
+            self._sheets = [name for name, there in seen.items() if _named(there) == _named(found)]
         self.more_sheets = [name for name in tables if name not in self._sheets]
         return found
 
@@ -158,6 +158,14 @@ def _list_of(rows: list[list[str]]) -> Found:
     from omnikeywords.formats.columns import Recognised
 
     return Found(None, Header(["keyword"]), Recognised("plain", "keyword list", ads_syntax=True))
+
+
+def _named(table: Found) -> list[str]:
+    """The columns of a table, without those at its end that have no name."""
+    cells = list(table.header.cells)
+    while cells and not cells[-1].strip():
+        cells.pop()
+    return cells
 
 
 def _better(one: Found, other: Found) -> bool:
