@@ -229,6 +229,8 @@ def analyze(
 
     finder = Finder(_settings())
     options = finder.options(type, market, tuple(brand or ()))
+    if not quiet:
+        _doubt(options)
     if sample:
         names.insert(0, str(finder.sample()))
     sources = [_source(name) for name in names]
@@ -267,6 +269,16 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else noun + 's'}"
 
 
+def _doubt(options: "Options") -> None:
+    """Say how a market was read that was probably meant as a country."""
+    from omnikeywords.analysis.language import LANGUAGES
+
+    given = options.market
+    if given is not None and given.region is None and given.language not in (*LANGUAGES, "und"):
+        country = "" if len(given.language) == 3 else f"; the country is und-{given.language.upper()}"
+        _note(f"market {str(given)!r} is read as a language, and none that is known here{country}")
+
+
 def _check_text(text: str) -> None:
     try:
         text.encode()
@@ -283,6 +295,8 @@ def _output_format(format: OutputFormat | None, out: Path | None) -> OutputForma
             raise InvalidOption(f"{format} is no text for a terminal: give -o OUT")
         return format
     if out is not None:
+        if out.is_dir():
+            raise InvalidOption(f"cannot write {str(out)!r}: it is a folder; name a file in it")
         suffix = out.suffix.lower().lstrip(".")
         known = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
         if known not in ("jsonl", "csv", "parquet", "xlsx"):

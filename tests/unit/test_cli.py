@@ -149,6 +149,20 @@ def test_the_market_is_part_of_the_id_and_decides_close_calls(capsys: pytest.Cap
     assert without["id"] != within["id"]
 
 
+@pytest.mark.parametrize(
+    ("market", "said"),
+    [
+        ("br", "okf: market 'br' is read as a language, and none that is known here; the country is und-BR\n"),
+        ("pt", ""),
+        ("und-BR", ""),
+        ("zz-BR", ""),
+    ],
+)
+def test_a_country_in_place_of_a_market_is_told_of(market: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["analyze", "-k", "ténis", "--market", market, "--format", "jsonl"]) == 0
+    assert capsys.readouterr().err == said
+
+
 def test_a_brand_that_is_given_is_a_brand(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["analyze", "-k", "trilho alto ténis", "--format", "jsonl"]) == 0
     assert run(["analyze", "-k", "trilho alto ténis", "--brand", "Trilho Alto", "--format", "jsonl"]) == 0
@@ -182,6 +196,7 @@ def test_stdin_is_read_where_a_dash_is_given() -> None:
         (["analyze", "-k", "x", "--type", "full"], 2, "'full' is not one of 'basic', 'comprehensive'"),
         (["analyze", "-k", "x", "-o", "out.docx"], 2, "cannot tell a format from the name 'out.docx'"),
         (["analyze", "-k", "x", "-o", "/nowhere/out.csv"], 2, "there is no folder '/nowhere'"),
+        (["analyze", "-k", "x", "-o", "."], 2, "cannot write '.': it is a folder; name a file in it"),
         (["analyze", "-k", "x", "--format", "table", "-o", "a.csv"], 2, "a table is for reading"),
         (["analyze", "--colour"], 2, "no such option: --colour"),
         (["analyse"], 2, "no such command"),
