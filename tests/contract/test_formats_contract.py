@@ -341,9 +341,29 @@ def lying_zip() -> bytes:
     return bytes(data)
 
 
+def moved_zip() -> bytes:
+    """A zip whose directory says that its file begins before the archive does."""
+    data = as_zip(**{"Queries.csv": as_csv().encode()})
+    return data[:-22] + data[-22:-6] + struct.pack("<I", struct.unpack("<I", data[-6:-2])[0] + 9) + data[-2:]
+
+
+def broken_zip(packing: int) -> bytes:
+    """A zip with wrong bytes in the middle of its file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", packing) as archive:
+        archive.writestr("Queries.csv", as_csv() + "".join(f"word {i},1,2,50%,3\n" for i in range(9000)))
+    data = bytearray(file.getvalue())
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    return bytes(data)
+
+
 DAMAGED: dict[str, Callable[[], bytes]] = {
     "nothing": lambda: b"",
     "half a zip": lambda: as_tabs()[:300],
+    "a zip that begins before itself": moved_zip,
+    "a broken zip": lambda: broken_zip(zipfile.ZIP_DEFLATED),
+    "a broken zip of bzip2": lambda: broken_zip(zipfile.ZIP_BZIP2),
+    "a broken zip of LZMA": lambda: broken_zip(zipfile.ZIP_LZMA),
     "a zip that says it holds 1 GiB": lying_zip,
     "a zip bomb": lambda: as_zip(**{"q.csv": b"keyword\n" + b"a\n" * (60 << 20)}),
     "a zip of nothing readable": lambda: as_zip(**{"a.png": b"x"}),

@@ -3,6 +3,7 @@
 import functools
 import gzip
 import io
+import lzma
 import re
 import zipfile
 import zlib
@@ -33,6 +34,17 @@ _DEFLATE_AT_MOST = 1032  # times: what deflate can do at best
 _MOST_CELLS = 100_000_000  # of a sheet, empty ones too: 3 GB
 _ROW = re.compile(rb'<row[^>]* r="(\d{1,9})"')
 _FAR_COLUMN = re.compile(rb'<c r="([A-Z]{2,3})\d')  # beyond Z
+# What the libraries raise for archives whose bytes are wrong.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".xlsx", ".xls", ".parquet", ".tab")
 
 
@@ -79,7 +91,7 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile:
     """
     try:
         archive = zipfile.ZipFile(stream)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
+    except _DAMAGE as error:
         raise UnreadableExport("this zip file is damaged or cut short; download it again") from error
     infos = archive.infolist()
     if any(info.flag_bits & 1 for info in infos):
@@ -102,8 +114,11 @@ def is_spreadsheet(archive: zipfile.ZipFile) -> bool:
     """Whether a zip file is an Excel workbook or an OpenDocument sheet."""
     names = set(archive.namelist())
     if "mimetype" in names:
-        with archive.open("mimetype") as file:
-            return b"opendocument.spreadsheet" in file.read(100)
+        try:
+            with archive.open("mimetype") as file:
+                return b"opendocument.spreadsheet" in file.read(100)
+        except _DAMAGE:
+            return False
     return "[Content_Types].xml" in names and any(
         name.startswith("xl/workbook.") or name == "xl/workbook.xml" for name in names
     )
@@ -129,7 +144,7 @@ def _check_reach(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
                     rows = max(rows, int(found[-1]))
                 far.update(_FAR_COLUMN.findall(data))
                 last = data[-64:]
-    except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError) as error:
+    except _DAMAGE as error:
         raise UnreadableExport(f"this spreadsheet is damaged ({info.filename}); download it again") from error
     column = max(far, key=lambda name: (len(name), name))
     columns = functools.reduce(lambda number, letter: number * 26 + letter - 64, column, 0)
@@ -154,7 +169,7 @@ def _check_sizes(archive: zipfile.ZipFile) -> None:
                     raw += len(data)
                     if raw > _MOST_SHEET_BYTES or (raw > _SMALL and raw > _RATIO * max(1, info.compress_size)):
                         raise _bomb(raw, info.compress_size)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _DAMAGE as error:
             raise UnreadableExport(f"this spreadsheet is damaged ({info.filename}); download it again") from error
         total += raw
     if total > _MOST_SHEET_BYTES:
@@ -191,7 +206,7 @@ def open_member(archive: zipfile.ZipFile, member: Member) -> BinaryIO:
     """
     try:
         return cast(BinaryIO, _Bounded(archive.open(member.info), member.info.compress_size))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+    except _DAMAGE as error:
         raise UnreadableExport(f"{member.name} in this zip file cannot be unpacked; download it again") from error
 
 
@@ -229,7 +244,7 @@ class _Bounded(io.RawIOBase):
         """
         try:
             data = self._file.read(size)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        except _DAMAGE as error:
             raise UnreadableExport("this archive is damaged or cut short; download it again") from error
         self._read += len(data)
         packed = self._packed
