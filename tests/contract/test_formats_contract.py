@@ -360,6 +360,7 @@ def broken_zip(packing: int) -> bytes:
 DAMAGED: dict[str, Callable[[], bytes]] = {
     "nothing": lambda: b"",
     "half a zip": lambda: as_tabs()[:300],
+    "a zip of a file without a name": lambda: as_zip(**{".x": b"x"}).replace(b".x", b"\0x"),
     "a zip that begins before itself": moved_zip,
     "a broken zip": lambda: broken_zip(zipfile.ZIP_DEFLATED),
     "a broken zip of bzip2": lambda: broken_zip(zipfile.ZIP_BZIP2),

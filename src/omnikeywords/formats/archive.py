@@ -184,7 +184,7 @@ def members(archive: zipfile.ZipFile) -> Sequence[Member]:
     for info in archive.infolist():
         path = PurePosixPath(_name(info))
         hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-        if not info.is_dir() and not hidden and path.suffix.lower() in _TABLES:
+        if not info.filename.endswith("/") and not hidden and path.suffix.lower() in _TABLES:
             found.append(Member(_name(info), info))
     return found
 
