@@ -22,6 +22,7 @@ def on_a_terminal(command: list[str]) -> str:
     """What a command prints on a terminal of its own."""
     parent, child = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(COLUMNS), "LINES": "60", "TERM": "xterm-256color"}
+    environment["PATH"] = f"{Path(command[0]).parent}{os.pathsep}{environment['PATH']}"  # called by its name
     with subprocess.Popen(command, stdout=child, stderr=subprocess.DEVNULL, env=environment) as process:
         os.close(child)
         printed = b""

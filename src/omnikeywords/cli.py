@@ -6,14 +6,17 @@ line that says what is wrong and what to do. What a command needs is imported wh
 """
 
 import contextlib
+import errno
+import io
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -38,6 +41,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -67,8 +71,11 @@ class ReportFormat(StrEnum):
 
 def main() -> None:
     """The `okf` command."""
-    # To be told to end does what Ctrl-C does: temporary files go too.
+    _mend_streams()
+    # To be told to end does what Ctrl-C does: temporary files go too. So does closing the terminal.
     signal.signal(signal.SIGTERM, _interrupt)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -85,26 +92,38 @@ def run(arguments: Sequence[str]) -> int:
         return exit.exit_code
     except KeyboardInterrupt:
         return _failed("interrupted", 130)
-    except BrokenPipeError:
-        # Whoever read our output has gone. Nothing may be written any more, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     except InvalidInput as error:
         return _failed(str(error), 2)
     except OmniKeywordsError as error:
         return _failed(str(error), 1)
     except OSError as error:
-        name = f" {error.filename!r}" if error.filename else ""
-        return _failed(f"{(error.strerror or str(error)).lower()}{name}", 1)
+        return _failed_by_system(error)
     except MemoryError:
         return _failed("out of memory: analyse fewer keywords at a time", 1)
     except Exception as error:
+        # The writer of spreadsheets has what went wrong within its own error.
+        if error.args and isinstance(error.args[0], OSError):
+            return _failed_by_system(error.args[0])
         # What the parser of arguments raises, whichever version of it is installed, can show itself.
         if not hasattr(error, "format_message"):
             raise
-        message = error.format_message()
+        message = error.format_message().replace("Value error, ", "")
         path = getattr(getattr(error, "ctx", None), "command_path", "okf")
         return _failed(f"{message[:1].lower()}{message[1:].rstrip('.')} (see {path} --help)", 2)
+
+
+def _mend_streams() -> None:
+    """Streams that can be used, whatever the shell did: closed ones read and write nothing, and a terminal that
+    has no sign for a character shows `?`."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and not _is_utf8(sys.stdout):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -112,9 +131,27 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _failed(message: str, code: int) -> int:
-    one_line = " ".join(message.split())
-    print(f"okf: {one_line}", file=sys.stderr)
+    _note(message)
     return code
+
+
+def _failed_by_system(error: OSError) -> int:
+    """What the operating system refused. Libraries tell the number of its error in words at times."""
+    said = error.strerror or str(error)
+    told = re.search(r" \(os error (\d+)\)$", said)
+    number = error.errno or (int(told[1]) if told else 0)
+    if number == errno.EPIPE:
+        # Whoever read our output has gone. Nothing may be written any more, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    message = (said[: told.start()] if told else said).lower()
+    if error.filename:
+        message += f" {error.filename!r}"
+    if number == errno.ENOSPC:
+        message += ": make room, or write elsewhere; TMPDIR names the folder for temporary files"
+        # Writers that could not be closed try again when they are thrown away, and complain again.
+        sys.unraisablehook = lambda _: None
+    return _failed(message, 1)
 
 
 def _settings() -> "Settings":
@@ -185,11 +222,15 @@ def analyze(
     keywords = list(keyword or [])
     if not (names or keywords or sample):
         raise InvalidOption("nothing to analyse: name files, - for stdin, -k KEYWORD or --sample")
+    for text in (*keywords, *(brand or ())):
+        _check_text(text)
     asked = _output_format(format, out)
     from omnikeywords.finder import Finder
 
     finder = Finder(_settings())
     options = finder.options(type, market, tuple(brand or ()))
+    if not quiet:
+        _doubt(options)
     if sample:
         names.insert(0, str(finder.sample()))
     sources = [_source(name) for name in names]
@@ -202,11 +243,47 @@ def analyze(
             _show(results, sources, time.perf_counter() - begun, None, command, sys.stdout)
         else:
             _write(results, asked, out, bom, quiet)
-            if not quiet and out is not None:
-                seconds = time.perf_counter() - begun
-                if sys.stderr.isatty() and sources:
-                    _show(results, sources, seconds, str(out), command, sys.stderr)
-                _note(f"wrote {out}: {results.keywords:,} keywords in {seconds:.1f} s")
+            if quiet:
+                return
+            seconds = time.perf_counter() - begun
+            if out is not None and sys.stderr.isatty() and sources:
+                _show(results, sources, seconds, str(out), command, sys.stderr)
+            else:
+                _tell_of_files(results)
+            if out is not None:
+                _note(f"wrote {out}: {_count(results.keywords, 'keyword')} in {seconds:.1f} s")
+
+
+def _tell_of_files(results: "Results") -> None:
+    """What a person should know of the files, where no summary says it: warnings, and rows not read."""
+    for report in results.files:
+        for warning in report.warnings:
+            _note(f"{report.name}: {warning}")
+        for reason, count in report.skipped.items():
+            line = next((row.line for row in report.examples if row.reason.split(":")[0] == reason), None)
+            where = "" if line is None else f" ({'' if count == 1 else 'first '}line {line:,})"
+            _note(f"{report.name}: {_count(count, 'row')} skipped: {reason}{where}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
+
+
+def _doubt(options: "Options") -> None:
+    """Say how a market was read that was probably meant as a country."""
+    from omnikeywords.analysis.language import LANGUAGES
+
+    given = options.market
+    if given is not None and given.region is None and given.language not in (*LANGUAGES, "und"):
+        country = "" if len(given.language) == 3 else f"; the country is und-{given.language.upper()}"
+        _note(f"market {str(given)!r} is read as a language, and none that is known here{country}")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidOption(f"{text!r} is no text in UTF-8: mend the terminal's encoding, or give a file") from None
 
 
 def _output_format(format: OutputFormat | None, out: Path | None) -> OutputFormat:
@@ -218,6 +295,8 @@ def _output_format(format: OutputFormat | None, out: Path | None) -> OutputForma
             raise InvalidOption(f"{format} is no text for a terminal: give -o OUT")
         return format
     if out is not None:
+        if out.is_dir():
+            raise InvalidOption(f"cannot write {str(out)!r}: it is a folder; name a file in it")
         suffix = out.suffix.lower().lstrip(".")
         known = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
         if known not in ("jsonl", "csv", "parquet", "xlsx"):
@@ -249,6 +328,18 @@ def _source(name: str) -> "Source":
     return Source(Path(name), name)
 
 
+def _program() -> str:
+    """How a person calls this program: its name, or its path where the shell finds no such name."""
+    import shlex
+    import shutil
+
+    called = sys.argv[0]
+    found = shutil.which("okf")
+    if Path(called).name != "okf" or not Path(called).exists() or (found and Path(found).samefile(called)):
+        return "okf"
+    return shlex.quote(called)
+
+
 def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str:
     """The part of the command line that says what to analyse, for lines to try next."""
     import shlex
@@ -269,8 +360,14 @@ def _build_table(finder: "Finder", quiet: bool, again: bool = False) -> bool:
     path = finder.settings.language_table_path
     if not quiet:
         _note(f"building the language table, once: {path}")
-    with _progress(None, quiet, after=0.0) as tell:
-        return finder.warm(lambda stage, done, of: tell(f"building {stage}", done, of), again=again)
+    try:
+        with _progress(None, quiet, after=0.0) as tell:
+            return finder.warm(lambda stage, done, of: tell(f"building {stage}", done, of), again=again)
+    except OSError as error:
+        raise OmniKeywordsError(
+            f"cannot write {str(path)!r}: {(error.strerror or str(error)).lower()};"
+            " set OKF_DATA_DIR to a folder that can be written"
+        ) from error
 
 
 def _analysed(
@@ -358,11 +455,13 @@ def _show(
         return
     from omnikeywords.summary import summarise
 
-    show_summary(console(file), results, summarise(results), seconds, wrote=wrote, command=command)
+    show_summary(console(file), results, summarise(results), seconds, wrote=wrote, command=command, program=_program())
 
 
 def _note(text: str) -> None:
-    print(f"okf: {text}", file=sys.stderr)
+    """One line on stderr, of which a file's content cannot make two, nor a colour."""
+    one_line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+    print(f"okf: {one_line}", file=sys.stderr)
 
 
 @app.command()
@@ -412,7 +511,7 @@ def _export_facts(export: "Export", preview: Sequence[str], skipped: Mapping[str
 def _print_json(value: object) -> None:
     import json
 
-    print(json.dumps(value, ensure_ascii=False))
+    print(json.dumps(value, ensure_ascii=not _is_utf8(sys.stdout)))
 
 
 @app.command()
@@ -486,7 +585,7 @@ def serve(
 
     loaded = _settings()
     _warm(Finder(loaded), quiet=False)
-    service.serve(loaded, host=host, port=port, workers=workers, roles=roles)
+    service.serve(loaded, host=host, port=port, workers=workers, roles=roles, program=_program())
 
 
 def help_pages() -> dict[str, str]:

@@ -4,8 +4,8 @@ start   settings and roles are checked, the port is tried, the language table is
         one line and exit 1. Then a folder for what workers share, the workers, and word to the terminal
         once /ready says yes.
 stop    SIGTERM: /ready says no for OKF_DRAIN_DELAY_MS while everything is still served; then workers take
-        no new connections and end what is in flight, within OKF_DRAIN_TIMEOUT_MS. SIGINT, or a second
-        signal, goes without the delay.
+        no new connections and end what is in flight, within OKF_DRAIN_TIMEOUT_MS. SIGINT, SIGHUP (the
+        terminal was closed) or a second signal goes without the delay.
 """
 
 import errno
@@ -48,10 +48,11 @@ def serve(
     port: int | None = None,
     workers: int | None = None,
     roles: str | None = None,
+    program: str = "okf",
 ) -> None:
     """Serve until a signal says stop; options that are None come from the settings.
 
-    `roles` are names by comma; None is all of them.
+    `roles` are names by comma; None is all of them. `program` is how it was called, for what to try next.
 
     Raises InvalidOption for an unknown role or a number that is none, LanguageTableMissing, OmniKeywordsError
     for an address that is not of this machine or a port in use. Exits with 1 where workers keep dying.
@@ -68,7 +69,7 @@ def serve(
         # Before the workers split off, so that they start at once and share the memory.
         _application(settings, folder)
         configure_logs(settings.log_level, settings.log_format)
-        server = _Server(settings, where, number, SharedFlag(folder / _DRAINING))
+        server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
         server.serve(target_loader=functools.partial(_worker, settings, folder), wrap_loader=False)
@@ -164,6 +165,7 @@ def _die_of_signals() -> None:
     """Until a worker has its own handlers: those it was split off with would note a signal and go on."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it comes to the supervisor too, which decides
 
 
 def _end_with_parent(parent: int) -> None:
@@ -176,7 +178,7 @@ def _end_with_parent(parent: int) -> None:
 class _Server(MPServer):
     """The server, draining before it stops and saying when it is ready."""
 
-    def __init__(self, settings: Settings, where: _Address, workers: int, draining: SharedFlag) -> None:
+    def __init__(self, settings: Settings, where: _Address, workers: int, draining: SharedFlag, program: str) -> None:
         super().__init__(
             "omnikeywords.service",
             address=where.host,
@@ -198,6 +200,7 @@ class _Server(MPServer):
         )
         self._where = where
         self._draining = draining
+        self._program = program
         self._delay = settings.drain_delay_ms / 1000
         self._text = settings.log_format == "text"
         self._signal = 0
@@ -210,8 +213,15 @@ class _Server(MPServer):
         self._signal = signum
         super().signal_handler_interrupt(signum, *rest)  # type: ignore[no-untyped-call]
 
+    def signal_handler_reload(self, signum: int = 0, *rest: object) -> None:
+        # The server would start new workers, and nobody could see or stop it any more.
+        self.signal_handler_interrupt(signum, *rest)
+
     def startup(self, *given: object) -> None:
+        meant_to_stay = hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
         super().startup(*given)  # type: ignore[no-untyped-call]
+        if meant_to_stay:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         threading.Thread(target=self._announce, name="announce", daemon=True).start()
 
     def shutdown(self, exit_code: int = 0) -> None:
@@ -250,7 +260,7 @@ class _Server(MPServer):
             f"Omni Keywords Finder {__version__} serves on {url} ({workers})",
             f"  read and try the API   {url}/docs",
             f"  a first call           {call}",
-            "  a file of your own     okf analyze FILE",
+            f"  a file of your own     {self._program} analyze FILE",
             "  stop                   Ctrl-C",
         )
         print(*lines, sep="\n", file=sys.stderr, flush=True)

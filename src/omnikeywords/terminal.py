@@ -6,11 +6,12 @@ say.
 """
 
 import contextlib
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.progress import (
     BarColumn,
@@ -22,6 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.rule import Rule
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -44,7 +46,7 @@ __all__ = [
 ]
 
 WIDTH = 100
-_NARROW = 90
+_NARROW = 99  # columns; two panes of bars need that many
 _BAR = 16
 _COMMAND = 48  # characters; longer ones leave no room to say what they are for
 
@@ -79,9 +81,24 @@ _INTENT_COLOURS = {
 }
 
 
+# What moves the cursor, changes colours or turns the direction of writing; line ends are laid out before.
+_CONTROL = {c: None for c in (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)) if c != 10}
+
+
+class _Console(Console):
+    """A console that files cannot steer: control characters in what is shown are left out."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(segment.text.translate(_CONTROL), segment.style)
+
+
 def console(file: IO[str]) -> Console:
     """A console on a stream: at most WIDTH columns on a terminal, exactly that many elsewhere."""
-    made = Console(file=file, highlight=False, emoji=False, markup=False)
+    made = _Console(file=file, highlight=False, emoji=False, markup=False)
     made.width = min(made.width, WIDTH) if made.is_terminal else WIDTH
     return made
 
@@ -147,12 +164,19 @@ def progress_bar(
 
 
 def show_summary(
-    to: Console, results: "Results", summary: "Summary", seconds: float, *, wrote: str | None, command: str
+    to: Console,
+    results: "Results",
+    summary: "Summary",
+    seconds: float,
+    *,
+    wrote: str | None,
+    command: str,
+    program: str = "okf",
 ) -> None:
     """All that a person wants to know of an analysis, ending with what to do next.
 
-    `wrote` is the file that got the results, if one did; `command` what was analysed, for the lines to try
-    next.
+    `wrote` is the file that got the results, if one did; `command` what was analysed and `program` how this is
+    called, for the lines to try next.
     """
     parts: list[RenderableType] = [_headline(to, summary, seconds), *(_file(f) for f in results.files)]
     if notes := _notes(results):
@@ -166,9 +190,10 @@ def show_summary(
             parts += ["", _near_duplicates(results, summary)]
     if skipped := [report for report in results.files if report.skipped]:
         parts += ["", _title("Skipped rows"), *(_skipped(report) for report in skipped)]
-    if summary.keywords:
-        parts += ["", _next(to, summary, wrote, command)]
     to.print(Group(*parts))
+    if summary.keywords:
+        # Lines to copy are never broken by us: the terminal does that, and still copies them whole.
+        to.print("", _next(to, summary, wrote, command, program), sep="\n", soft_wrap=True)
 
 
 def _headline(to: Console, summary: "Summary", seconds: float) -> RenderableType:
@@ -207,7 +232,7 @@ def _panes(to: Console, panes: Sequence[RenderableType]) -> RenderableType:
     """Side by side where there is room."""
     if to.width < _NARROW:
         return _stacked(panes)
-    grid = Table.grid(expand=True, padding=(0, 3, 0, 0))
+    grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
     for _ in panes:
         grid.add_column(ratio=1)
     grid.add_row(*panes)
@@ -225,7 +250,7 @@ def _stacked(panes: Sequence[RenderableType]) -> RenderableType:
 def _bars(title: str, rows: Sequence[tuple[str, int, str]], of: int) -> RenderableType:
     """A bar a row: (label, count, colour)."""
     grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=14, no_wrap=True)
+    grid.add_column(width=13, no_wrap=True)
     grid.add_column(width=_BAR, no_wrap=True)
     grid.add_column(justify="right", min_width=7, no_wrap=True)
     grid.add_column(justify="right", width=4, no_wrap=True)
@@ -301,7 +326,7 @@ def _opportunities(to: Console, opportunities: Sequence["Opportunity"]) -> Rende
     for o in opportunities:
         demand = o.volume if o.volume is not None else o.impressions
         cells: list[RenderableType] = [
-            o.keyword,
+            _one_line(o.keyword),
             Text(f"{o.score:.0f}", style="bold green"),
             "" if demand is None else f"{demand:,}",
         ]
@@ -350,26 +375,36 @@ def _skipped(report: "FileReport") -> RenderableType:
         example = next((row for row in report.examples if row.reason.split(":")[0] == reason), None)
         line = Text.assemble("  ", (f"{count:,} × ", "yellow"), reason, (f"  in {report.name}", "dim"))
         if example:
-            line.append(f", as line {example.line:,}: {example.text}", style="dim")
+            line.append(f", as line {example.line:,}: {_one_line(example.text)}", style="dim")
         line.no_wrap, line.overflow = True, "ellipsis"
         lines.append(line)
     return Group(*lines)
 
 
-def _next(to: Console, summary: "Summary", wrote: str | None, command: str) -> RenderableType:
+def _next(to: Console, summary: "Summary", wrote: str | None, command: str, program: str) -> RenderableType:
     lines = []
     if wrote is None:
-        lines.append((f"okf analyze {command} -o keywords.xlsx", "every keyword, every column; also csv, parquet"))
+        purpose = "every keyword, every column; also csv, parquet"
+        lines.append((f"{program} analyze {command} -o keywords.xlsx", purpose))
     if summary.example:
-        lines.append((f'okf analyze -k "{summary.example}"', "one keyword, explained"))
-    lines.append(("okf serve", "the same over HTTP"))
-    longest = max(len(command) for command, _ in lines if len(command) <= _COMMAND)
-    text = Text(overflow="fold")
-    for command, purpose in lines:
-        text.append(f"\n  {command:<{longest}}", style="cyan")
-        if to.width >= _NARROW and len(command) <= _COMMAND:
+        lines.append((f"{program} analyze -k {_quoted(summary.example)}", "one keyword, explained"))
+    lines.append((f"{program} serve", "the same over HTTP"))
+    longest = max(len(line) for line, _ in lines if len(line) <= _COMMAND)
+    text = Text()
+    for line, purpose in lines:
+        text.append(f"\n  {line:<{longest}}", style="cyan")
+        if to.width >= _NARROW and len(line) <= _COMMAND:
             text.append(f"  {purpose}", style="dim")
     return Group(_title("Next"), text[1:])
+
+
+def _quoted(keyword: str) -> str:
+    """A keyword as one word of a command line."""
+    return shlex.quote(keyword) if any(c in keyword for c in '"$`\\!') else f'"{keyword}"'
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _plural(count: int, noun: str) -> str:
@@ -455,7 +490,9 @@ def show_export(to: Console, export: "Export", rows: int, skipped: Mapping[str, 
         if value:
             told.add_row(name, str(value))
     total = sum(skipped.values())
-    told.add_row("rows", f"{rows:,} keywords read" + (f", {total:,} skipped" if total else ", none skipped"))
+    told.add_row(
+        "rows", f"{rows:,} {_plural(rows, 'keyword')} read" + (f", {total:,} skipped" if total else ", none skipped")
+    )
     for reason, count in skipped.items():
         told.add_row("", Text(f"{count:,} × {reason}", style="yellow"))
     for warning in export.warnings:
@@ -469,7 +506,7 @@ def show_export(to: Console, export: "Export", rows: int, skipped: Mapping[str, 
         table.add_row(column.header, Text(column.field, style="green") if column.field else kept, column.note or "")
     parts: list[RenderableType] = [told, "", _title("Columns"), Padding(table, (0, 0, 0, 2))]
     if preview:
-        shown = Text("\n".join(str(keyword) for keyword in preview))
+        shown = Text("\n".join(_one_line(str(keyword)) for keyword in preview))
         parts += ["", _title("First keywords"), Padding(shown, (0, 0, 0, 2))]
     to.print(Group(*parts))
 

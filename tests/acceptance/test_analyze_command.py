@@ -108,15 +108,16 @@ def test_a_large_file_goes_through_a_pipe_whole(large: Path) -> None:
     assert done.stderr == b""
 
 
-def test_a_reader_that_goes_away_is_no_error(large: Path) -> None:
+@pytest.mark.parametrize(("format", "begin"), [("jsonl", b'{"keyword":'), ("csv", b"keyword,")])
+def test_a_reader_that_goes_away_is_no_error(format: str, begin: bytes, large: Path) -> None:
     process = subprocess.Popen(
-        [*OKF, "analyze", str(large), "--format", "jsonl", "--no-duplicates"],
+        [*OKF, "analyze", str(large), "--format", format, "--no-duplicates"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    assert process.stdout.readline().startswith(b'{"keyword":')
+    assert process.stdout.readline().startswith(begin)
     process.stdout.close()
     errors = process.stderr.read()
     process.stderr.close()
@@ -133,7 +134,7 @@ def temporary(tmp_path: Path) -> Iterator[dict[str, str]]:
     assert os.listdir(folder) == []
 
 
-@pytest.mark.parametrize(("okf", "number"), [(OKF_SHARED, signal.SIGINT), (OKF, signal.SIGTERM)])
+@pytest.mark.parametrize(("okf", "number"), [(OKF_SHARED, signal.SIGINT), (OKF, signal.SIGTERM), (OKF, signal.SIGHUP)])
 def test_stopped_half_way_it_leaves_nothing(
     okf: list[str], number: signal.Signals, large: Path, tmp_path: Path, temporary: dict[str, str]
 ) -> None:

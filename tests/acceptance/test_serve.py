@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,9 +76,9 @@ class Service:
 
 
 @contextmanager
-def serving(*options: str, **environ: str) -> Iterator[Service]:
+def serving(*options: str, before: Sequence[str] = (), **environ: str) -> Iterator[Service]:
     port = free_port()
-    command = [str(OKF), "serve", "--port", str(port), *options]
+    command = [*before, str(OKF), "serve", "--port", str(port), *options]
     settings = {"OKF_DRAIN_DELAY_MS": "0", "OKF_DRAIN_TIMEOUT_MS": "5000", "OKF_LOG_FORMAT": "json"} | environ
     process = subprocess.Popen(command, env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True)
     service = Service(port, process)
@@ -182,6 +182,12 @@ class TestRunning:
         assert (status, json.loads(body)["code"]) == (413, "body_too_large")
         assert service.status("/health") == 200
 
+    def test_a_body_in_broken_chunks_is_no_error_of_ours(self, service: Service) -> None:
+        head = b"POST %s HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % ANALYZE.encode()
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as client:
+            client.sendall(head + b"no number\r\n{}")
+            assert client.recv(65536).startswith(b"HTTP/1.1 400")
+
 
 def workers_of(service: Service) -> list[int]:
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text()
@@ -252,6 +258,25 @@ def test_on_a_terminal_it_speaks_to_people_and_control_c_leaves_nothing_behind(t
         assert time.monotonic() - begun < 10
         assert service.status("/health") == 0
     assert list(tmp_path.glob("okf-serve-*")) == []
+
+
+def test_it_ends_with_the_terminal_it_was_started_from(tmp_path: Path) -> None:
+    with serving("--workers", "2", TMPDIR=str(tmp_path), OKF_DRAIN_DELAY_MS="600000") as service:
+        until(lambda: service.said)
+        begun = time.monotonic()
+        assert service.stop(signal.SIGHUP) == 0
+        assert time.monotonic() - begun < 10
+        assert service.status("/health") == 0
+        assert [event["event"] for event in service.events()] == ["ready", "stopped"]
+    assert list(tmp_path.glob("okf-serve-*")) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for ignored signals in /proc")
+def test_it_stays_where_the_terminal_is_not_to_matter() -> None:
+    with serving("--workers", "1", before=("nohup",)) as service:
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
+        ignored = int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16)  # type: ignore[index]
+        assert ignored & (1 << (signal.SIGHUP - 1))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for child processes in /proc")

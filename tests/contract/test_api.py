@@ -155,9 +155,18 @@ class TestAnalyze:
 class TestRefusals:
     """What is wrong is said once, with a code, and never as a 500."""
 
-    @pytest.mark.parametrize("body", [b"", b"{", b"keywords=a", b'{"keywords": ["a"]} x', b'{"keywords": ["\xff"]}'])
-    def test_what_is_not_json(self, body: bytes) -> None:
-        assert_problem(analyze(body), 400, "invalid_json")
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            (b"", "the body is not JSON: it is empty"),
+            (b"{", "the body is not JSON: input data was truncated"),
+            (b"keywords=a", "the body is not JSON: invalid character"),
+            (b'{"keywords": ["a"]} x', "the body is not JSON: trailing characters"),
+            (b'{"keywords": ["\xff"]}', "the body is not JSON: 'utf-8' codec can't decode"),
+        ],
+    )
+    def test_what_is_not_json(self, body: bytes, said: str) -> None:
+        assert assert_problem(analyze(body), 400, "invalid_json")["detail"].startswith(said)
 
     @pytest.mark.parametrize(
         ("body", "field", "said"),
@@ -179,8 +188,9 @@ class TestRefusals:
                 None,
                 "object contains unknown field analyse: known are keywords, analysis_type, market, project",
             ),
-            ({"keywords": ["a"], "market": "brazil"}, "market", "expected str matching regex"),
-            ({"keywords": ["a"], "project": "a b"}, "project", "expected str matching regex"),
+            ({"keywords": ["a"], "market": "brazil"}, "market", "not a language and region: write it as pt-BR"),
+            ({"keywords": ["a"], "market": 5}, "market", "expected str | null, got int"),
+            ({"keywords": ["a"], "project": "a b"}, "project", "no name of a project: use up to 64"),
             ({"keywords": ["a"], "project": None}, "project", "expected str, got null"),
         ],
     )

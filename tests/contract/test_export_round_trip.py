@@ -120,3 +120,21 @@ def test_what_is_exported_and_read_back_is_equal(format: Format, rows: list[dict
 def of_a_sheet(value: Any) -> Any:
     """A number as spreadsheets hold it: 15 digits."""
     return float(f"{value:.15g}") if isinstance(value, float) else value
+
+
+def test_damage_in_our_own_results_is_told_of_and_kept() -> None:
+    csv = b"keyword,normalized,id,model_version,volume,monthly_searches\n" + (
+        b"a,a,k1a,1,12,2025-10:30|2025-11:\nb,b,k1b,1,many,2025-10:x|oops\n"
+    )
+    json_lines = b"\n".join(
+        b'{"keyword": "a", "normalized": "a", "id": "k1a", "model_version": "1", "monthly_searches": %s}' % months
+        for months in (b"5", b'["x"]', b'[{"month": "2025-10"}]', b'{"2025-10": "many", "2025-11": 7}')
+    )
+    with open_export(csv) as export:
+        first, second = (row for batch in export.batches() for row in batch.observations())
+        assert (first.volume, first.monthly_searches) == (12, {"2025-10": 30, "2025-11": None})
+        assert (second.volume, second.monthly_searches, second.extra) == (None, None, {"volume": "many"})
+        assert export.warnings == ["column 'volume': 1 cell is no number, as 'many' in line 3; kept in extra"]
+    with open_export(json_lines) as export:
+        rows = [row for batch in export.batches() for row in batch.observations()]
+    assert [row.monthly_searches for row in rows] == [None, None, {"2025-10": None}, {"2025-11": 7}]

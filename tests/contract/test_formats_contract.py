@@ -1,15 +1,19 @@
 """What every export keeps to: one table in many containers gives the same observations."""
 
+import contextlib
 import gzip
 import io
 import struct
 import zipfile
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 from hypothesis import HealthCheck, given, settings
@@ -196,6 +200,64 @@ def test_columns_that_come_later_in_json_lines_are_kept() -> None:
     assert rows[59_999].volume == 59_999
 
 
+def test_numbers_beyond_all_measure_in_a_json_array_stay_text() -> None:
+    data = b'[{"keyword": "a", "volume": 1%s}, {"keyword": "b", "volume": 2.5e1}]' % (b"0" * 400)
+    with open_export(data) as export:
+        assert frame_of(export).select("keyword", "volume").rows() == [("a", None), ("b", 25)]
+
+
+def test_json_that_is_no_text_or_nested_without_end_is_skipped_and_the_rest_read() -> None:
+    halves = b'[{"keyword": "a\\ud800"}, {"keyword": "b"}, {"\\udfff": 1}]'
+    deep = b'{"keyword": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b'}\n{"keyword": "b"}\n'
+    for data, skipped in ((halves, [1, 3]), (deep, [1])):
+        with open_export(data) as export:
+            assert frame_of(export)["keyword"].to_list() == ["b"]
+            assert [row.line for row in export.skipped] == skipped
+            assert set(export.skipped.reasons) == {"unreadable row"}
+
+
+def test_parquet_columns_of_any_type_are_read_or_kept_as_text() -> None:
+    table = pa.table(
+        {
+            "keyword": pa.array([b"caf\xc3\xa9", b"caf\xe9 bar", None]).cast(pa.binary()),
+            "volume": pa.array([Decimal(10), None, Decimal(30)], pa.decimal256(60, 2)),
+            "cpc": pa.array([Decimal("1.25"), None, None], pa.decimal128(10, 2)),
+            "held": pa.array([90, None, 1], pa.duration("s")),
+            "list": pa.array([[1, None], None, []]),
+            "pair": pa.array([{"a": b"x"}, None, {"a": None}]),
+            "word": pa.array(["x", None, "y"]).dictionary_encode(),
+            "bytes": pa.array([b"ab", None, b"cd"], pa.binary(2)),
+            "seen": pa.array([date(2025, 1, 2), None, None]),
+            "none": pa.nulls(3),
+        }
+    )
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    with open_export(file.getvalue()) as export:
+        frame = frame_of(export)
+        assert export.rows_skipped == 1
+    assert frame.select("keyword", "volume", "cpc").rows() == [("café", 10, 1.25), ("café bar", None, None)]
+    assert frame["extra"][0] == {
+        "held": "0:01:30",
+        "list": "[1, null]",
+        "pair": '{"a": "x"}',
+        "word": "x",
+        "bytes": "ab",
+        "seen": "2025-01-02",
+        "none": None,
+    }
+
+
+def test_a_parquet_page_that_does_not_fit_its_dictionary_is_damage() -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"keyword": ["a b", "c d"] * 50}), file, compression="none")
+    data = file.getvalue()
+    words = data.index(b"a b")
+    for at in range(words, data.index(b"ARROW:schema")):
+        with contextlib.suppress(UnreadableExport), open_export(data[:at] + b"\xff" + data[at + 1 :]) as export:
+            frame_of(export)
+
+
 def test_a_header_alone_is_no_error() -> None:
     with open_export(b"Top queries,Clicks,Impressions,CTR,Position") as export:
         assert list(export.batches()) == []
@@ -222,6 +284,56 @@ def test_the_period_a_person_gives_stands_over_the_files() -> None:
     )
 
 
+def as_book(sheets: dict[str, list[list[Any]]], hidden: str = "") -> bytes:
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        for name, rows in sheets.items():
+            sheet = book.add_worksheet(name)
+            for i, row in enumerate(rows):
+                sheet.write_row(i, 0, row)
+            if name == hidden:
+                sheet.hide()
+    return file.getvalue()
+
+
+def test_a_hidden_sheet_is_read_only_for_want_of_another() -> None:
+    notes, old, new = [["Made in May"]], [["keyword"], ["old"]], [["keyword"], ["new"]]
+    with open_export(as_book({"Notes": notes, "Old": old, "New": new}, hidden="Old")) as export:
+        assert frame_of(export)["keyword"].to_list() == ["new"]
+        assert export.warnings == [
+            "sheets without keywords were left out: Notes",
+            "more sheets with keywords were left out: Old; save each as a file",
+        ]
+    with open_export(as_book({"Notes": notes, "Old": old}, hidden="Old")) as export:
+        assert frame_of(export)["keyword"].to_list() == ["old"]
+
+
+def test_a_sheet_with_another_header_is_told_of() -> None:
+    sheets = {"May": [["keyword", "volume"], ["a", 1]], "June": [["keyword", "cpc"], ["b", 2]]}
+    with open_export(as_book(sheets)) as export:
+        assert frame_of(export)["keyword"].to_list() == ["a"]
+        assert export.warnings == ["more sheets with keywords were left out: June; save each as a file"]
+
+
+def test_what_stands_beside_a_table_is_kept() -> None:
+    book = as_book({"A": [["keyword", "volume"], ["a", 1, "", "note"]], "B": [["keyword", "volume"], ["b", 2]]})
+    for data in (b"keyword,volume,,\na,1,,note\nb,2,,\n", book):
+        with open_export(data) as export:
+            frame = frame_of(export)
+            assert frame.select("keyword", "volume").rows() == [("a", 1), ("b", 2)]
+            assert frame["extra"].struct.field("column 4").to_list() == ["note", None]
+            assert export.rows_skipped == 0
+
+
+def far_cell() -> bytes:
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        sheet = book.add_worksheet()
+        sheet.write_column(0, 0, ["keyword", "a"])
+        sheet.write(1_048_575, 16_383, "x")
+    return file.getvalue()
+
+
 def lying_zip() -> bytes:
     data = bytearray(as_zip(**{"Queries.csv": as_csv().encode()}))
     at = data.rfind(b"PK\x01\x02") + 24
@@ -229,9 +341,30 @@ def lying_zip() -> bytes:
     return bytes(data)
 
 
+def moved_zip() -> bytes:
+    """A zip whose directory says that its file begins before the archive does."""
+    data = as_zip(**{"Queries.csv": as_csv().encode()})
+    return data[:-22] + data[-22:-6] + struct.pack("<I", struct.unpack("<I", data[-6:-2])[0] + 9) + data[-2:]
+
+
+def broken_zip(packing: int) -> bytes:
+    """A zip with wrong bytes in the middle of its file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", packing) as archive:
+        archive.writestr("Queries.csv", as_csv() + "".join(f"word {i},1,2,50%,3\n" for i in range(9000)))
+    data = bytearray(file.getvalue())
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    return bytes(data)
+
+
 DAMAGED: dict[str, Callable[[], bytes]] = {
     "nothing": lambda: b"",
     "half a zip": lambda: as_tabs()[:300],
+    "a zip of a file without a name": lambda: as_zip(**{".x": b"x"}).replace(b".x", b"\0x"),
+    "a zip that begins before itself": moved_zip,
+    "a broken zip": lambda: broken_zip(zipfile.ZIP_DEFLATED),
+    "a broken zip of bzip2": lambda: broken_zip(zipfile.ZIP_BZIP2),
+    "a broken zip of LZMA": lambda: broken_zip(zipfile.ZIP_LZMA),
     "a zip that says it holds 1 GiB": lying_zip,
     "a zip bomb": lambda: as_zip(**{"q.csv": b"keyword\n" + b"a\n" * (60 << 20)}),
     "a zip of nothing readable": lambda: as_zip(**{"a.png": b"x"}),
@@ -239,6 +372,7 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
         **{"Pages.csv": b"Top pages,Clicks,Impressions,CTR,Position\nhttps://x,1,2,50%,1\n"}
     ),
     "half a spreadsheet": lambda: as_xlsx()[:3000],
+    "a spreadsheet with a cell at the very end": far_cell,
     "an encrypted spreadsheet": lambda: (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "EncryptedPackage".encode("utf-16-le")
     ),
@@ -247,6 +381,9 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
     "an image": lambda: b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
     "binary junk": lambda: bytes(range(256)) * 20,
     "one endless line": lambda: b"a" * (9 << 20),
+    "half a JSON array": lambda: b'[{"keyword": "a"}, {"keyw',
+    "a JSON array nested without end": lambda: b'[{"keyword": ' * 50_000,
+    "objects of ever new keys": lambda: b"".join(b'{"%d":1}\n' % i for i in range(20_000)),
     "a hundred thousand columns": lambda: ",".join(["keyword", *map(str, range(100_000))]).encode() + b"\nx\n",
 }
 

@@ -1,10 +1,12 @@
 """The command line as scripts meet it: results on stdout, notes on stderr, one line for an error, exit codes."""
 
 import csv
+import gzip
 import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -55,7 +57,7 @@ def test_a_file_is_analysed_and_nothing_is_lost(export: Path, capsys: pytest.Cap
     assert run(["analyze", str(export)]) == 0
     captured = capsys.readouterr()
     first, second = lines(captured.out)
-    assert captured.err == ""
+    assert captured.err == "okf: Queries.csv: 1 row skipped: empty keyword (line 4)\n"
     assert first["keyword"] == "comprar ténis de corrida"
     assert first["source"] == "google_search_console"
     assert (first["clicks"], first["impressions"], first["ctr"], first["position"]) == (10, 100, 0.1, 4.2)
@@ -63,6 +65,25 @@ def test_a_file_is_analysed_and_nothing_is_lost(export: Path, capsys: pytest.Cap
     assert first["intent"] == "transactional"
     assert first["opportunity"]["score"] == pytest.approx(sum(first["opportunity"]["parts"].values()))
     assert second["question"] == "how"
+
+
+def test_what_a_file_is_warned_of_is_told_where_no_summary_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "lojas.csv"
+    path.write_bytes("keyword,volume\npão,10\n,3\ncafé,x\n,4\n".encode("cp1252"))
+    told = (
+        "okf: lojas.csv: not UTF-8: read as Windows-1252; if accents look wrong, save the file as UTF-8\n"
+        "okf: lojas.csv: column 'volume': 1 cell is no number, as 'x' in line 4; kept in extra\n"
+        "okf: lojas.csv: 2 rows skipped: empty keyword (first line 3)\n"
+    )
+    assert run(["analyze", str(path), "--format", "csv"]) == 0
+    assert capsys.readouterr().err == told
+    out = tmp_path / "out.csv"
+    assert run(["analyze", str(path), "-o", str(out)]) == 0
+    assert re.fullmatch(re.escape(f"{told}okf: wrote {out}: 2 keywords in ") + r"\d+\.\d s\n", capsys.readouterr().err)
+    assert run(["analyze", str(path), "--format", "csv", "-q"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_rows_of_one_keyword_merge_and_scores_follow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +149,20 @@ def test_the_market_is_part_of_the_id_and_decides_close_calls(capsys: pytest.Cap
     assert without["id"] != within["id"]
 
 
+@pytest.mark.parametrize(
+    ("market", "said"),
+    [
+        ("br", "okf: market 'br' is read as a language, and none that is known here; the country is und-BR\n"),
+        ("pt", ""),
+        ("und-BR", ""),
+        ("zz-BR", ""),
+    ],
+)
+def test_a_country_in_place_of_a_market_is_told_of(market: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["analyze", "-k", "ténis", "--market", market, "--format", "jsonl"]) == 0
+    assert capsys.readouterr().err == said
+
+
 def test_a_brand_that_is_given_is_a_brand(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["analyze", "-k", "trilho alto ténis", "--format", "jsonl"]) == 0
     assert run(["analyze", "-k", "trilho alto ténis", "--brand", "Trilho Alto", "--format", "jsonl"]) == 0
@@ -161,12 +196,17 @@ def test_stdin_is_read_where_a_dash_is_given() -> None:
         (["analyze", "-k", "x", "--type", "full"], 2, "'full' is not one of 'basic', 'comprehensive'"),
         (["analyze", "-k", "x", "-o", "out.docx"], 2, "cannot tell a format from the name 'out.docx'"),
         (["analyze", "-k", "x", "-o", "/nowhere/out.csv"], 2, "there is no folder '/nowhere'"),
+        (["analyze", "-k", "x", "-o", "."], 2, "cannot write '.': it is a folder; name a file in it"),
         (["analyze", "-k", "x", "--format", "table", "-o", "a.csv"], 2, "a table is for reading"),
         (["analyze", "--colour"], 2, "no such option: --colour"),
         (["analyse"], 2, "no such command"),
         (["analyze", "nothing.csv"], 1, "nothing.csv does not exist"),
         (["analyze", "."], 1, ". is a folder; give the files in it"),
         (["formats", "nothing.csv"], 1, "nothing.csv does not exist"),
+        (["formats", "a\x1b[31m.csv"], 1, "a\ufffd[31m.csv does not exist"),
+        (["analyze", "-k", "caf\udce9"], 2, "'caf\\udce9' is no text in UTF-8"),
+        (["analyze", "-k", "x", "--brand", "\udce9"], 2, "'\\udce9' is no text in UTF-8"),
+        (["analyze", "-k", "x", "--format", "pdf"], 2, "invalid value for '--format': 'pdf' is not one of 'table'"),
     ],
 )
 def test_an_error_is_one_line_that_says_what_to_do(
@@ -180,12 +220,75 @@ def test_an_error_is_one_line_that_says_what_to_do(
     assert said.lower() in captured.err.lower()
 
 
-def test_nothing_is_written_where_a_file_is_no_export(export: Path, tmp_path: Path) -> None:
+OKF = f"{shlex.quote(sys.executable)} -c 'from omnikeywords.cli import main; main()'"
+
+
+def shell(line: str, **variables: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a shell's line."""
+    done = subprocess.run(line, shell=True, capture_output=True, env={**os.environ, **variables}, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_closed_streams_are_empty_ones() -> None:
+    assert shell(f"{OKF} formats - <&-") == (1, "", "okf: stdin: the file is empty: it has no bytes\n")
+    assert shell(f"{OKF} analyze -k x --format csv >&-") == (0, "", "")
+    assert shell(f"{OKF} formats nothing.csv 2>&-") == (1, "", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("format", ["csv", "xlsx", "parquet", "jsonl", "table"])
+def test_a_full_disk_is_said_in_one_line(format: str) -> None:
+    code, _, errors = shell(f"{OKF} analyze -k x --format {format} > /dev/full")
+    assert (code, errors.count("\n")) == (1, 1)
+    assert errors.startswith("okf: no space left on device: make room")
+
+
+def test_a_terminal_of_another_encoding_is_no_error(export: Path) -> None:
+    few = {"PYTHONIOENCODING": "ascii"}
+    code, shown, errors = shell(f"{OKF} analyze {export} --format table", **few)
+    assert (code, errors) == (0, "")
+    assert "comprar t?nis de corrida" in shown
+    code, shown, errors = shell(f"{OKF} formats {export} --format json", **few)
+    assert (code, errors) == (0, "")
+    assert json.loads(shown)["first_keywords"][0] == "comprar ténis de corrida"
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("OKF_LANGUAGE_TABLE", str(tmp_path / "file" / "table.okflang"))
+        assert run(["warm"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"okf: cannot write '{tmp_path}/file/table.okflang': ")
+    assert last.endswith("; set OKF_DATA_DIR to a folder that can be written")
+
+
+def test_help_is_given_however_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["analyze", "-h"]) == 0
+    short = capsys.readouterr().out
+    assert run(["analyze", "--help"]) == 0
+    assert capsys.readouterr().out == short
+
+
+def test_nothing_is_written_where_a_file_is_no_export(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bad = tmp_path / "picture.csv"
     bad.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     out = tmp_path / "out.csv"
     assert run(["analyze", str(export), str(bad), "-o", str(out)]) == 1
+    assert capsys.readouterr().err.startswith(f"okf: {bad}: this is a PNG image")
     assert not out.exists()
+
+
+def test_damage_that_is_met_half_way_names_the_file(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "more.csv.gz"
+    rows = "".join(f"keyword {i * 7919 % 100_003},{i}\n" for i in range(200_000))
+    bad.write_bytes(gzip.compress(f"keyword,volume\n{rows}".encode())[:-1000])
+    assert run(["analyze", str(export), str(bad), "--no-duplicates"]) == 1
+    assert capsys.readouterr().err == f"okf: {bad}: this archive is damaged or cut short; download it again\n"
 
 
 def test_a_file_that_is_read_is_not_written_over(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +311,9 @@ def test_the_table_is_for_people(export: Path, capsys: pytest.CaptureFixture[str
     assert "1 × empty keyword  in Queries.csv, as line 4" in text
     for title in ("Languages", "Intents", "Funnel", "questions", "Top opportunities", "Near-duplicates", "Next"):
         assert title in text
-    assert max(map(len, text.splitlines())) <= 100
+    laid_out, _, to_copy = text.partition("\nNext")
+    assert max(map(len, laid_out.splitlines())) <= 100
+    assert f"okf analyze {export} -o keywords.xlsx" in to_copy
     assert "\x1b" not in text
 
 

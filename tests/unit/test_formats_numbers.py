@@ -95,9 +95,16 @@ def test_what_says_nothing_is_missing_and_not_zero(text: str) -> None:
     assert read_number(text) == Number()
 
 
-@pytest.mark.parametrize("text", ["abc", "2-3-4", "1.2.3,4,5", "100 - 10", "12 apples"])
+@pytest.mark.parametrize(
+    "text", ["abc", "2-3-4", "1.2.3,4,5", "100 - 10", "12 apples", "1.2.3", "2025.01.02", "1" * 400]
+)
 def test_what_is_no_number_is_none(text: str) -> None:
     assert read_number(text) is None
+
+
+def test_numbers_that_came_as_numbers_are_finite_or_missing() -> None:
+    cells = pl.Series([1.5, float("inf"), float("nan"), None])
+    assert read_numbers(cells, ".").value.to_list() == [1.5, None, None, None]
 
 
 def test_a_doubtful_mark_is_read_by_what_the_column_says() -> None:

@@ -229,20 +229,26 @@ class TestReadBody:
         assert caught.value.status == 408
         assert (b"connection", b"close") in caught.value.headers
 
-    def test_a_client_that_leaves_gets_no_answer(self) -> None:
+    def test_a_body_that_breaks_off_is_answered_in_case_anyone_listens(self) -> None:
         async def body(call: Call) -> Reply:
             return Reply(await read_body(call, 10, 1.0))
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.disconnect"}
 
+        sent: list[Any] = []
+
         async def send(message: Any) -> None:
-            raise AssertionError("answered")
+            sent.append(message)
+            if len(sent) == 2:
+                raise RuntimeError("nobody there")
 
         scope = {"type": "http", "method": "POST", "path": "/x", "headers": []}
         before = counted('http_requests_total{endpoint="/x",method="POST",status="499"}')
         asyncio.run(guard(body, "POST")(scope, receive, send))
         assert counted('http_requests_total{endpoint="/x",method="POST",status="499"}') == before + 1
+        assert sent[0]["status"] == 400
+        assert json.loads(sent[1]["body"])["detail"] == "the body broke off before it was whole: send all of it"
 
 
 def test_requests_are_counted_by_endpoint_and_status() -> None:

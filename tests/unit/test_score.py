@@ -77,6 +77,20 @@ def test_weights_refuse_what_makes_no_score():
         Weights(commercial=3)
 
 
+def test_what_cannot_be_is_missing():
+    assert score_difficulty({"difficulty": [-5, math.inf], "cpc": [-1, NAN]}, 2, Weights()) is None
+    assert score_opportunity({"volume": [-5, math.inf]}, 2, Weights(), BUYER.repeat(2, 0), None) is None
+    scores = score_difficulty({"difficulty": [-5, 40]}, 2, Weights())
+    assert np.isnan(scores.score[0])
+    assert scores.score[1] == 40
+
+
+@pytest.mark.parametrize("values", [["many"], 5, [[1, 2]], [{}], {0: 1}])
+def test_a_column_that_is_no_numbers_is_refused(values):
+    with pytest.raises(InvalidOption, match="observations 'volume'"):
+        score_opportunity({"volume": values}, 1, Weights(), BUYER, None)
+
+
 def test_a_column_of_another_length_is_refused():
     with pytest.raises(InvalidOption, match="one a phrase"):
         score_difficulty({"cpc": [1.0]}, 2, Weights())

@@ -93,14 +93,24 @@ class Scores:
 
 
 def column(observations: Mapping[str, Column] | None, name: str, n: int) -> NDArray[np.float64] | None:
-    """Observed column `name` as floats with NaN for missing, or None where no row has it."""
+    """Observed column `name` as floats with NaN for missing, or None where no row has it.
+
+    What cannot be, a negative number or an infinite one, is missing. Raises InvalidOption for a column that is no
+    numbers, or not one a phrase.
+    """
     values = observations.get(name) if observations is not None else None
     if values is None:
         return None
-    numbers = np.asarray(values, dtype=np.float64)
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidOption(f"observations {name!r} are no numbers ({error}): give one a phrase, or None") from error
     if numbers.shape != (n,):
-        raise InvalidOption(f"observations {name!r} has {len(values)} values for {n} phrases: give one a phrase")
-    return None if np.isnan(numbers).all() else numbers
+        raise InvalidOption(f"observations {name!r} has {numbers.size} values for {n} phrases: give one a phrase")
+    there = (numbers >= 0) & (numbers < np.inf)
+    if not there.any():
+        return None
+    return numbers if there.all() else np.where(there, numbers, np.nan)
 
 
 def _share_out(inputs: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -105,7 +105,8 @@ class Analyze:
         except msgspec.ValidationError as error:
             raise _wrong_field(str(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Problem("invalid_json", f"the body is not JSON: {_lower(str(error))}") from None
+            said = "it is empty" if not body.strip() else _lower(str(error).removeprefix("JSON is malformed: "))
+            raise Problem("invalid_json", f"the body is not JSON: {said}") from None
         except RecursionError:
             raise Problem("invalid_json", "the body is nested too deeply") from None
 
@@ -258,6 +259,11 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+# What to say in place of a pattern.
+_SHAPES = {
+    "market": "this is not a language and region: write it as pt-BR, en or und-BR",
+    "project": "this is no name of a project: use up to 64 letters, digits, points, dashes and underscores",
+}
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
 
 
@@ -270,4 +276,6 @@ def _wrong_field(said: str) -> Problem:
         text += ": known are keywords, analysis_type, market, project"
     elif field == "analysis_type":
         text += ": use basic or comprehensive"
+    elif "matching regex" in text and field in _SHAPES:
+        text = _SHAPES[field]
     return Problem("invalid_request", f"{field}: {text}" if field else text, {"field": field or None})

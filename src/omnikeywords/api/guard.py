@@ -11,6 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
@@ -83,8 +84,11 @@ Endpoint = Callable[[Call], Awaitable[Reply]]
 _LATE = "the body is late"
 
 
+_broken_off = Problem("invalid_json", "the body broke off before it was whole: send all of it")
+
+
 class _ClientLeft(Exception):
-    """The connection was closed before the body was whole; nobody waits for an answer."""
+    """The connection was closed, or the body was cut into wrong chunks, before it was whole."""
 
 
 async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes:
@@ -205,7 +209,11 @@ class Guard:
             else:
                 await self._route(scope, receive, send, sent, added)
         except _ClientLeft:
-            sent.status = 499  # what proxies log for it; nothing is written
+            # To us a body in broken chunks is the same as a client that left; the first can read an answer.
+            broken = body_of(_broken_off, request_id.decode())
+            with suppress(Exception):
+                await _write(send, sent, Reply(broken, _broken_off.status, PROBLEM_CONTENT_TYPE), added, head)
+            sent.status = 499  # what proxies log for it
         except Exception as error:
             if sent.status:
                 raise  # the answer has begun: all that is left is to break the connection

@@ -1,7 +1,10 @@
 """Streams and archives: looking at a beginning, the tables in a zip file, whether unpacking is safe."""
 
+import functools
 import gzip
 import io
+import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -28,6 +31,20 @@ _MOST_SHEET_BYTES = 2 << 30  # unpacked, of a spreadsheet: it is held in memory
 _SMALL = 100 << 20  # below this any ratio is harmless
 _RATIO = 150  # times the packed size; text of exports is 5 to 30
 _DEFLATE_AT_MOST = 1032  # times: what deflate can do at best
+_MOST_CELLS = 100_000_000  # of a sheet, empty ones too: 3 GB
+_ROW = re.compile(rb'<row[^>]* r="(\d{1,9})"')
+_FAR_COLUMN = re.compile(rb'<c r="([A-Z]{2,3})\d')  # beyond Z
+# What the libraries raise for archives whose bytes are wrong.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".xlsx", ".xls", ".parquet", ".tab")
 
 
@@ -74,7 +91,7 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile:
     """
     try:
         archive = zipfile.ZipFile(stream)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
+    except _DAMAGE as error:
         raise UnreadableExport("this zip file is damaged or cut short; download it again") from error
     infos = archive.infolist()
     if any(info.flag_bits & 1 for info in infos):
@@ -97,15 +114,48 @@ def is_spreadsheet(archive: zipfile.ZipFile) -> bool:
     """Whether a zip file is an Excel workbook or an OpenDocument sheet."""
     names = set(archive.namelist())
     if "mimetype" in names:
-        with archive.open("mimetype") as file:
-            return b"opendocument.spreadsheet" in file.read(100)
+        try:
+            with archive.open("mimetype") as file:
+                return b"opendocument.spreadsheet" in file.read(100)
+        except _DAMAGE:
+            return False
     return "[Content_Types].xml" in names and any(
         name.startswith("xl/workbook.") or name == "xl/workbook.xml" for name in names
     )
 
 
 def check_spreadsheet(archive: zipfile.ZipFile) -> None:
-    """Raise UnreadableExport where a workbook unpacks beyond reason, whatever its directory says of sizes."""
+    """Raise UnreadableExport where a workbook unpacks beyond reason, whatever its directory says of sizes, or
+    where a sheet reaches so far that its empty cells would fill the memory."""
+    _check_sizes(archive)
+    for info in archive.infolist():
+        if info.filename.startswith("xl/worksheets/") and info.filename.endswith(".xml"):
+            _check_reach(archive, info)
+
+
+def _check_reach(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    rows, far = 0, {b"Z"}
+    last = b""
+    try:
+        with archive.open(info) as file:
+            while data := file.read(1 << 20):
+                data = last + data
+                if found := _ROW.findall(data):
+                    rows = max(rows, int(found[-1]))
+                far.update(_FAR_COLUMN.findall(data))
+                last = data[-64:]
+    except _DAMAGE as error:
+        raise UnreadableExport(f"this spreadsheet is damaged ({info.filename}); download it again") from error
+    column = max(far, key=lambda name: (len(name), name))
+    columns = functools.reduce(lambda number, letter: number * 26 + letter - 64, column, 0)
+    if rows * columns > _MOST_CELLS:
+        raise UnreadableExport(
+            f"a sheet reaches to column {column.decode()} and row {rows:,}: delete the stray cells far from the table,"
+            " or export it as CSV"
+        )
+
+
+def _check_sizes(archive: zipfile.ZipFile) -> None:
     total = 0
     for info in archive.infolist():
         if info.compress_size * _DEFLATE_AT_MOST < _SMALL:
@@ -119,7 +169,7 @@ def check_spreadsheet(archive: zipfile.ZipFile) -> None:
                     raw += len(data)
                     if raw > _MOST_SHEET_BYTES or (raw > _SMALL and raw > _RATIO * max(1, info.compress_size)):
                         raise _bomb(raw, info.compress_size)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _DAMAGE as error:
             raise UnreadableExport(f"this spreadsheet is damaged ({info.filename}); download it again") from error
         total += raw
     if total > _MOST_SHEET_BYTES:
@@ -134,7 +184,7 @@ def members(archive: zipfile.ZipFile) -> Sequence[Member]:
     for info in archive.infolist():
         path = PurePosixPath(_name(info))
         hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-        if not info.is_dir() and not hidden and path.suffix.lower() in _TABLES:
+        if not info.filename.endswith("/") and not hidden and path.suffix.lower() in _TABLES:
             found.append(Member(_name(info), info))
     return found
 
@@ -156,7 +206,7 @@ def open_member(archive: zipfile.ZipFile, member: Member) -> BinaryIO:
     """
     try:
         return cast(BinaryIO, _Bounded(archive.open(member.info), member.info.compress_size))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+    except _DAMAGE as error:
         raise UnreadableExport(f"{member.name} in this zip file cannot be unpacked; download it again") from error
 
 
@@ -194,7 +244,7 @@ class _Bounded(io.RawIOBase):
         """
         try:
             data = self._file.read(size)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        except _DAMAGE as error:
             raise UnreadableExport("this archive is damaged or cut short; download it again") from error
         self._read += len(data)
         packed = self._packed

@@ -103,6 +103,7 @@ class Export:
         self._started = False
         self._warnings = [*table.found.recognised.warnings, *warnings]
         self.name = name
+        self.given_as = name  # which for a file in an archive is the archive
         self.container = container  # as `csv`, `zip: Queries.csv`, `xlsx`
         self.tool = table.found.recognised.tool
         self.report = table.found.recognised.report
@@ -175,12 +176,11 @@ class Export:
             told.append(f"{limit:,} rows: Search Console cuts exports there; the site probably has more queries")
         for what, count in self._plan.oddities.items():
             if count:
-                told.append(f"{what}: {count:,} rows")
+                told.append(f"{what}: {count:,} {'row' if count == 1 else 'rows'}")
         for header, count in self._plan.unread.items():
             text, line = self._plan.unread_example[header]
-            told.append(
-                f"column {header!r}: {count:,} cells are no number, as {text[:40]!r} in line {line:,}; kept in extra"
-            )
+            cells = "1 cell is" if count == 1 else f"{count:,} cells are"
+            told.append(f"column {header!r}: {cells} no number, as {text[:40]!r} in line {line:,}; kept in extra")
         if self._started and self._first is None and self.rows_in == 0:
             told.append("the table has a header and no rows")
         return told
@@ -243,7 +243,10 @@ class Export:
             self.rows_kept += frame.height
             if frame.height:
                 yield frame
-            block = next(self._blocks, None)
+            try:
+                block = next(self._blocks, None)
+            except UnreadableExport as error:
+                raise _named(error, self.given_as) from error
 
 
 def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
@@ -330,10 +333,20 @@ def open_export(
             stream = files.enter_context(_opened(path))
         else:
             stream = source
-        return _open(stream, files, name=name, market=market, period=period)
+        try:
+            export = _open(stream, files, name=name, market=market, period=period)
+        except UnreadableExport as error:
+            raise _named(error, name) from error
+        export.given_as = name
+        return export
     except BaseException:
         files.close()
         raise
+
+
+def _named(error: UnreadableExport, name: str | None) -> UnreadableExport:
+    """The same refusal, saying of which of several files."""
+    return UnreadableExport(f"{name}: {error}", **error.params) if name else error
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -6,6 +6,7 @@ the doubtful ones are read by it. Plain numbers go through polars at once; the r
 text.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ _SIGN_CODES = dict(pair.split("=") for pair in _SIGNS.split())
 _LONE_SIGNS = re.compile(r"[$¥]|(?<![a-z])kr\.?(?![a-z])|(?<![a-z])rs\.?(?![a-z])", re.IGNORECASE)
 _SPACES = re.compile(r"[\s\u00a0\u202f\u2009\u2007\u200b\u2060']+|’")
 _NUMBER = re.compile(r"([+-]?)(\d[\d.,]*|[.,]\d+)(?:e([+-]?\d{1,2}))?([^\W\d_]*)\.?", re.IGNORECASE)
+_GROUPED = re.compile(r"\d{1,3}(?:[.,]\d{2,3})*[.,]\d{3}")  # by thousands, or as in India: 1,00,000
 _RANGE = re.compile(r"(?<=[\w.])(?:[–—~〜～−]|-(?=\D?\D?\D?\D?\d)|\b(?:to|a|à|bis|до|至)\b)(?=.*\d)", re.IGNORECASE)
 # Spaces go before the words are told from the numbers, so these stand apart first.
 _WORD_RANGE = re.compile(r"(?<=[\w.])\s+(?:to|a|à|bis|tot|do|до|ile|and|e|y)\s+(?=\D{0,4}\d)", re.IGNORECASE)
@@ -203,10 +205,11 @@ def _one(text: str, decimal: str, power: int = 0) -> float | None:
             mark = "," if "." in digits else "."
     other = "," if mark == "." else "."
     whole = digits.replace(other, "").replace(mark, ".")
-    if whole.count(".") > 1:
+    if whole.count(".") > 1 or (other in digits and not _GROUPED.fullmatch(digits.split(mark)[0])):
         return None
     # One conversion from the decimal text, so that 3.53 % is 0.0353 and not its neighbour.
-    return float(f"{sign}{whole}e{int(exponent or 0) + scale + power}")
+    number = float(f"{sign}{whole}e{int(exponent or 0) + scale + power}")
+    return number if math.isfinite(number) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,7 @@ def read_numbers(texts: pl.Series, decimal: str, known: dict[str, Number | None]
     name = texts.name
     if texts.dtype != pl.String:
         value = texts.cast(pl.Float64, strict=False)
-        return Numbers(value.fill_nan(None))
+        return Numbers(pl.select(pl.when(value.is_finite()).then(value)).to_series().rename(name))
     quick = texts.cast(pl.Float64, strict=False)
     doubtful = quick.is_null() & texts.is_not_null()
     if decimal != ".":

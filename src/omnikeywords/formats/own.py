@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -21,6 +21,7 @@ _DERIVED = re.compile(
     r"|branded|local|year|popularity|difficulty(?:_\w+)?|opportunity(?:_\w+)?|evidence"
     r"|near_duplicate_of|near_duplicate_\w+|error|model_version|line)"
 )
+_MONTH = re.compile(r"\d{4}-\d{2}")
 _LISTS = ("serp_features", "vendor_intent")
 
 
@@ -84,6 +85,7 @@ class OwnPlan:
             skipped.sort(key=lambda row: row.line)
             frame, lines, keyword = frame.filter(~drop), lines.filter(~drop), keyword.filter(~drop)
         made: dict[str, pl.Series] = {"line": lines, "keyword": keyword}
+        lost: dict[str, pl.Series] = {}
         for name, dtype in OBSERVATION_SCHEMA.items():
             if name in made or name not in self._at or str(self._at[name]) not in frame.columns:
                 continue
@@ -94,13 +96,15 @@ class OwnPlan:
             elif dtype == pl.Date:
                 made[name] = self._text(frame, name).str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
             elif dtype.is_numeric():
-                made[name] = self._number(frame, name, dtype)
+                made[name], unread = self._number(frame, lines, name, dtype)
+                if unread is not None:
+                    lost[name] = unread
             else:
                 text = self._text(frame, name)
                 made[name] = pl.select(pl.when(text != "").then(text)).to_series()
         if "market" in made and self._market:
             made["market"] = made["market"].fill_null(self._market)
-        made["extra"] = self._extras(frame)
+        made["extra"] = self._extras(frame, lost)
         have = pl.DataFrame([series.alias(name) for name, series in made.items()])
         constant = {"market": self._market}
         return (
@@ -127,21 +131,25 @@ class OwnPlan:
             return series
         return pl.select(pl.when(safe).then(series.str.slice(1)).otherwise(series)).to_series()
 
-    def _number(self, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Series:
+    def _number(
+        self, frame: pl.DataFrame, lines: pl.Series, name: str, dtype: pl.DataType
+    ) -> tuple[pl.Series, pl.Series | None]:
+        """A column of numbers, and the texts in it that are none, where there are any."""
         series = frame[str(self._at[name])]
         if series.dtype != pl.String:
-            return series.cast(dtype, strict=False)
+            return series.cast(dtype, strict=False), None
         number = series.cast(dtype, strict=False)
         lost = number.is_null() & series.is_not_null() & (series != "")
         if lost.any():
             whole = series.cast(pl.Float64, strict=False)
             number = number.fill_null(whole.cast(dtype, strict=False))
             lost &= number.is_null()
-            if lost.any():
-                self.unread[name] += int(lost.sum())
-                first = lost.arg_true()[0]
-                self.unread_example.setdefault(name, (str(series[first]), first))
-        return number
+        if not lost.any():
+            return number, None
+        self.unread[name] += int(lost.sum())
+        first = lost.arg_true()[0]
+        self.unread_example.setdefault(name, (str(series[first]), int(lines[first])))
+        return number, pl.select(pl.when(lost).then(series)).to_series()
 
     def _lists(self, frame: pl.DataFrame, name: str) -> pl.Series:
         texts = self._text(frame, name)
@@ -158,7 +166,8 @@ class OwnPlan:
         rows = [_months_of(text, self._cells) for text in texts]
         return pl.Series(rows, dtype=OBSERVATION_SCHEMA["monthly_searches"])
 
-    def _extras(self, frame: pl.DataFrame) -> pl.Series:
+    def _extras(self, frame: pl.DataFrame, lost: Mapping[str, pl.Series]) -> pl.Series:
+        """The columns that are no fields, and the cells of fields that could not be read (`lost`)."""
         rows: list[dict[str, str] | None] = [None] * frame.height
         if "extra" in self._at:
             for i, text in enumerate(self._text(frame, "extra")):
@@ -171,6 +180,8 @@ class OwnPlan:
             said = pl.select(pl.when(text != "").then(text)).to_series()
             if said.is_not_null().any():
                 columns.setdefault(self.header.distinct[i], said)
+        for name, texts in lost.items():
+            columns.setdefault(name, texts)
         if not columns:
             return pl.repeat(None, frame.height, dtype=pl.Null, eager=True)
         return pl.DataFrame(columns).to_struct()
@@ -210,15 +221,24 @@ def _json_texts(text: str) -> dict[str, str]:
 
 
 def _months_of(text: str | None, cells: bool) -> list[dict[str, str | int | None]] | None:
+    """Searches by month; months and numbers that are none are left out."""
     if not text:
         return None
+    value: Any
     if cells:
-        pairs = [part.partition(":")[::2] for part in text.split("|")]
-        return [{"month": month, "searches": int(count) if count.strip() else None} for month, count in pairs]
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    if isinstance(value, list):
-        value = {entry["month"]: entry["searches"] for entry in value if isinstance(entry, dict)}
-    return [{"month": month, "searches": count} for month, count in value.items()] if value else None
+        value = {month: count or None for part in text.split("|") for month, _, count in (part.partition(":"),)}
+    else:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return None
+        if isinstance(value, list):
+            value = {entry.get("month"): entry.get("searches") for entry in value if isinstance(entry, dict)}
+        if not isinstance(value, dict):
+            return None
+    months: list[dict[str, str | int | None]] = [
+        {"month": month, "searches": None if count is None else int(count)}
+        for month, count in value.items()
+        if _MONTH.fullmatch(str(month)) and (count is None or re.fullmatch(r"\d{1,18}", str(count)))
+    ]
+    return months or None

@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from omnikeywords.errors import UnreadableExport
@@ -62,11 +64,13 @@ def _is_json(start: str, text: str) -> bool:
     line = _LINE_END.split(text.lstrip(), maxsplit=1)[0]
     try:
         return isinstance(json.loads(line), dict)
+    except RecursionError:
+        return True  # a row as others, to be skipped with its reason
     except ValueError:
         pass
     try:
         decoded, _ = json.JSONDecoder().raw_decode(text.lstrip())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     raise UnreadableExport(
         f"this is one JSON object over several lines, with the keys {', '.join(list(decoded)[:5])};"
@@ -76,12 +80,18 @@ def _is_json(start: str, text: str) -> bool:
 
 def _json_array(stream: Peeked, encoding: Encoding) -> list[Any] | None:
     data = stream.peek(_MAX_JSON_ARRAY + 1)
-    try:
-        rows = json.loads(data.decode(encoding.codec).lstrip("\ufeff")) if len(data) <= _MAX_JSON_ARRAY else None
-    except ValueError:
-        return None
-    if rows is None:
+    if len(data) > _MAX_JSON_ARRAY:
         raise UnreadableExport("this JSON array is longer than 64 MiB; write one object a line (JSON lines)")
+    try:
+        text = data.decode(encoding.codec).lstrip("\ufeff")
+        rows = json.loads(text)
+    except RecursionError:
+        raise UnreadableExport("this JSON is nested too deeply for a table; write one object a line") from None
+    except ValueError as error:
+        # A list of exact matches begins with a bracket too, but not with one and a brace.
+        if data.decode(encoding.codec, "ignore").lstrip("\ufeff \t\r\n")[1:].lstrip().startswith("{"):
+            raise UnreadableExport("this JSON array is damaged or cut short; download it again") from error
+        return None
     return rows if isinstance(rows, list) else None
 
 
@@ -233,7 +243,14 @@ class JsonTable:
     def _next(self) -> Block | None:
         if self._items is not None:
             items, self._items = self._items, []
-            return self._block(list(enumerate(items, 1)), []) if items else None
+            whole: list[tuple[int, Any]] = []
+            halves: list[SkippedRow] = []
+            for n, item in enumerate(items, 1):
+                if _is_text(item):
+                    whole.append((n, item))
+                else:
+                    halves.append(SkippedRow(n, "unreadable row: half a character", json.dumps(item)[:200]))
+            return self._block(whole, halves) if items else None
         text = next(self._pieces, None)
         if text is None:
             return None
@@ -269,11 +286,13 @@ class JsonTable:
                 if not self._names.keys() >= item.keys():
                     for name in item:
                         self._names.setdefault(name, len(self._names))
+                    if len(self._names) > MAX_COLUMNS:
+                        raise UnreadableExport(
+                            f"these JSON objects have more than {MAX_COLUMNS:,} keys together: this is no table"
+                        )
             else:
                 skipped.append(SkippedRow(number, "unreadable row: no JSON object", str(item)[:200]))
         columns = {str(i): _json_column([item.get(name) for item in objects]) for i, name in enumerate(self._names)}
-        if len(columns) > MAX_COLUMNS:
-            raise UnreadableExport(f"these JSON objects have more than {MAX_COLUMNS:,} keys together: this is no table")
         frame = pl.DataFrame(columns)
         return Block(frame, pl.Series(lines, dtype=pl.Int64), sorted(skipped, key=lambda row: row.line))
 
@@ -303,10 +322,20 @@ def _json_column(values: list[Any]) -> pl.Series:
         except (OverflowError, TypeError):
             pass
     elif kinds and kinds <= {int, float}:
-        return pl.Series([None if value is None else float(value) for value in values], dtype=pl.Float64)
+        with suppress(OverflowError):
+            return pl.Series([None if value is None else float(value) for value in values], dtype=pl.Float64)
     elif kinds <= {str}:
         return pl.Series(values, dtype=pl.String)
     return pl.Series([_json_text(value) for value in values], dtype=pl.String)
+
+
+def _is_text(item: Any) -> bool:
+    """Whether all characters of an item are whole: JSON can escape halves of them."""
+    try:
+        json.dumps(item, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _json_text(value: Any) -> str | None:
@@ -347,7 +376,7 @@ class ParquetTable:
                 lines = pl.int_range(row, row + frame.height, eager=True, dtype=pl.Int64)
                 row += frame.height
                 yield Block(frame, lines)
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             raise UnreadableExport(f"this Parquet file is damaged: {_first_line(error)}") from error
 
     def warnings(self) -> list[str]:
@@ -360,6 +389,10 @@ class ParquetTable:
 
 
 def _arrow_column(name: str, column: Any) -> pl.Series:
+    """A column as numbers where it is of numbers, else as text."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if any(is_kind(kind) for is_kind in _ONE_BY_ONE):
+        return pl.Series(name, [_json_text(_jsonable(value)) for value in column.to_pylist()], dtype=pl.String)
     series = pl.Series(name, column)
     if series.dtype.is_nested():
         return pl.Series(name, [_json_text(_jsonable(value)) for value in series.to_list()], dtype=pl.String)
@@ -368,7 +401,24 @@ def _arrow_column(name: str, column: Any) -> pl.Series:
     return series.cast(pl.String, strict=False).alias(name)
 
 
+# Types that polars has no text for, or does not know.
+_ONE_BY_ONE = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_duration,
+    pa.types.is_interval,
+    pa.types.is_decimal256,
+)
+
+
 def _jsonable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value.decode("cp1252", "replace")  # as lines of text files are
     if isinstance(value, dict):
         return {key: _jsonable(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -26,7 +26,8 @@ class SheetTable:
         self.container = "xlsx"
         self.encoding: str | None = None
         self.delimiter: str | None = None
-        self.other_sheets: list[str] = []
+        self.other_sheets: list[str] = []  # without keywords
+        self.more_sheets: list[str] = []  # with keywords, but not in the table that is read
         # It warns of every column without a cell, which is nothing to warn of.
         logging.getLogger("fastexcel").setLevel(logging.ERROR)
         try:
@@ -35,7 +36,8 @@ class SheetTable:
             raise UnreadableExport(f"this spreadsheet cannot be read: {_reason(error)}") from error
         names = self._book.sheet_names
         self._sheets: list[str] = []
-        found: Found | None = None
+        self._hidden: set[str] = set()
+        tables: dict[str, Found] = {}
         refused: UnreadableExport | None = None
         seen: list[str] = []
         for name in names:
@@ -47,20 +49,12 @@ class SheetTable:
                 there = find_in_rows(rows)
             except UnreadableExport as error:
                 refused = refused or error
-                self.other_sheets.append(name)
-                continue
+                there = None
             if there is None:
                 self.other_sheets.append(name)
-            elif found is None:
-                found = there
-                self._sheets = [name]
-            elif there.header.cells == found.header.cells:
-                self._sheets.append(name)
-            elif _better(there, found):
-                self.other_sheets += self._sheets
-                found, self._sheets = there, [name]
             else:
-                self.other_sheets.append(name)
+                tables[name] = there
+        found = self._choose(tables)
         if found is None and len(names) > 0 and refused is None:
             found = self._without_known_header(names)
         if found is None:
@@ -70,6 +64,19 @@ class SheetTable:
                 raise UnreadableExport("the spreadsheet is empty: no sheet has a cell")
             raise no_keyword_column(seen)
         self.found = found
+
+    def _choose(self, tables: dict[str, Found]) -> Found | None:
+        """The table to read, of which sheets with the same header are parts; hidden ones only for want of
+        others."""
+        seen = {name: there for name, there in tables.items() if name not in self._hidden} or tables
+        found: Found | None = None
+        for there in seen.values():
+            if found is None or _better(there, found):
+                found = there
+        if found is not None:
+            self._sheets = [name for name, there in seen.items() if _named(there) == _named(found)]
+        self.more_sheets = [name for name in tables if name not in self._sheets]
+        return found
 
     def _without_known_header(self, names: list[str]) -> Found | None:
         for name in names:
@@ -95,6 +102,8 @@ class SheetTable:
                 dtypes="string" if rows else None,
                 skip_whitespace_tail_rows=True,
             )
+            if sheet.visible != "visible":
+                self._hidden.add(name)
             return sheet.to_polars()
         except Exception as error:
             if "empty" in str(error).lower() or "no data" in str(error).lower():
@@ -133,9 +142,12 @@ class SheetTable:
 
     def warnings(self) -> list[str]:
         """Sheets that were left out."""
-        if not self.other_sheets:
-            return []
-        return [f"sheets without keywords were left out: {', '.join(self.other_sheets)}"]
+        told = []
+        if self.other_sheets:
+            told.append(f"sheets without keywords were left out: {', '.join(self.other_sheets)}")
+        if self.more_sheets:
+            told.append(f"more sheets with keywords were left out: {', '.join(self.more_sheets)}; save each as a file")
+        return told
 
     def close(self) -> None:
         """Let go of the book."""
@@ -146,6 +158,14 @@ def _list_of(rows: list[list[str]]) -> Found:
     from omnikeywords.formats.columns import Recognised
 
     return Found(None, Header(["keyword"]), Recognised("plain", "keyword list", ads_syntax=True))
+
+
+def _named(table: Found) -> list[str]:
+    """The columns of a table, without those at its end that have no name."""
+    cells = list(table.header.cells)
+    while cells and not cells[-1].strip():
+        cells.pop()
+    return cells
 
 
 def _better(one: Found, other: Found) -> bool:

@@ -105,6 +105,10 @@ def find_in_rows(rows: Sequence[Sequence[str]]) -> Found | None:
     _, index, header = best
     found = recognise(header, rows[index + 1 : index + 40])
     assert found is not None
+    # People write beside a table, in columns without a name.
+    width = min(len(rows[index]), max((len(_trimmed(row)) for row in rows[index + 1 :]), default=0))
+    for _ in range(len(header), width):
+        header.append("")
     preamble = [cell for row in rows[:index] for cell in row[:1] if cell and cell.strip()]
     return Found(index, header, found, preamble)
 
