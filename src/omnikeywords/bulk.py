@@ -14,6 +14,8 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -330,10 +332,18 @@ def _start_worker(options: Options) -> None:
     _worker_options = options
     # Ctrl-C reaches every process of the terminal; the first one decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
     load_models(options)
     # Batches are many short-lived objects and no cycles: looking for some at every turn costs a tenth.
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
+
+
+def _end_with_parent(parent: int) -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _analyse_in_worker(frame: pl.DataFrame, path: Path, merges: bool) -> _Laid:

@@ -14,6 +14,9 @@ OmniKeywordsError
 │   ├── VersionConflict         somebody else changed it meanwhile
 │   └── IdempotencyConflict     the key was used before, for something else
 ├── LeaseLost               another worker has the job now, or it has ended
+├── NotReached              a read model is not yet as far as it was asked to be
+├── UnknownEvent            an event that a newer version of the program wrote
+├── SchemaOutdated          the database lacks a migration, or has one of a newer version
 ├── DatabaseUnavailable     the database cannot be reached or used
 └── DatabaseBusy            the database did not get to it in time; later it may
 """
@@ -31,8 +34,11 @@ __all__ = [
     "LanguageTableMissing",
     "LeaseLost",
     "NotFound",
+    "NotReached",
     "OmniKeywordsError",
+    "SchemaOutdated",
     "TooManyKeywords",
+    "UnknownEvent",
     "UnreadableExport",
     "VersionConflict",
 ]
@@ -127,6 +133,24 @@ class LeaseLost(OmniKeywordsError):
     """Another worker has the job now, or it has ended: whoever worked at it before can write no more."""
 
     code = "lease_lost"
+
+
+class NotReached(OmniKeywordsError):
+    """A read model did not reach a position within the deadline; it goes on."""
+
+    code = "not_reached"
+
+
+class UnknownEvent(OmniKeywordsError):
+    """An event that this version of the program cannot read: a newer one wrote it."""
+
+    code = "unknown_event"
+
+
+class SchemaOutdated(OmniKeywordsError):
+    """The database lacks a migration, or was migrated by a newer version of the program."""
+
+    code = "schema_outdated"
 
 
 class DatabaseUnavailable(OmniKeywordsError):

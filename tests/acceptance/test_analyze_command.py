@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,3 +171,24 @@ def test_numbers_of_a_merge_are_scored_as_merged() -> None:
     # 40 % demand at log10(1001)/5, 15 % headroom of position 5: 1 - 1/5.
     assert row["opportunity"]["parts"]["demand"] == pytest.approx(24.0, abs=0.01)
     assert row["opportunity"]["parts"]["headroom"] == pytest.approx(12.0, abs=0.01)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for child processes in /proc")
+def test_workers_end_when_their_parent_is_killed(large: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*OKF_SHARED, "analyze", str(large), "-o", str(tmp_path / "out.csv")],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.DEVNULL,
+    )
+    while not list(tmp_path.rglob("*.arrow")):  # the workers are at it
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+            break
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) >= 2
+    process.kill()
+    process.wait()
+    limit = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in children):
+        assert time.monotonic() < limit, "workers live on"
+        time.sleep(0.05)

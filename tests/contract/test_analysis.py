@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -175,3 +176,38 @@ def test_importing_analysis_needs_only_the_numeric_libraries():
     # numba reads its own settings with yaml where that is installed; cython's are parts of it.
     parts = {name for name in found if name == "yaml" or "cython" in name}
     assert set(found) - parts == {"numpy", "numba", "llvmlite", "omnikeywords"}
+
+
+def test_phrases_come_in_whatever_holds_them() -> None:
+    import numpy as np
+    import polars as pl
+    import pyarrow as pa
+
+    expected = [row["id"] for row in analyse(["ténis", "botas"]).rows()]
+    for phrases in (
+        ("ténis", "botas"),
+        (phrase for phrase in ["ténis", "botas"]),
+        np.array(["ténis", "botas"]),
+        np.array(["ténis", "botas"], dtype=object),
+        pl.Series(["ténis", "botas"]),
+        pa.array(["ténis", "botas"]),
+        {"ténis": 1, "botas": 2},
+    ):
+        assert [row["id"] for row in analyse(phrases).rows()] == expected
+
+
+@pytest.mark.parametrize("phrases", ["ténis", b"x"])
+def test_a_phrase_that_is_in_no_list_is_refused_and_not_taken_for_its_letters(phrases: object) -> None:
+    with pytest.raises(InvalidOption, match="put it in brackets"):
+        analyse(phrases)
+
+
+def test_options_may_be_given_as_text() -> None:
+    assert Options(market="pt-BR").market == Market("pt", "BR")
+    assert Options(brands=["Acme", "Zenith"]).brands == ("Acme", "Zenith")
+    assert Options(language_table="/x").language_table == Path("/x")
+
+
+def test_brands_that_are_one_text_are_refused_and_not_taken_for_its_letters() -> None:
+    with pytest.raises(InvalidOption, match="put them in brackets"):
+        Options(brands="Acme")

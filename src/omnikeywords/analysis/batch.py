@@ -3,7 +3,7 @@
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -54,6 +54,14 @@ class Options:
             raise InvalidOption(
                 f"analysis type {self.kind!r} is unknown: use basic or comprehensive", analysis_type=self.kind
             )
+        if isinstance(self.brands, str):
+            raise InvalidOption(f"brands are one text, {self.brands!r}: put them in brackets", brands=self.brands)
+        # Types say what they are; people at a prompt give text and lists.
+        object.__setattr__(self, "brands", tuple(self.brands))
+        if isinstance(self.market, str):
+            object.__setattr__(self, "market", Market.parse(self.market))
+        if self.language_table is not None:
+            object.__setattr__(self, "language_table", Path(self.language_table))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,8 +163,21 @@ def _models(options: Options) -> _Models:
     return models
 
 
+def _listed(phrases: Iterable[object]) -> Sequence[object]:
+    """Phrases in a list: those of an array, a column of a table or a generator too."""
+    if isinstance(phrases, list | tuple):
+        return phrases
+    for name in ("tolist", "to_list", "to_pylist"):  # numpy and pandas, polars, Arrow
+        if hasattr(phrases, name):
+            phrases = getattr(phrases, name)()
+            break
+    if isinstance(phrases, str | bytes):
+        raise InvalidOption(f"phrases are one {type(phrases).__name__} and no list: put it in brackets")
+    return phrases if isinstance(phrases, list | tuple) else list(phrases)
+
+
 def analyse(
-    phrases: Sequence[object],
+    phrases: Iterable[object],
     options: Options = _DEFAULT,
     observations: Mapping[str, Column] | None = None,
 ) -> Analysis:
@@ -170,6 +191,7 @@ def analyse(
     that is not as long as `phrases`.
     """
     models = _models(options)
+    phrases = _listed(phrases)
     normalized, errors = normalise_batch(phrases)
     words = models.vocabulary.look_up(normalized)
     detected = detect(words, models.language, options.market)

@@ -13,11 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from omnikeywords.errors import (
-    InvalidInput,
-    LanguageTableMissing,
     OmniKeywordsError,
-    TooManyKeywords,
-    UnreadableExport,
 )
 
 __all__ = [
@@ -45,9 +41,12 @@ class ProblemKind(NamedTuple):
 PROBLEMS: Mapping[str, ProblemKind] = {
     "invalid_json": ProblemKind(400, "The body is not JSON"),
     "invalid_host": ProblemKind(400, "The Host header is invalid"),
-    "not_found": ProblemKind(404, "There is nothing at this path"),
+    "not_found": ProblemKind(404, "There is no such thing"),
     "method_not_allowed": ProblemKind(405, "The method is not for this path"),
     "not_acceptable": ProblemKind(406, "The answer is JSON"),
+    "conflict": ProblemKind(409, "It does not fit what is there"),
+    "lease_lost": ProblemKind(409, "The job is another's now"),
+    "version_conflict": ProblemKind(412, "It was changed meanwhile"),
     "body_timeout": ProblemKind(408, "The body did not arrive in time"),
     "body_too_large": ProblemKind(413, "The body is too long"),
     "too_many_keywords": ProblemKind(413, "Too many keywords in one call"),
@@ -57,9 +56,15 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "invalid_keyword": ProblemKind(422, "The keyword cannot be used"),
     "invalid_market": ProblemKind(422, "The market cannot be used"),
     "invalid_option": ProblemKind(422, "The option cannot be used"),
+    "idempotency_conflict": ProblemKind(422, "The idempotency key was used for something else"),
     "unreadable_export": ProblemKind(422, "The file is no keyword export"),
     "error": ProblemKind(500, "Something went wrong here"),
     "language_table_missing": ProblemKind(503, "The service is not set up yet"),
+    "database_unavailable": ProblemKind(503, "The database cannot be used"),
+    "database_busy": ProblemKind(503, "The database is busy"),
+    "schema_outdated": ProblemKind(503, "The service is not set up yet"),
+    "unknown_event": ProblemKind(503, "A newer version is needed"),
+    "not_reached": ProblemKind(503, "What was asked is not there yet"),
     "overloaded": ProblemKind(503, "The service is busy"),
     "deadline_exceeded": ProblemKind(503, "The answer took too long"),
 }
@@ -87,7 +92,7 @@ def problem_of(error: Exception) -> Problem:
     """The problem that an error is to a client; what nobody foresaw says nothing of the inside."""
     if isinstance(error, Problem):
         return error
-    if isinstance(error, TooManyKeywords | InvalidInput | UnreadableExport | LanguageTableMissing):
+    if isinstance(error, OmniKeywordsError) and error.code != OmniKeywordsError.code:
         code = error.code if error.code in PROBLEMS else "invalid_input"
         headers: Headers = ((b"retry-after", b"30"),) if PROBLEMS[code].status == 503 else ()
         return Problem(code, str(error), error.params, headers)

@@ -16,9 +16,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
 
-from omnikeywords.errors import OmniKeywordsError
+from omnikeywords.errors import UnknownEvent
 
-__all__ = ["SCHEMA_VERSIONS", "Event", "EventType", "NewEvent", "UnknownEvent", "frame_of", "rows_of", "upcast"]
+__all__ = ["SCHEMA_VERSIONS", "Event", "EventType", "NewEvent", "frame_of", "rows_of", "upcast"]
 
 Payload = Mapping[str, Any]
 
@@ -52,12 +52,6 @@ SCHEMA_VERSIONS: Mapping[str, int] = {
     EventType.ERASED: 1,
 }
 _UPCASTERS: Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
-
-
-class UnknownEvent(OmniKeywordsError):
-    """An event that this version of the program cannot read: a newer one wrote it."""
-
-    code = "unknown_event"
 
 
 @dataclass(frozen=True, slots=True)

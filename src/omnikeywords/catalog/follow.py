@@ -23,22 +23,16 @@ from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.tables import buckets, followers, parked
 from omnikeywords.db import Connection, Database
-from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, OmniKeywordsError
+from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, NotReached
 from omnikeywords.ops import counter, get_logger
 
-__all__ = ["Follower", "NotReached", "Parked", "Part", "ReadModel", "parked_events", "position_of", "wait_until"]
+__all__ = ["Follower", "Parked", "Part", "ReadModel", "parked_events", "position_of", "wait_until"]
 
 _TOGETHER = 8  # chunks of rows
 _BATCH = 2 * _TOGETHER  # events read at a time
 _ATTEMPTS = 5  # at an event before it is parked
 _log = get_logger("omnikeywords.catalog")
 _parked = counter("okf_events_parked_total", "Events that a read model could not digest.", ("model",))
-
-
-class NotReached(OmniKeywordsError):
-    """A read model did not reach a position within the deadline; it goes on."""
-
-    code = "not_reached"
 
 
 Part = Callable[[Connection], object]  # what one transaction writes

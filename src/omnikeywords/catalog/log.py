@@ -17,10 +17,10 @@ from typing import Any
 from sqlalchemy import Row, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from omnikeywords.catalog.events import SCHEMA_VERSIONS, Event, EventType, NewEvent, UnknownEvent, encode, upcast
+from omnikeywords.catalog.events import SCHEMA_VERSIONS, Event, EventType, NewEvent, encode, upcast
 from omnikeywords.catalog.tables import buckets, events
 from omnikeywords.db import Connection
-from omnikeywords.errors import IdempotencyConflict, VersionConflict
+from omnikeywords.errors import IdempotencyConflict, UnknownEvent, VersionConflict
 
 __all__ = ["Appended", "append", "erase", "head", "read", "read_stream", "utc"]
 

@@ -16,18 +16,12 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from omnikeywords.db import Connection, Database
-from omnikeywords.errors import DatabaseUnavailable, NotFound, OmniKeywordsError
+from omnikeywords.errors import DatabaseUnavailable, NotFound, SchemaOutdated
 
-__all__ = ["Migrated", "SchemaOutdated", "check", "migrate", "newest"]
+__all__ = ["Migrated", "check", "migrate", "newest"]
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x6F6B66  # any number of our own: two migrations wait for each other
-
-
-class SchemaOutdated(OmniKeywordsError):
-    """The database lacks a migration, or was migrated by a newer version of the program."""
-
-    code = "schema_outdated"
 
 
 @dataclass(frozen=True, slots=True)
