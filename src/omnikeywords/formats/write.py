@@ -14,6 +14,7 @@ it:
 Missing is null, or an empty cell: never 0. Files are written beside their place and put there when complete.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -192,18 +193,50 @@ def _write_parquet(frames: Iterator[pl.DataFrame], file: IO[bytes]) -> Written:
     writer = None
     for table in _ahead(_tables(frames)):
         if writer is None:
-            schema = table.schema.with_metadata({b"made_by": b"omnikeywords"})
-            writer = pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", compression_level=1)
-        writer.write_table(table.cast(writer.schema))
+            writer = pyarrow.parquet.ParquetWriter(
+                file, table.schema, compression="zstd", compression_level=1, store_schema=False
+            )
+            # The schema that readers are to see has texts where the table has dictionaries, which are but the quick
+            # way to write them.
+            schema = _as_texts(table.schema).with_metadata({b"made_by": b"omnikeywords"})
+            stored = base64.b64encode(schema.serialize().to_pybytes())
+            writer.add_key_value_metadata({b"ARROW:schema": stored, **schema.metadata})
+        writer.write_table(table)
         rows += table.num_rows
     if writer is not None:
         writer.close()
     return Written(rows, ())
 
 
-def _tables(frames: Iterator[pl.DataFrame]) -> Iterator[Any]:
-    for frame in _regrouped(frames, _ROW_GROUP):
-        yield frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+def _as_texts(schema: Any) -> Any:
+    """An Arrow schema with the values' type in the place of each dictionary."""
+    import pyarrow
+
+    def plain(field: Any) -> Any:
+        kind = field.type
+        if pyarrow.types.is_dictionary(kind):
+            return field.with_type(kind.value_type)
+        if pyarrow.types.is_large_list(kind):
+            return field.with_type(pyarrow.large_list(plain(kind.value_field)))
+        if pyarrow.types.is_struct(kind):
+            return field.with_type(pyarrow.struct([plain(inner) for inner in kind]))
+        return field
+
+    return pyarrow.schema([plain(field) for field in schema])
+
+
+def _tables(frames: Iterator[Any]) -> Iterator[Any]:
+    """Arrow tables of at least _ROW_GROUP rows, the last excepted; at least one if any frame came."""
+    import pyarrow
+
+    held: list[Any] = []
+    for frame in frames:
+        held.append(frame.to_arrow(compat_level=pl.CompatLevel.oldest()) if isinstance(frame, pl.DataFrame) else frame)
+        if sum(table.num_rows for table in held) >= _ROW_GROUP:
+            yield pyarrow.concat_tables(held)
+            held = []
+    if held:
+        yield pyarrow.concat_tables(held)
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:
@@ -214,21 +247,6 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
         while (made := item.result()) is not end:
             item = thread.submit(next, items, end)
             yield cast(T, made)
-
-
-def _regrouped(frames: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
-    """The same rows in frames of at least `size`, the last excepted; always at least one frame if any
-    came."""
-    held: list[pl.DataFrame] = []
-    count = 0
-    for frame in frames:
-        held.append(frame)
-        count += frame.height
-        if count >= size:
-            yield pl.concat(held)
-            held, count = [], 0
-    if held:
-        yield pl.concat(held)
 
 
 # --- flat
