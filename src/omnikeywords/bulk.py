@@ -40,6 +40,7 @@ BATCH = 10_000
 FEW_BATCHES = 12
 _EXAMPLES = 100  # of skipped rows, kept of each file
 
+_SCORES = ("difficulty", "opportunity")  # what is derived from more than the keyword
 _NEAR = ("near_duplicate_of", "near_duplicate_reason")
 
 Progress = Callable[[str, int, int | None], None]  # stage, rows done, rows in all if known
@@ -102,7 +103,7 @@ class Results:
         self._folder = tempfile.TemporaryDirectory(prefix="okf-", ignore_cleanup_errors=True)
         self._laid: list[_Laid] = []
         self._dropped = np.zeros(0, np.bool_)  # by row read: merged into another
-        self._merged: Any = None  # the table of what rows merged into
+        self._merged: dict[str, Any] = {}  # columns of what rows merged into
         self._places = np.zeros(0, np.intp)  # the row read whose place each of them takes, ascending
         self._near: pl.DataFrame | None = None  # by row kept: normalized head, reason
 
@@ -138,36 +139,30 @@ class Results:
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
         """The same as Arrow tables, for a writer; texts that are one of a few may be dictionaries."""
-        schema = result_columns(self.options)
-        schema = {name: schema[name] for name in (schema if columns is None else columns)}
-        empty = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest())
-        near = [name for name in _NEAR if name in schema] if self._near is not None else []
-        read = kept = 0
+        schema = _arrow_schema(self.options)
+        if columns is not None:
+            schema = pyarrow.schema([schema.field(name) for name in columns])
+        first = kept = 0
         if not self._laid:
-            yield empty
+            yield schema.empty_table()
         for laid in self._laid:
-            table = self._with_merged(_read(laid, empty.schema), read)
+            found = _read(laid, schema.names)
+            rows = laid.rows
+            gone = self._dropped[first : first + rows]
+            begin, end = np.searchsorted(self._places, [first, first + rows])
+            if begin < end or gone.any():
+                changes = {name: column.slice(begin, end - begin) for name, column in self._merged.items()}
+                found = _with_changes(found, changes, self._places[begin:end] - first, gone, schema.names)
+                rows -= int(gone.sum())
             if self._near is not None:
-                found = self._near.select(near).slice(kept, table.num_rows)
-                for name, column in zip(near, found.to_arrow(compat_level=pl.CompatLevel.oldest()), strict=True):
-                    table = table.set_column(empty.schema.get_field_index(name), name, column)
-            read += laid.rows
-            kept += table.num_rows
-            yield table
-
-    def _with_merged(self, table: Any, first: int) -> Any:
-        """Rows from number `first` on without those that merged into others, and with what they became."""
-        if self._merged is None:
-            return table
-        last = first + table.num_rows
-        begin, end = np.searchsorted(self._places, [first, last])
-        gone = self._dropped[first:last]
-        if begin == end and not gone.any():
-            return table
-        sources = np.arange(len(gone))
-        sources[self._places[begin:end] - first] = len(gone) + np.arange(end - begin)
-        merged = self._merged.slice(begin, end - begin).select(table.column_names)
-        return pyarrow.concat_tables([table, merged]).combine_chunks().take(sources[~gone])
+                near = self._near.select(name for name in _NEAR if name in schema.names).slice(kept, rows)
+                found |= zip(near.columns, near.to_arrow(compat_level=pl.CompatLevel.oldest()), strict=True)
+            first += laid.rows
+            kept += rows
+            yield pyarrow.table(
+                [found[field.name] if field.name in found else pyarrow.nulls(rows, field.type) for field in schema],
+                names=schema.names,
+            )
 
 
 def analyse_sources(
@@ -291,20 +286,38 @@ def _filled(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(name for name in frame.columns if frame[name].null_count() < frame.height)
 
 
-def _read(laid: _Laid, schema: Any) -> Any:
-    """Columns of results, by the names and types of an Arrow schema, which is that of the table but for texts that
-    are one of a few: those are dictionaries. What the batch lacks is null.
-    """
+def _read(laid: _Laid, names: Iterable[str]) -> dict[str, Any]:
+    """Those of the columns of results that the batch has, as Arrow arrays."""
     derived, observed = map_table(laid.derived), map_table(laid.observed)
-    columns = []
-    for field in schema:
-        if field.name in derived.column_names:
-            columns.append(derived[field.name])
-        elif (name := OBSERVED_FIELDS.get(field.name, field.name)) in observed.column_names:
-            columns.append(observed[name])
-        else:
-            columns.append(pyarrow.nulls(laid.rows, field.type))
-    return pyarrow.table(columns, names=schema.names)
+    columns = {}
+    for name in names:
+        if name in derived.column_names:
+            columns[name] = derived[name].combine_chunks()
+        elif (observed_name := OBSERVED_FIELDS.get(name, name)) in observed.column_names:
+            columns[name] = observed[observed_name].combine_chunks()
+    return columns
+
+
+def _with_changes(
+    columns: dict[str, Any], changes: dict[str, Any], places: NDArray[np.intp], gone: NDArray[np.bool_], names: Sequence[str]
+) -> dict[str, Any]:
+    """Columns of N rows without those that are `gone` (N,), and with changed rows in their `places`."""
+    kept = (~gone).nonzero()[0]
+    sources = np.arange(len(gone))
+    sources[places] = len(gone) + np.arange(len(places))
+    sources = sources[kept]
+    changed: dict[str, Any] = {}
+    for name in names:
+        if name not in changes and name not in OBSERVED_FIELDS:
+            # Rows of one keyword are alike in all that comes of the keyword alone.
+            if name in columns:
+                changed[name] = columns[name].take(pyarrow.array(kept))
+        elif name in columns or name in changes:
+            old, new = columns.get(name), changes.get(name)
+            old = pyarrow.nulls(len(gone), new.type) if old is None else old
+            new = pyarrow.nulls(len(places), old.type) if new is None else new
+            changed[name] = pyarrow.concat_arrays([old, new]).take(pyarrow.array(sources))
+    return changed
 
 
 def _table(options: Options) -> Path:
@@ -318,6 +331,11 @@ def result_columns(options: Options) -> dict[str, pl.DataType]:
     return {**derived, **observed}
 
 
+def _arrow_schema(options: Options) -> Any:
+    """The same as an Arrow schema."""
+    return pl.DataFrame(schema=result_columns(options)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+
+
 # --- what needs all rows
 
 
@@ -328,12 +346,14 @@ def _merge(results: Results, analysts: Analysts) -> None:
         return
     places = repeating.group_by("id").agg(pl.col("_row").min())
     merged = merge_rows(repeating.drop("_row")).join(places, on="id").sort("_row")
-    schema = pl.DataFrame(schema=result_columns(results.options)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     observations = _filled(merged.drop("id", "_row"))
     # What they merged into does not merge again, and has no parts any more.
     batches = ((part, False) for part in observations.iter_slices(BATCH))
+    names = ("keyword", *_SCORES, *OBSERVED_FIELDS)
     laid = _laid_down(batches, Path(results._folder.name), analysts, "merged-")
-    results._merged = pyarrow.concat_tables(_read(batch, schema) for batch, _ in laid).combine_chunks()
+    tables = [pyarrow.table(_read(batch, names)) for batch, _ in laid]
+    table = pyarrow.concat_tables(tables, promote_options="default").combine_chunks()
+    results._merged = {name: table[name].combine_chunks() for name in table.column_names}
     results._places = merged["_row"].to_numpy()
     results._dropped = np.zeros(results.rows_read, np.bool_)
     results._dropped[repeating["_row"].to_numpy()] = True
