@@ -106,7 +106,8 @@ def _pool(workers: int, options: Options) -> Iterator[Executor]:
     )
     try:
         # So that they load while the first batches are read.
-        pool.submit(os.getpid)
+        for _ in range(workers):
+            pool.submit(os.getpid)
         yield pool
     except BrokenProcessPool as error:
         raise OmniKeywordsError(

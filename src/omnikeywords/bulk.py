@@ -30,7 +30,7 @@ from omnikeywords.analysis.language import LANGUAGES, LanguageModel
 from omnikeywords.analysts import Analysts, map_table
 from omnikeywords.formats import Export, SkippedRow, open_export
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA
-from omnikeywords.formats.merge import PART_COLUMNS, merge_rows, with_parts
+from omnikeywords.formats.merge import merge_rows, with_parts
 from omnikeywords.formats.write import OBSERVED_FIELDS, extra_as_text
 
 __all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources", "result_columns"]
@@ -299,7 +299,11 @@ def _read(laid: _Laid, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _with_changes(
-    columns: dict[str, Any], changes: dict[str, Any], places: NDArray[np.intp], gone: NDArray[np.bool_], names: Sequence[str]
+    columns: dict[str, Any],
+    changes: dict[str, Any],
+    places: NDArray[np.intp],
+    gone: NDArray[np.bool_],
+    names: Sequence[str],
 ) -> dict[str, Any]:
     """Columns of N rows without those that are `gone` (N,), and with changed rows in their `places`."""
     kept = (~gone).nonzero()[0]
@@ -313,9 +317,9 @@ def _with_changes(
             if name in columns:
                 changed[name] = columns[name].take(pyarrow.array(kept))
         elif name in columns or name in changes:
-            old, new = columns.get(name), changes.get(name)
-            old = pyarrow.nulls(len(gone), new.type) if old is None else old
-            new = pyarrow.nulls(len(places), old.type) if new is None else new
+            kind = (columns if name in columns else changes)[name].type
+            old = columns[name] if name in columns else pyarrow.nulls(len(gone), kind)
+            new = changes[name] if name in changes else pyarrow.nulls(len(places), kind)
             changed[name] = pyarrow.concat_arrays([old, new]).take(pyarrow.array(sources))
     return changed
 
@@ -348,7 +352,8 @@ def _merge(results: Results, analysts: Analysts) -> None:
     merged = merge_rows(repeating.drop("_row")).join(places, on="id").sort("_row")
     observations = _filled(merged.drop("id", "_row"))
     # What they merged into does not merge again, and has no parts any more.
-    batches = ((part, False) for part in observations.iter_slices(BATCH))
+    # Small batches, so that everyone has some.
+    batches = ((part, False) for part in observations.iter_slices(BATCH // 4))
     names = ("keyword", *_SCORES, *OBSERVED_FIELDS)
     laid = _laid_down(batches, Path(results._folder.name), analysts, "merged-")
     tables = [pyarrow.table(_read(batch, names)) for batch, _ in laid]

@@ -221,10 +221,10 @@ def to_arrow(analysis: "Analysis", *, keyword: "pyarrow.Array | None" = None, en
         return pa.array(values, kind, mask=mask if has_bad or missing is not None else None)
 
     def coded(codes: NDArray[np.integer], of: Sequence[str], missing: NDArray[np.bool_] | None) -> Any:
-        of = pa.array(of, text)
+        known = pa.array(of, text)
         if encoded:
-            return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int8), mask=missing), of)
-        return of.take(pa.array(codes.astype(np.int32), mask=missing))
+            return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int8), mask=missing), known)
+        return known.take(pa.array(codes.astype(np.int32), mask=missing))
 
     def names(codes: NDArray[np.integer], of: tuple[str | None, ...]) -> Any:
         known = [name for name in of if name is not None]
