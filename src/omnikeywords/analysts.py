@@ -30,6 +30,8 @@ from omnikeywords.model import KEYWORD_ID_PREFIX, Market
 
 __all__ = ["Analysts", "Derived", "derive", "map_table"]
 
+_OFTEN_EMPTY = ("market", "near_duplicate_of", "near_duplicate_reason", "error")
+
 
 @dataclass(frozen=True, slots=True)
 class Derived:
@@ -144,16 +146,18 @@ def derive(options: Options, observed: Path, derived: Path) -> Derived:
     """Analyse one batch, from file to file.
 
     `observed` has the column `keyword` and may have `market` and those of OBSERVED_COLUMNS. `derived` gets the columns
-    of `to_arrow` in its encoded form; `keyword` only where it differs from the one observed.
+    of `to_arrow` in its encoded form; `keyword` only where it may differ from the one observed, and of _OFTEN_EMPTY
+    those that have any value.
     """
     rows = map_table(observed)
     rows = rows.select([name for name in ("keyword", "market", *OBSERVED_COLUMNS) if name in rows.column_names])
     table, errors = _analysed(rows.combine_chunks(), options)
-    if not errors:
-        table = table.drop_columns(["keyword"])
+    keys = _keys(table["id"].combine_chunks())
+    left_out = [name for name in _OFTEN_EMPTY if name in table.column_names and table[name].null_count == len(table)]
+    table = table.drop_columns(left_out if errors else [*left_out, "keyword"])
     with pyarrow.ipc.new_file(str(derived), table.schema) as file:
         file.write_table(table)
-    return Derived(derived, _keys(table["id"].combine_chunks()), errors)
+    return Derived(derived, keys, errors)
 
 
 def _analysed(rows: Any, options: Options) -> tuple[Any, int]:

@@ -36,6 +36,7 @@ from omnikeywords.formats.write import OBSERVED_FIELDS, extra_as_text
 __all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources", "result_columns"]
 
 BATCH = 10_000
+_SMALL_BATCH = 2_500  # where there are few rows, so that everyone has some
 # Fewer batches are done before worker processes would have started.
 FEW_BATCHES = 12
 _EXAMPLES = 100  # of skipped rows, kept of each file
@@ -270,7 +271,7 @@ def _laid_down(
     def files() -> Iterator[tuple[Path, Path]]:
         for number, (frame, merges) in enumerate(batches):
             path = folder / f"{name}{number}.observed.arrow"
-            frame = _filled(extra_as_text(with_parts(frame)).drop("line")) if merges else frame
+            frame = _tidied(frame) if merges else frame
             frame.write_ipc(path, compression="uncompressed", compat_level=pl.CompatLevel.oldest())
             columns = frozenset(name for name, column in OBSERVED_FIELDS.items() if column in frame.columns)
             given.append((path, columns, merges))
@@ -281,9 +282,17 @@ def _laid_down(
         yield _Laid(path, derived.path, columns, merges, derived.keys), derived.errors
 
 
+def _tidied(frame: pl.DataFrame) -> pl.DataFrame:
+    """A batch of an export as it is laid down."""
+    # Most columns are empty: out with them before anything is made of the others.
+    frame = with_parts(_filled(frame.drop("line")))
+    return _filled(extra_as_text(frame)) if "extra" in frame else frame
+
+
 def _filled(frame: pl.DataFrame) -> pl.DataFrame:
     """The columns that have any value."""
-    return frame.select(name for name in frame.columns if frame[name].null_count() < frame.height)
+    empty = frame.null_count().row(0) if frame.height else ()
+    return frame.select(name for name, nulls in zip(frame.columns, empty, strict=False) if nulls < frame.height)
 
 
 def _read(laid: _Laid, names: Iterable[str]) -> dict[str, Any]:
@@ -352,8 +361,7 @@ def _merge(results: Results, analysts: Analysts) -> None:
     merged = merge_rows(repeating.drop("_row")).join(places, on="id").sort("_row")
     observations = _filled(merged.drop("id", "_row"))
     # What they merged into does not merge again, and has no parts any more.
-    # Small batches, so that everyone has some.
-    batches = ((part, False) for part in observations.iter_slices(BATCH // 4))
+    batches = ((part, False) for part in observations.iter_slices(_SMALL_BATCH))
     names = ("keyword", *_SCORES, *OBSERVED_FIELDS)
     laid = _laid_down(batches, Path(results._folder.name), analysts, "merged-")
     tables = [pyarrow.table(_read(batch, names)) for batch, _ in laid]
@@ -379,7 +387,8 @@ def _repeating(batches: Sequence[_Laid]) -> pl.DataFrame:
             observed, derived = map_table(laid.observed), map_table(laid.derived)
             table = observed.select([name for name in observed.column_names if name != "market"]).take(rows)
             for name in ("id", "market"):
-                table = table.append_column(name, derived[name].take(rows))
+                if name in derived.column_names:
+                    table = table.append_column(name, derived[name].take(rows))
             tables.append(table.append_column("_row", pyarrow.array(first + rows)))
         first += laid.rows
     if not tables:
