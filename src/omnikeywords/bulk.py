@@ -27,6 +27,7 @@ from omnikeywords.analysis import Options, analyse, duplicates
 from omnikeywords.analysis.duplicates import REASONS
 from omnikeywords.analysis.frequency import default_table_path
 from omnikeywords.analysis.language import LANGUAGES, LanguageModel
+from omnikeywords.analysis.phrase_texts import Texts
 from omnikeywords.analysts import Analysts, map_table
 from omnikeywords.formats import Export, SkippedRow, open_export
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA
@@ -403,9 +404,17 @@ def _repeating(batches: Sequence[_Laid]) -> pl.DataFrame:
 class _Keywords:
     """What near-duplicates are told from."""
 
-    normalized: list[str]
+    normalized: Texts
     language: NDArray[np.int8]
     popularity: NDArray[np.float32]
+
+
+def _texts(column: pl.Series) -> Texts:
+    """The texts of a column as Arrow holds them, without a Python string each; what is null is empty."""
+    array = column.fill_null("").to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, offsets, data = array.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    return Texts(np.frombuffer(data if data is not None else b"", np.uint8).copy(), bounds.copy())
 
 
 def _group(results: Results) -> None:
@@ -420,7 +429,7 @@ def _group(results: Results) -> None:
     volume = frame[asked].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     normalized = frame["normalized"]
     del frame
-    keywords = _Keywords(normalized.fill_null("").to_list(), language, popularity)
+    keywords = _Keywords(_texts(normalized), language, popularity)
     found = duplicates(keywords, volume=volume, model=LanguageModel.load(_table(results.options)))
     member = found.head != np.arange(len(found.head))
     joined = pl.Series(member)

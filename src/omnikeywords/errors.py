@@ -8,19 +8,33 @@ OmniKeywordsError
 │   ├── InvalidSetting          an OKF_ setting: unknown name, wrong type, out of range
 │   └── TooManyKeywords         more than one call may carry
 ├── UnreadableExport        a file that is no keyword export, or is damaged
-└── LanguageTableMissing    the word-frequency table was never built, or is of another version
+├── LanguageTableMissing    the word-frequency table was never built, or is of another version
+├── NotFound                nothing is known under that name, or not to whoever asks
+├── Conflict                what was asked no longer fits what is there
+│   ├── VersionConflict         somebody else changed it meanwhile
+│   └── IdempotencyConflict     the key was used before, for something else
+├── LeaseLost               another worker has the job now, or it has ended
+├── DatabaseUnavailable     the database cannot be reached or used
+└── DatabaseBusy            the database did not get to it in time; later it may
 """
 
 __all__ = [
+    "Conflict",
+    "DatabaseBusy",
+    "DatabaseUnavailable",
+    "IdempotencyConflict",
     "InvalidInput",
     "InvalidKeyword",
     "InvalidMarket",
     "InvalidOption",
     "InvalidSetting",
     "LanguageTableMissing",
+    "LeaseLost",
+    "NotFound",
     "OmniKeywordsError",
     "TooManyKeywords",
     "UnreadableExport",
+    "VersionConflict",
 ]
 
 
@@ -83,3 +97,45 @@ class LanguageTableMissing(OmniKeywordsError):
     """The word-frequency table was never built here, or is of another version."""
 
     code = "language_table_missing"
+
+
+class NotFound(OmniKeywordsError):
+    """Nothing is known under that name, or not to whoever asks."""
+
+    code = "not_found"
+
+
+class Conflict(OmniKeywordsError):
+    """What was asked no longer fits what is there."""
+
+    code = "conflict"
+
+
+class VersionConflict(Conflict):
+    """Somebody else changed it meanwhile: read it again."""
+
+    code = "version_conflict"
+
+
+class IdempotencyConflict(Conflict):
+    """The idempotency key was used before, for something else."""
+
+    code = "idempotency_conflict"
+
+
+class LeaseLost(OmniKeywordsError):
+    """Another worker has the job now, or it has ended: whoever worked at it before can write no more."""
+
+    code = "lease_lost"
+
+
+class DatabaseUnavailable(OmniKeywordsError):
+    """The database cannot be reached or used."""
+
+    code = "database_unavailable"
+
+
+class DatabaseBusy(OmniKeywordsError):
+    """The database did not get to it in time; later it may."""
+
+    code = "database_busy"

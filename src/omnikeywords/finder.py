@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from omnikeywords.analysis import Analysis, Kind, Options, analyse, load_models
+from omnikeywords.analysis import Analysis, Kind, Options, analyse
 from omnikeywords.analysis.frequency import FrequencyTable, build_table
 from omnikeywords.errors import InvalidOption, LanguageTableMissing
 from omnikeywords.model import Market
@@ -107,15 +107,16 @@ class Finder:
         return open_export(source.data, name=source.name, market=Market.parse(market) if market else None)
 
     def warm(self, progress: TableProgress | None = None, *, again: bool = False) -> bool:
-        """See to it that the language table is there; True if it had to be built.
+        """See to it that the language table is there and the loops of the analysis are compiled; True if the table had
+        to be built.
 
         `again` builds it anew.
         """
-        if self.is_warm() and not again:
-            return False
-        build_table(self.settings.language_table_path, progress)
-        load_models(self.options())
-        return True
+        built = again or not self.is_warm()
+        if built:
+            build_table(self.settings.language_table_path, progress)
+        analyse(("load", "models"), self.options()).with_near_duplicates()
+        return built
 
     def is_warm(self) -> bool:
         """Whether the language table is there and of the right version; it is not read through."""

@@ -23,6 +23,7 @@ __all__ = [
     "Settings",
     "available_cores",
     "default_data_dir",
+    "hide_password",
     "settings_page",
 ]
 
@@ -41,6 +42,7 @@ class Setting:
     unit: str  # "" where there is none
     help: str
     parse: Parser
+    secret: bool = False  # what is shown of it must not hold its password
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,43 @@ TABLE: tuple[Setting, ...] = (
         _path,
     ),
     Setting(
+        "OKF_DATABASE_URL",
+        "database_url",
+        "text",
+        lambda: None,
+        "catalogue.sqlite3 in OKF_DATA_DIR",
+        "",
+        "Database of the catalogue: sqlite:////path or postgresql://user:password@host/name.",
+        _text,
+        secret=True,
+    ),
+    Setting(
+        "OKF_DATABASE_OWNER_URL",
+        "database_owner_url",
+        "text",
+        lambda: None,
+        "OKF_DATABASE_URL",
+        "",
+        "The same database as the role that owns its tables, for `okf migrate`; on PostgreSQL another role than the "
+        "program's.",
+        _text,
+        secret=True,
+    ),
+    _number("OKF_DATABASE_CONNECTIONS", 5, 1, 1000, "connections", "Most database connections of one process."),
+    _number("OKF_STATEMENT_TIMEOUT_MS", 10_000, 10, 600_000, "ms", "Longest that one database statement may take."),
+    _number("OKF_LOCK_TIMEOUT_MS", 5000, 10, 600_000, "ms", "Longest that a transaction waits for another."),
+    _number("OKF_JOB_THREADS", 2, 1, 64, "jobs", "Jobs that one worker process runs at a time."),
+    _number(
+        "OKF_JOB_LEASE_MS",
+        30_000,
+        300,
+        600_000,
+        "ms",
+        "Time after which a worker that was not heard of is taken for dead and its jobs go to another.",
+    ),
+    _number("OKF_JOB_POLL_MS", 500, 10, 60_000, "ms", "Longest that an idle worker waits between looks for a job."),
+    _number("OKF_JOB_RETENTION_DAYS", 30, 1, 36_500, "days", "Days for which ended jobs are remembered."),
+    Setting(
         "OKF_BRANDS",
         "brands",
         "list, by comma or line",
@@ -291,6 +330,16 @@ TABLE: tuple[Setting, ...] = (
         "How logs are written, to stderr.",
         _one_of("json", "text"),
     ),
+    Setting(
+        "OKF_CRASH_AT",
+        "crash_at",
+        "text",
+        lambda: None,
+        "none",
+        "",
+        "For tests: the named point, or its n-th passage as name:n, at which a process kills itself.",
+        _text,
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in TABLE}
@@ -309,6 +358,15 @@ class Settings:
 
     data_dir: Path
     language_table: Path | None  # None: `language_table_path` says where
+    database_url: str | None  # None: `database` says where
+    database_owner_url: str | None
+    database_connections: int
+    statement_timeout_ms: int
+    lock_timeout_ms: int
+    job_threads: int
+    job_lease_ms: int
+    job_poll_ms: int
+    job_retention_days: int
     brands: tuple[str, ...]
     host: str
     port: int
@@ -326,6 +384,7 @@ class Settings:
     access_log: bool
     log_level: str
     log_format: str
+    crash_at: str | None
     given: frozenset[str] = frozenset()  # names that the environment set
 
     @classmethod
@@ -348,12 +407,31 @@ class Settings:
 
         return self.data_dir / default_table_path().name
 
+    @property
+    def database(self) -> str:
+        """URL of the catalogue's database."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'catalogue.sqlite3'}"
+
     def rows(self) -> list[SettingValue]:
         """Every setting as it stands, in the order of the table."""
         return [
-            SettingValue(s.name, _shown(getattr(self, s.field)), s.shown_default, s.unit, s.help, s.name in self.given)
+            SettingValue(
+                s.name,
+                hide_password(_shown(getattr(self, s.field))) if s.secret else _shown(getattr(self, s.field)),
+                s.shown_default,
+                s.unit,
+                s.help,
+                s.name in self.given,
+            )
             for s in TABLE
         ]
+
+
+def hide_password(url: str) -> str:
+    """A URL without its password, for people and logs."""
+    # Whatever a password holds, as signs that should have been written as %2F or %40, and in what is no URL too.
+    url = re.sub(r"^([\w+]*:/+[^:@]*|(?![\w+]+:/)[^:@]*):.*@", r"\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"(?i)([?&][a-z]*password=)[^&]*", r"\1***", url)
 
 
 def _shown(value: object) -> str:

@@ -181,10 +181,12 @@ def test_the_model_version_stands_in_every_row():
     assert {row["model_version"] for row in analyse(PHRASES).rows()} == {MODEL_VERSION}
 
 
-def test_importing_analysis_needs_only_numpy():
+def test_importing_analysis_needs_only_the_numeric_libraries():
     code = (
         "import sys; before = set(sys.modules); import omnikeywords.analysis; "
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before} - sys.stdlib_module_names))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert set(found) <= {"numpy", "omnikeywords"}
+    # numba reads its own settings with yaml where that is installed; cython's are parts of it.
+    parts = {name for name in found if name == "yaml" or "cython" in name}
+    assert set(found) - parts == {"numpy", "numba", "llvmlite", "omnikeywords"}

@@ -1,16 +1,17 @@
 """The hashed, vectorised grouping against an obvious one that compares phrases as strings."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnikeywords.analysis.direction import directed, reversed_direction
+from omnikeywords.analysis.direction import ALWAYS, KINDS, LEADS, TO_IN
 from omnikeywords.analysis.duplicates import duplicates
 from omnikeywords.analysis.frequency import LANGUAGES
 from omnikeywords.analysis.roots import ROOT_LANGUAGES, fold_piece, inflection_roots, pieces, spelling_root
-from omnikeywords.analysis.stop_words import keeps_next, stop_languages
+from omnikeywords.analysis.stop_words import KEEPS_NEXT, STOP_INSIDE, STOP_LEADING
 from omnikeywords.analysis.typos import find_typos
 
 
@@ -37,14 +38,14 @@ def shorter_bag(phrase, language):
     bit = 1 << ROOT_LANGUAGES.index(language)
     parts = cut(phrase)
     stop = [
-        bool(stop_languages(part)[0] & bit) and not (i > 0 and keeps_next(fold_piece(parts[i - 1])))
+        bool(STOP_INSIDE.get(part, 0) & bit) and not (i > 0 and fold_piece(parts[i - 1]) in KEEPS_NEXT)
         for i, part in enumerate(parts)
     ]
     kept = stop.count(False)
     if kept < 2:
         stop = [False] * len(parts)
     elif kept < 3:
-        stop[0] = stop[0] and bool(stop_languages(parts[0])[1] & bit)
+        stop[0] = stop[0] and bool(STOP_LEADING.get(parts[0], 0) & bit)
         stop[-1] = False
     return sorted(root(part) for part, left_out in zip(parts, stop, strict=True) if not left_out)
 
@@ -61,10 +62,28 @@ def joined(phrase, form):
     return text
 
 
+def meeting(before, after):
+    """The shortest end of the first that begins the second."""
+    return next((after[:n] for n in range(1, len(before) + 1) if before[-n:] == after[:n]), [])
+
+
+def swapped(one, other, word):
+    """Whether what stands on both sides of a word has changed places."""
+    i, j = one.index(word), other.index(word)
+    first, second = meeting(one[:i], other[j + 1 :]), meeting(other[:j], one[i + 1 :])
+    return bool(first and second) and first != second
+
+
 def opposite(one, other, language):
-    roots = [[root(part) for part in cut(phrase)] for phrase in (one, other)]
-    matters = [any(directed(r)[0] for r in side) or sum(directed(r)[1] for r in side) > 1 for side in roots]
-    return all(matters) and reversed_direction(*roots, language)
+    one, other = ([root(part) for part in cut(phrase)] for phrase in (one, other))
+    leading = [word for word, lead in LEADS.items() if lead == ALWAYS or language in TO_IN]
+    if any(swapped(one, other, word) for word in leading if word in one and word in other):
+        return True
+    pairs = {(first, second) for first, second in pairwise(one) if KINDS.get(first, 0) & KINDS.get(second, 0)}
+    if any((second, first) in pairs and first != second for first, second in pairwise(other)):
+        return True
+    numbers, others = ([word for word in side if word[0].isdigit()] for side in (one, other))
+    return numbers != others and sorted(numbers) == sorted(others)
 
 
 def slow(texts, popularity, language):
@@ -105,7 +124,7 @@ def slow(texts, popularity, language):
 FORMS = {"root": root, "letters": fold_piece}
 WORDS = {
     "en": "shoe shoes red to london paris the of for and in a day part apart 13 14 1 31 wi-fi wifi wi fi "
-    "café cafe colour color color's c++ c# c without vitamin 2 3.5 men woman women",
+    "café cafe colour color color's c++ c# c without vitamin 2 3.5 men woman women dog house english spanish",
     "pt": "bolo bolos de da para sem com e o a avó avô avo são sao lisboa porto pão pães paes tênis tenis 10 100",
     "es": "hotel hoteles en el la de para sin año ano madrid barcelona a mapa rojo roja rojos luz",
 }

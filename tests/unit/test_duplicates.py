@@ -14,6 +14,7 @@ from omnikeywords.analysis import analyse
 from omnikeywords.analysis.duplicates import REASONS, Duplicates, duplicates
 from omnikeywords.analysis.frequency import LANGUAGES, build_table, default_table_path
 from omnikeywords.analysis.language import LanguageModel
+from omnikeywords.analysis.phrase_texts import FEW, Texts
 from omnikeywords.errors import LanguageTableMissing
 
 DATA = Path(__file__).parent.parent / "data"
@@ -146,6 +147,30 @@ def test_spaces_between_digits_and_single_vowels_count():
     assert {text for text, (head, _) in result.items() if head != text} == {"wi fi"}
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "language", "opposite"),
+    [
+        ("flight london to paris", "flight paris to london", "en", True),
+        ("flight london to paris", "london to paris flight", "en", False),
+        ("new york to los angeles", "los angeles to new york", "en", True),
+        ("hand to hand combat", "combat hand to hand", "en", False),
+        ("how to learn english", "learn english how to", "en", False),
+        ("voo lisboa para porto", "voo porto para lisboa", "pt", True),
+        ("madrid a barcelona", "barcelona a madrid", "es", True),
+        ("madrid a barcelona", "barcelona a madrid", "en", False),
+        ("english spanish dictionary", "spanish english dictionary", "en", True),
+        ("usd brl", "brl usd", "en", True),
+        ("usd kg", "kg usd", "en", False),
+        ("2 in 1", "1 in 2", "en", True),
+        ("2 in 1 tablet", "tablet 2 in 1", "en", False),
+        ("dog house", "house dog", "en", True),
+        ("red shoe", "shoe red", "en", False),
+    ],
+)
+def test_what_goes_the_opposite_way_stays_apart(one, other, language, opposite):
+    assert (len(duplicates(phrases([one, other], language=language))) == 0) is opposite
+
+
 def test_stop_words_fall_by_language_and_not_at_the_ends_of_short_names():
     assert grouped(["bolo de cenoura", "bolo cenoura"], language="pt")["bolo de cenoura"] == (
         "bolo cenoura",
@@ -173,6 +198,21 @@ def test_more_than_a_hundred_and_fifty_rows_are_never_one_group_unless_all_have_
     texts = ["head word"] + [("head " + "the " * i + "word") for i in range(1, 200)]
     found = duplicates(phrases(texts))
     assert np.bincount(found.head).max() <= 150
+
+
+def test_a_set_large_enough_for_two_threads_groups_as_a_small_one():
+    texts = sorted({text for pair in read_pairs("near_duplicate_pairs.tsv") for text in (pair["a"], pair["b"])})
+    others = [f"q{number} z{number}" for number in range(FEW)]
+    small, large = duplicates(phrases(texts)), duplicates(phrases([*texts, *others]))
+    assert small.members > 100
+    assert large.head.tolist() == [*small.head, *range(len(texts), len(texts) + FEW)]
+    assert large.reason.tolist() == [*small.reason, *[0] * FEW]
+
+
+def test_texts_may_be_given_as_bytes():
+    given = phrases(["red shoe", "", "shoes red", "café", "cafe"])
+    as_bytes = Phrases(Texts.of(given.normalized), given.language, given.popularity)
+    assert duplicates(as_bytes).head.tolist() == duplicates(given).head.tolist() == [0, 1, 0, 4, 4]
 
 
 VOCABULARY = """

@@ -335,10 +335,9 @@ def test_what_may_be_two_languages_is_said_with_less_confidence(said: Said) -> N
     assert ambiguous < 0.8 < 0.95 < clear
 
 
-def test_few_and_many_and_long_phrases_are_summed_alike(said: Said) -> None:
+def test_a_phrase_among_many_is_told_as_it_is_alone(said: Said) -> None:
     long = " ".join(phrase for phrase, _ in ALL[:12])
     phrases = [phrase for phrase, _ in ALL] * 3 + [long]
-    assert len(phrases) > 256
     together = said.detected(phrases)
     alone = [said.detected([phrase]) for phrase in (*phrases[:40], long)]
     expected = np.concatenate([one.confidence for one in alone])

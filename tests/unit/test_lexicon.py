@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from omnikeywords.analysis.frequency import LANGUAGES
-from omnikeywords.analysis.lexicon import KIND_INSIDE, Lexicon, slots_of, years_of
+from omnikeywords.analysis.intent import read
+from omnikeywords.analysis.lexicon import Lexicon, years_of
 from omnikeywords.analysis.lexicon_tables import LEXICON_LANGUAGES, MOST_WORDS, read_tables
 from omnikeywords.analysis.normalise import normalise_batch
 from omnikeywords.analysis.words import Vocabulary
@@ -24,12 +25,11 @@ def entries(phrase: str, language: str | None = None, lexicon: Lexicon | None = 
     lexicon = lexicon or shipped()
     words = Vocabulary(lexicon.word_columns).look_up(normalise_batch([phrase])[0])
     index = np.array([LANGUAGES.index(language) if language else -1], np.int8)
-    slots = slots_of(index, words.counts, words.starts)
-    match = lexicon.match(words.take("lexicon"), slots, words.starts + words.counts - 1)
+    reading = read(words, lexicon, index)
     return [
         (" ".join(words.text[i : i + length]), lexicon.kinds[kind].name)
-        for i, (kind, length) in enumerate(zip(match.kind.tolist(), match.lengths.tolist(), strict=True))
-        if kind != KIND_INSIDE
+        for i, (kind, length) in enumerate(zip(reading.kind.tolist(), reading.length.tolist(), strict=True))
+        if length
     ]
 
 
@@ -130,9 +130,8 @@ def test_some_words_count_only_at_the_start() -> None:
 def test_entries_never_cross_phrases() -> None:
     lexicon = shipped()
     words = Vocabulary(lexicon.word_columns).look_up(["dentist near", "me now"])
-    slots = slots_of(np.array([-1, -1], np.int8), words.counts, words.starts)
-    match = lexicon.match(words.take("lexicon"), slots, words.starts + words.counts - 1)
-    assert match.lengths.tolist() == [1, 1, 1, 1]
+    reading = read(words, lexicon, np.array([-1, -1], np.int8))
+    assert reading.length.tolist() == [1, 1, 1, 1]
 
 
 def test_of_overlapping_entries_the_longer_then_the_earlier_stands(tmp_path: Path) -> None:
@@ -238,7 +237,7 @@ def test_the_shipped_tables_are_small_and_broad() -> None:
     names = {entry.words for entry in tables.entries.values() if kinds[entry.kind] in ("brand", "site", "maker")}
     assert len(names) > 600
     assert {kind for entry in tables.entries.values() for kind in [kinds[entry.kind]]} >= set(kinds) - {
-        *("unknown", "inside", "number", "year", "money", "percent", "domain", "handle")
+        *("unknown", "number", "year", "money", "percent", "domain", "handle")
     }
     assert {code for entry in tables.entries.values() for code in entry.languages} == set(LEXICON_LANGUAGES)
     assert max(len(entry.words) for entry in tables.entries.values()) <= MOST_WORDS

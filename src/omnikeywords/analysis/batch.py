@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["MODEL_VERSION", "Analysis", "Kind", "Options", "analyse", "load_models"]
 
 # Changes whenever the same phrase may get another analysis: rules, lexicons, tables, weights' defaults.
-MODEL_VERSION = "2026.11.1"
+MODEL_VERSION = "2026.11.2"
 
 Kind = Literal["basic", "comprehensive"]
 
@@ -126,11 +126,11 @@ _MOST_LOADED = 64  # brand lists kept ready; each costs its vocabulary
 
 
 def load_models(options: Options = _DEFAULT) -> None:
-    """Load what `analyse` needs with these options, so that the first call is as fast as the next.
+    """Load and compile what `analyse` needs with these options, so that the first call is as fast as the next.
 
     Raises LanguageTableMissing where the table was not built yet.
     """
-    _models(options)
+    analyse(("load", "models"), options)
 
 
 def _models(options: Options) -> _Models:

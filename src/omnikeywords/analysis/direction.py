@@ -1,11 +1,8 @@
 """Phrases of the same words that go opposite ways: london to paris, paris to london."""
 
-from collections.abc import Sequence
-from itertools import pairwise
-
 from omnikeywords.analysis.roots import listed
 
-__all__ = ["directed", "reversed_direction"]
+__all__ = ["ALWAYS", "IN_SOME_LANGUAGES", "KINDS", "LEADS", "TO_IN"]
 
 _DIRECTIONS = frozenset(
     listed(
@@ -13,7 +10,7 @@ _DIRECTIONS = frozenset(
         "hasta ate antes depois despues"
     )
 )
-_TO_IN = frozenset(("pt", "es", "fr", "it"))  # where a says to: madrid a barcelona
+TO_IN = frozenset(("pt", "es", "fr", "it"))  # where a says to: madrid a barcelona
 # Of two of one kind side by side, the first is what one has and the second what one wants: english spanish,
 # usd brl, kg lb.
 _KINDS = (
@@ -35,49 +32,20 @@ _KINDS = (
     "glass wine bottle pocket watch card game fish tank finger ring wall light flower garden box lunch "
     "paper bag table",
 )
-_PAIRED: dict[str, set[int]] = {}
-for _kind, _names in enumerate(_KINDS):
-    for _name in _names.split():
-        _PAIRED.setdefault(_name, set()).add(_kind)
 
 
-def directed(root: str) -> tuple[bool, bool]:
-    """Whether a root gives its phrase a direction by itself, and whether it may do so beside another."""
-    return root in _DIRECTIONS or root == "a", root in _PAIRED or root[:1].isdigit()
+def _leads() -> dict[str, int]:
+    return dict.fromkeys(_DIRECTIONS, ALWAYS) | {"a": IN_SOME_LANGUAGES}
 
 
-def reversed_direction(one: Sequence[str], other: Sequence[str], language: str) -> bool:
-    """Whether two phrases of the same roots go opposite ways: `london to paris` and `paris to london`.
-
-    So it is where what stands on both sides of a word like to, from, para has changed places, where two
-    languages,
-    currencies, units, cities or like nouns side by side have, or where two numbers have.
-    """
-    for word in _DIRECTIONS.intersection(one) | ({"a"} if language in _TO_IN else set()):
-        if word in one and word in other and _swapped(one, one.index(word), other, other.index(word)):
-            return True
-    pairs = {pair for pair in pairwise(one) if _one_kind(*pair)}
-    if any((second, first) in pairs and first != second for first, second in pairwise(other)):
-        return True
-    numbers = [word for word in one if word[:1].isdigit()]
-    others = [word for word in other if word[:1].isdigit()]
-    return numbers != others and sorted(numbers) == sorted(others)
+def _kinds() -> dict[str, int]:
+    kinds: dict[str, int] = {}
+    for i, names in enumerate(_KINDS):
+        for name in names.split():
+            kinds[name] = kinds.get(name, 0) | 1 << i
+    return kinds
 
 
-def _one_kind(first: str, second: str) -> bool:
-    return first in _PAIRED and second in _PAIRED and not _PAIRED[first].isdisjoint(_PAIRED[second])
-
-
-def _swapped(one: Sequence[str], i: int, other: Sequence[str], j: int) -> bool:
-    before, after = one[:i], one[i + 1 :]
-    left, right = other[:j], other[j + 1 :]
-    first, second = _meeting(before, right), _meeting(left, after)
-    return bool(first and second) and first != second  # hand to hand stays as it is
-
-
-def _meeting(before: Sequence[str], after: Sequence[str]) -> Sequence[str]:
-    """The shortest end of the first that begins the second; empty where none does."""
-    for n in range(1, min(len(before), len(after)) + 1):
-        if before[-n:] == after[:n]:
-            return after[:n]
-    return ()
+ALWAYS, IN_SOME_LANGUAGES = 1, 2
+LEADS = _leads()  # roots that give their phrase a direction by themselves, in every language or in those of TO_IN
+KINDS = _kinds()  # roots that may give one beside another of their kind: a bit a kind

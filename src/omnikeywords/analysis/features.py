@@ -118,23 +118,23 @@ def find(words: Words, lexicon: Lexicon, language_index: NDArray[np.int8]) -> Fe
 
 
 @compiled
-def _look_through(  # type: ignore[no-untyped-def]
-    starts,
-    counts,
-    tokens,
-    kind,
-    length,
-    kind_says,
-    kind_question,
-    kind_modifier,
-    asks,
-    modifies,
-    dates,
-    modifiers,
-    says,
-    question,
-    dated,
-):
+def _look_through(
+    starts: NDArray[np.intp],
+    counts: NDArray[np.intp],
+    tokens: NDArray[np.int32],
+    kind: NDArray[np.int16],
+    length: NDArray[np.int8],
+    kind_says: NDArray[np.uint8],
+    kind_question: NDArray[np.int8],
+    kind_modifier: NDArray[np.int8],
+    asks: int,
+    modifies: int,
+    dates: int,
+    modifiers: NDArray[np.intp],
+    says: NDArray[np.uint8],
+    question: NDArray[np.int8],
+    dated: NDArray[np.int32],
+) -> int:
     """Fill the columns from `modifiers` on: phrase and first word of each modifier, all that a phrase says, its
     first question, and the token of its last year; returns the number of modifiers.
     """

@@ -170,37 +170,52 @@ def _number_steps() -> NDArray[np.int16]:
 
 
 @compiled
-def _look_up(codes, keys, offsets, entries, multipliers, folds, number_steps, zipf):  # type: ignore[no-untyped-def]
+def _look_up(
+    codes: Codes,
+    keys: NDArray[np.uint64],
+    offsets: NDArray[np.uint32],
+    entries: NDArray[np.uint16],
+    multipliers: NDArray[np.uint64],
+    folds: Codes,
+    number_steps: NDArray[np.int16],
+    zipf: NDArray[np.uint8],
+) -> None:
     """Write what is listed of each word into its row of `zipf`."""
     for word in range(len(codes)):
         row = codes[word]
         key = np.uint64(0)
         folded = np.uint64(0)
         shape = np.uint64(0)
-        length = digits = 0
+        length = digits = decade = 0
         while length < len(row) and row[length]:
             code = row[length]
             key += np.uint64(code) * multipliers[length]
             folded += np.uint64(folds[code]) * multipliers[length]
             shape += np.uint64(_ZERO) * multipliers[length]
             digits += _ZERO <= code < _ZERO + 10
+            if length < 3:
+                decade = decade * 10 + int(code) - _ZERO
             length += 1
         if _enter(key, keys, offsets, entries, zipf[word]):
             continue
         if length == 0 or digits < length:
             _enter(folded, keys, offsets, entries, zipf[word])
         elif _enter(shape, keys, offsets, entries, zipf[word]):
-            decade = 0
-            if length == 4:
-                decade = (np.int64(row[0]) - _ZERO) * 100 + (np.int64(row[1]) - _ZERO) * 10 + np.int64(row[2]) - _ZERO
-            rarer = number_steps[0 if _FIRST_DECADE <= decade <= _LAST_DECADE else length]
+            of_our_time = length == 4 and _FIRST_DECADE <= decade <= _LAST_DECADE
+            rarer = number_steps[0 if of_our_time else length]
             for language in range(zipf.shape[1]):
                 listed = zipf[word, language]
                 zipf[word, language] = listed - rarer if listed > rarer else min(listed, 1)
 
 
 @compiled
-def _enter(key, keys, offsets, entries, zipf):  # type: ignore[no-untyped-def]
+def _enter(
+    key: np.uint64,
+    keys: NDArray[np.uint64],
+    offsets: NDArray[np.uint32],
+    entries: NDArray[np.uint16],
+    zipf: NDArray[np.uint8],
+) -> bool:
     """Write the entries of the word with this hash into `zipf` (languages,); returns whether there are any."""
     place = np.searchsorted(keys, key)
     if place == len(keys) or keys[place] != key:

@@ -81,30 +81,30 @@ def read(words: Words, lexicon: Lexicon, language_index: NDArray[np.int8]) -> Re
 
 
 @compiled
-def _read_phrases(  # type: ignore[no-untyped-def]
-    tokens,
-    starts,
-    counts,
-    slots,
-    single,
-    begins,
-    follows,
-    edges,
-    targets,
-    terminal,
-    weights,
-    kind_classes,
-    interactions,
-    speaks_for,
-    powers,
-    most_words,
-    kind,
-    length,
-    probabilities,
-    best,
-    classes,
-    evidence,
-):
+def _read_phrases(
+    tokens: NDArray[np.int32],
+    starts: NDArray[np.intp],
+    counts: NDArray[np.intp],
+    slots: NDArray[np.intp],
+    single: NDArray[np.int16],
+    begins: NDArray[np.bool_],
+    follows: NDArray[np.bool_],
+    edges: NDArray[np.int64],
+    targets: NDArray[np.intp],
+    terminal: NDArray[np.int16],
+    weights: NDArray[np.int32],
+    kind_classes: NDArray[np.uint16],
+    interactions: NDArray[np.int32],
+    speaks_for: NDArray[np.bool_],
+    powers: NDArray[np.float32],
+    most_words: int,
+    kind: NDArray[np.int16],
+    length: NDArray[np.int8],
+    probabilities: NDArray[np.float32],
+    best: NDArray[np.int8],
+    classes: NDArray[np.uint16],
+    evidence: NDArray[np.intp],
+) -> int:
     """Fill the columns from `kind` on, as `Reading` explains them; returns the number of entries in `evidence`."""
     longest = 0
     for i in range(len(counts)):
@@ -112,6 +112,7 @@ def _read_phrases(  # type: ignore[no-untyped-def]
     rest = np.empty(longest, tokens.dtype)
     rest_kind = np.empty(longest, kind.dtype)
     rest_length = np.empty(longest, length.dtype)
+    logits = np.empty(probabilities.shape[1], np.int64)
     rest_probabilities = np.empty(probabilities.shape[1], probabilities.dtype)
     found = 0
     for i in range(len(counts)):
@@ -130,7 +131,7 @@ def _read_phrases(  # type: ignore[no-untyped-def]
             length[start:end],
         )
         classes[i], best[i] = _score(
-            kind[start:end], length[start:end], weights, kind_classes, interactions, powers, probabilities[i]
+            kind[start:end], length[start:end], weights, kind_classes, interactions, powers, logits, probabilities[i]
         )
         # Leave out every entry that speaks for the winner, and read what is left as a phrase of its own.
         named = left = 0
@@ -165,6 +166,7 @@ def _read_phrases(  # type: ignore[no-untyped-def]
                 kind_classes,
                 interactions,
                 powers,
+                logits,
                 rest_probabilities,
             )
             if rest_probabilities[best[i]] < probabilities[i, best[i]]:
@@ -173,9 +175,19 @@ def _read_phrases(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _find_entries(  # type: ignore[no-untyped-def]
-    tokens, slot, single, begins, follows, edges, targets, terminal, most_words, kind, length
-):
+def _find_entries(
+    tokens: NDArray[np.int32],
+    slot: np.intp,
+    single: NDArray[np.int16],
+    begins: NDArray[np.bool_],
+    follows: NDArray[np.bool_],
+    edges: NDArray[np.int64],
+    targets: NDArray[np.intp],
+    terminal: NDArray[np.int16],
+    most_words: int,
+    kind: NDArray[np.int16],
+    length: NDArray[np.int8],
+) -> None:
     """Fill kind and length of each word of one phrase; its first word is looked up in the second half of slots."""
     n = len(tokens)
     at_start = slot + single.shape[1] // 2
@@ -214,15 +226,22 @@ def _find_entries(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _score(  # type: ignore[no-untyped-def]
-    kind, length, weights, kind_classes, interactions, powers, probabilities
-):
+def _score(
+    kind: NDArray[np.int16],
+    length: NDArray[np.int8],
+    weights: NDArray[np.int32],
+    kind_classes: NDArray[np.uint16],
+    interactions: NDArray[np.int32],
+    powers: NDArray[np.float32],
+    logits: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+) -> tuple[np.uint16, np.intp]:
     """Fill the probabilities of one phrase; returns the set of its classes and its likeliest intent."""
     classes = np.uint16(0)
     for at in range(len(kind)):
         if length[at]:
             classes |= kind_classes[kind[at]]
-    logits = interactions[classes].copy()
+    logits[:] = interactions[classes]
     for at in range(len(kind)):
         if length[at]:
             for intent in range(len(logits)):

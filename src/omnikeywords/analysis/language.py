@@ -5,8 +5,7 @@ a list lacks it, its script. A phrase adds up the evidence of its words and a pr
 market is a prior that weighs about as much as one telling word. One more column stands for no language known
 here, so that a phrase of strange words ends as `und` and not as a guess.
 
-All evidence is a multiple of 1/64 nat, so that sums are exact and no result depends on what else is in the
-batch.
+All evidence is whole steps of 1/64 nat, so that sums are exact.
 """
 
 import functools
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnikeywords.analysis.compiler import compiled
 from omnikeywords.analysis.frequency import LANGUAGES, ZIPF_STEPS, FrequencyTable
 from omnikeywords.analysis.ngrams import gram_scores
 from omnikeywords.analysis.scripts import (
@@ -37,9 +37,7 @@ __all__ = ["LANGUAGES", "ZIPF_STEPS", "Detected", "LanguageModel", "detect", "po
 Floats = NDArray[np.float32]
 
 _UND = len(LANGUAGES)  # the column of no known language
-_NO_LANGUAGE = np.int8(-1)
-_ANSWERS = np.append(np.arange(_UND, dtype=np.int8), _NO_LANGUAGE)  # of each column
-_STEP = np.float32(1 / 64)  # nats
+_STEPS = 64  # of evidence in a nat
 _NATS = np.float32(np.log(10) / ZIPF_STEPS)  # in one step of a Zipf frequency
 
 # What a word says, in nats. A listed word weighs its log frequency over 10^-9, 3.5 for the rarest to 18 for
@@ -52,6 +50,7 @@ _LETTERS_AT_MOST = np.float32(2.0)  # names are spelt like other languages: lett
 _CHARACTERS = np.float32(0.4)  # Chinese characters say more, and a phrase of them is one word
 _AT_MOST = np.float32(14.0)  # between two languages, from one word
 _UND_LISTED = np.float32(4.5)  # a word that some language lists, were the phrase of none of them
+_UND_AT_LEAST = np.float32(-1 / 32)
 _UND_UNLISTED = np.float32(-1.0)  # a word of no list, against the language its letters fit best
 _UND_OTHER_SCRIPT = np.float32(-8.0)
 # Names and products stay in Latin letters within other scripts; the other way round hardly ever.
@@ -60,8 +59,9 @@ _ABROAD = np.float32(-20.0)
 
 # Words of a phrase go together, so they say less than their sum; measured on questions and keywords of 16
 # languages.
-_TEMPERATURE = np.float32(0.75)
-_LEAST_CONFIDENCE = np.float32(0.2)  # below it the answer is und
+_TEMPERATURE = 0.75
+_STEPS_OF_A_NAT = np.float32(_TEMPERATURE * _STEPS)
+_LEAST_CONFIDENCE = 0.2  # below it the answer is und
 
 # The prior without a market: log odds of meeting each language, others 0. Close kin of bigger languages and
 # those with short, noisy lists must not take names from them.
@@ -121,10 +121,6 @@ _SPOKEN: Mapping[str, tuple[str, ...]] = {
     "VN": ("vi",),
 }
 
-# Array operations have a cost of their own: few phrases are summed in one of them, many word by word.
-_FEW = 256
-_LONG = 12  # words after which the rest of a phrase is summed at once
-
 _NO_WORD = 255  # stored Zipf frequency of what is no word: it makes a phrase no rarer
 
 
@@ -151,8 +147,8 @@ class LanguageModel:
         """Columns of n distinct words, each a function of its word alone.
 
         `zipf` uint8 (n, languages + 1): Zipf frequency times ZIPF_STEPS in each language, 0 where unknown;
-        the last column is the highest of them. `language` float32 (n, languages + 1): nats for each language,
-        the likeliest at 0, and last for none of them; all 0 for what has no letters.
+        the last column is the highest of them. `language` int16 (n, languages + 1): steps of 1/64 nat for each
+        language, the likeliest at 0, and last for none of them; all 0 for what has no letters.
         """
         folded = list(map(str.casefold, words))
         codes = code_points(folded)
@@ -173,21 +169,21 @@ class LanguageModel:
         """1/f, in units of 10^9, of each stored Zipf frequency: nan if unknown, 0 for no word."""
         return _rarity()
 
-    def prior(self, market: Market | None) -> Floats:
-        """Log odds of each language, and of none, before any word is seen."""
+    def prior(self, market: Market | None) -> NDArray[np.int32]:
+        """Log odds of each language, and of none, before any word is seen, in steps of 1/64 nat."""
         return _prior(market)
 
-    def _whole_words(self, codes: Codes, scripts: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Floats]:
+    def _whole_words(self, codes: Codes, scripts: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
         zipf = self.table.zipf_codes(codes)
         return zipf, _evidence(zipf, scripts, gram_scores(codes, self.table.grams))
 
-    def _compounds(self, words: list[str]) -> tuple[NDArray[np.uint8], Floats]:
+    def _compounds(self, words: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
         """Zipf frequencies (as of a phrase) and evidence (the sum) of words by their parts."""
         parts = list(map(_telling_parts, words))
         owners = np.repeat(np.arange(len(words)), list(map(len, parts)))
         codes = code_points([part for several in parts for part in several])
         part_zipf, part_evidence = self._whole_words(codes, scripts_of(codes))
-        evidence = np.zeros((len(words), _UND + 1), np.float32)
+        evidence = np.zeros((len(words), _UND + 1), np.int16)
         np.add.at(evidence, owners, part_evidence)
         rarity = np.zeros((len(words), _UND), np.float32)
         np.add.at(rarity, owners, self.rarity.take(part_zipf))
@@ -202,17 +198,51 @@ def detect(words: Words, model: LanguageModel, market: Market | None) -> Detecte
 
     The market makes its language likelier, English a little, and rules nothing out.
     """
-    sums = _sums(words)
-    told = sums[:, _UND] != 0
-    sums += model.prior(market)
-    best = sums.argmax(axis=1)
-    sums -= sums.max(axis=1, keepdims=True)
-    confidence: Floats = np.add.reduce(np.exp(sums, out=sums), axis=1)
-    np.reciprocal(confidence, out=confidence)
-    told &= confidence > _LEAST_CONFIDENCE
-    index = np.where(told, _ANSWERS.take(best), _NO_LANGUAGE)
-    confidence *= index >= 0
+    n = len(words.starts)
+    index = np.empty(n, np.int8)
+    confidence = np.empty(n, np.float32)
+    _add_up(
+        words.ids,
+        words.starts,
+        words.counts,
+        words.columns["language"],
+        model.prior(market),
+        _odds(),
+        index,
+        confidence,
+    )
     return Detected(index, confidence)
+
+
+@compiled
+def _add_up(
+    ids: NDArray[np.intp],
+    starts: NDArray[np.intp],
+    counts: NDArray[np.intp],
+    evidence: NDArray[np.int16],
+    prior: NDArray[np.int32],
+    odds: NDArray[np.float64],
+    index: NDArray[np.int8],
+    confidence: Floats,
+) -> None:
+    """Fill index and confidence of each phrase from the evidence of its words."""
+    sums = np.empty(len(prior), np.int32)
+    for phrase in range(len(counts)):
+        sums[:] = prior
+        for word in range(starts[phrase], starts[phrase] + counts[phrase]):
+            told = evidence[ids[word]]
+            for column in range(len(sums)):
+                sums[column] += told[column]
+        best = np.argmax(sums)
+        total = 0.0
+        for column in range(len(sums)):
+            total += odds[min(sums[best] - sums[column], len(odds) - 1)]
+        # Digits and symbols say nothing of any language, so the column of none is as it was.
+        none = len(sums) - 1
+        if best == none or sums[none] == prior[none] or 1 / total <= _LEAST_CONFIDENCE:
+            index[phrase], confidence[phrase] = -1, 0
+        else:
+            index[phrase], confidence[phrase] = best, 1 / total
 
 
 def popularity(words: Words, index: NDArray[np.int8], model: LanguageModel) -> Floats:
@@ -222,13 +252,34 @@ def popularity(words: Words, index: NDArray[np.int8], model: LanguageModel) -> F
     1/f = the sum of 1/f over its words, which is wordfreq's rule for texts of several words. In a phrase
     without a language (-1) each word counts as in the language that uses it most.
     """
-    # Cells of the flattened column; -1 modulo the width is the last of a row, the highest of all languages.
-    cells = words.ids * (_UND + 1)
-    cells += np.repeat(index % np.int8(_UND + 1), words.counts)
-    zipf = words.columns["zipf"].ravel().take(cells)
-    rarity = np.add.reduceat(model.rarity.take(zipf), words.starts)
-    rarity[rarity == 0] = np.nan  # nothing but symbols
-    return _zipf_of(rarity)
+    zipf = np.empty(len(index), np.float32)
+    _add_rarity(words.ids, words.starts, words.counts, words.columns["zipf"], model.rarity, index, zipf)
+    return zipf
+
+
+@compiled
+def _add_rarity(
+    ids: NDArray[np.intp],
+    starts: NDArray[np.intp],
+    counts: NDArray[np.intp],
+    frequency: NDArray[np.uint8],
+    rarity: Floats,
+    index: NDArray[np.int8],
+    zipf: Floats,
+) -> None:
+    """Fill the Zipf frequency of each phrase from those of its words; the last column of `frequency` is the highest."""
+    for phrase in range(len(counts)):
+        column = index[phrase] if index[phrase] >= 0 else frequency.shape[1] - 1
+        total = 0.0
+        for word in range(starts[phrase], starts[phrase] + counts[phrase]):
+            total += rarity[frequency[ids[word], column]]
+        zipf[phrase] = -np.log10(total) if total else np.nan  # of nothing but symbols: unknown
+
+
+@functools.cache
+def _odds() -> NDArray[np.float64]:
+    """e to the power of minus i steps, as far as it counts beside 1."""
+    return np.exp(np.arange(40 * _STEPS) / -_STEPS)
 
 
 @functools.cache
@@ -256,43 +307,74 @@ def _telling_parts(word: str) -> list[str]:
 
 
 @functools.cache
-def _own_languages() -> NDArray[np.bool_]:
-    """Which languages are written in each script: (scripts, languages)."""
-    return np.array([[language in SCRIPT_LANGUAGES[script] for language in LANGUAGES] for script in SCRIPTS])
-
-
-@functools.cache
-def _abroad() -> Floats:
-    """What a word of each script says of languages not written in it: (scripts, 1)."""
-    return np.array([[_LATIN_ABROAD if script == "latin" else _ABROAD] for script in SCRIPTS], np.float32)
-
-
-def _evidence(zipf: NDArray[np.uint8], scripts: NDArray[np.uint8], grams: Floats) -> Floats:
-    """What n words say of each language and of none: (n, languages + 1), in nats below the likeliest."""
-    own = _own_languages().take(scripts, axis=0)
-    listed = zipf > 0
-    # Letters count from the language of this script that they fit best.
-    wide = (scripts == SCRIPTS.index("han"))[:, None]
-    letters = grams * np.where(wide, _CHARACTERS, _LETTERS)
-    letters -= np.max(letters, axis=1, keepdims=True, where=own, initial=-np.inf)
-    np.maximum(letters, np.where(wide, -_AT_MOST, -_LETTERS_AT_MOST), out=letters)
-    nats = np.where(listed, _listed_nats().take(zipf), letters + _unlisted())
-    unlisted = ~(listed & own).any(axis=1)
-    nats[unlisted] = letters[unlisted]
-    top = np.max(nats, axis=1, keepdims=True, where=own, initial=-np.inf)
-    nats -= top
-    np.maximum(nats, -_AT_MOST, out=nats)
-    evidence = np.empty((len(zipf), _UND + 1), np.float32)
-    evidence[:, :_UND] = np.where(own, nats, _abroad().take(scripts, axis=0))
-    und = np.where(unlisted, _UND_UNLISTED, np.clip(_UND_LISTED - top[:, 0], -_AT_MOST, -2 * _STEP))
-    evidence[:, _UND] = np.where(scripts == SCRIPTS.index("latin"), und, _UND_OTHER_SCRIPT)
+def _script_tables() -> tuple[NDArray[np.bool_], Floats, Floats, Floats, Floats]:
+    """Of each script: the languages written in it (scripts, languages), then what its letters weigh, the least they
+    say, what its words say of other languages, and of none (nan where that depends on the word), each (scripts,).
+    """
+    own = np.array([[language in SCRIPT_LANGUAGES[script] for language in LANGUAGES] for script in SCRIPTS])
+    weight, least, abroad, none = (
+        np.full(len(SCRIPTS), value, np.float32) for value in (_LETTERS, -_LETTERS_AT_MOST, _ABROAD, _UND_OTHER_SCRIPT)
+    )
+    latin, han, other, common = map(SCRIPTS.index, ("latin", "han", "other", "common"))
+    weight[han], least[han] = _CHARACTERS, -_AT_MOST
+    abroad[latin], none[latin] = _LATIN_ABROAD, np.nan
     # Georgian, Armenian and the like are of no language known here; digits and symbols of any.
-    evidence[scripts == SCRIPTS.index("other"), _UND] = -2 * _STEP
-    evidence[scripts == SCRIPTS.index("common")] = 0
-    evidence *= _TEMPERATURE / _STEP
-    np.rint(evidence, out=evidence)
-    evidence *= _STEP
+    none[other] = _UND_AT_LEAST
+    abroad[common] = none[common] = 0
+    return own, weight, least, abroad, none
+
+
+def _evidence(zipf: NDArray[np.uint8], scripts: NDArray[np.uint8], grams: Floats) -> NDArray[np.int16]:
+    """What n words say of each language and of none: (n, languages + 1), in steps below the likeliest."""
+    evidence = np.empty((len(zipf), _UND + 1), np.int16)
+    _weigh(zipf, scripts, grams, *_script_tables(), _listed_nats(), _unlisted(), evidence)
     return evidence
+
+
+@compiled
+def _weigh(
+    zipf: NDArray[np.uint8],
+    scripts: NDArray[np.uint8],
+    grams: Floats,
+    own: NDArray[np.bool_],
+    letter_weight: Floats,
+    letter_least: Floats,
+    abroad: Floats,
+    none: Floats,
+    listed_nats: Floats,
+    unlisted: Floats,
+    evidence: NDArray[np.int16],
+) -> None:
+    """Fill the evidence of each word."""
+    languages = zipf.shape[1]
+    letters = np.empty(languages, np.float32)
+    for word in range(len(zipf)):
+        script = scripts[word]
+        # Letters count from the language of this script that they fit best.
+        fits = top = np.float32(-np.inf)
+        listed = False
+        for language in range(languages):
+            letters[language] = grams[word, language] * letter_weight[script]
+            if own[script, language]:
+                fits = max(fits, letters[language])
+                listed |= zipf[word, language] > 0
+        nats = letters
+        for language in range(languages):
+            nats[language] = max(letters[language] - fits, letter_least[script])
+            if listed:
+                if zipf[word, language]:
+                    nats[language] = listed_nats[zipf[word, language]]
+                else:
+                    nats[language] += unlisted[language]
+            if own[script, language]:
+                top = max(top, nats[language])
+        for language in range(languages):
+            said = max(nats[language] - top, -_AT_MOST) if own[script, language] else abroad[script]
+            evidence[word, language] = np.rint(said * _STEPS_OF_A_NAT)
+        said = none[script]
+        if np.isnan(said):  # it depends on the word
+            said = min(max(_UND_LISTED - top, -_AT_MOST), _UND_AT_LEAST) if listed else _UND_UNLISTED
+        evidence[word, languages] = np.rint(said * _STEPS_OF_A_NAT)
 
 
 @functools.cache
@@ -309,7 +391,7 @@ def _unlisted() -> Floats:
 
 
 @functools.lru_cache(maxsize=1024)
-def _prior(market: Market | None) -> Floats:
+def _prior(market: Market | None) -> NDArray[np.int32]:
     prior = np.array([_PRIOR.get(language, 0.0) for language in LANGUAGES] + [0.0], np.float32)
     if market is not None:
         language = _SAME_AS.get(market.language, market.language)
@@ -319,25 +401,6 @@ def _prior(market: Market | None) -> Floats:
             np.minimum(prior, 0, out=prior)
             prior[LANGUAGES.index("en")] = _ENGLISH_IN_ANY_MARKET
             prior[expected] = _MARKET
-    prior.flags.writeable = False
-    return prior
-
-
-def _sums(words: Words) -> Floats:
-    """The evidence of each phrase, summed over its words: (N, languages + 1)."""
-    column: Floats = words.columns["language"]
-    ids, starts, counts = words.ids, words.starts, words.counts
-    if len(counts) <= _FEW:
-        few: Floats = np.add.reduceat(column.take(ids, axis=0), starts, axis=0)
-        return few
-    sums: Floats = column.take(ids.take(starts), axis=0)
-    for place in range(1, min(int(counts.max()), _LONG)):
-        rows = np.flatnonzero(counts > place)
-        sums[rows] += column.take(ids.take(starts.take(rows) + place), axis=0)
-    rows = np.flatnonzero(counts > _LONG)
-    if len(rows):
-        rest = counts[rows] - _LONG
-        firsts = np.cumsum(rest) - rest
-        places = np.repeat(starts[rows] + _LONG - firsts, rest) + np.arange(int(rest.sum()))
-        sums[rows] += np.add.reduceat(column.take(ids.take(places), axis=0), firsts, axis=0)
-    return sums
+    steps = np.rint(prior * _STEPS).astype(np.int32)
+    steps.flags.writeable = False
+    return steps

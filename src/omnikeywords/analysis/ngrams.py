@@ -84,7 +84,7 @@ def gram_scores(codes: Codes, log_odds: NDArray[np.int8]) -> NDArray[np.float32]
 
 
 @compiled
-def _add_odds(codes, log_odds, sums):  # type: ignore[no-untyped-def]
+def _add_odds(codes: Codes, log_odds: NDArray[np.int8], sums: NDArray[np.int32]) -> None:
     """Add the log odds of the grams of each word to its row of sums: those of `_buckets`, a gram at a time."""
     for word in range(len(codes)):
         row = codes[word]

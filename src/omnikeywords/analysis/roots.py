@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from omnikeywords.analysis.normalise import fold
 
 __all__ = [
+    "PLAIN_CONTRACTIONS",
     "ROOT_LANGUAGES",
     "SURNAMES",
     "Zipf",
@@ -66,6 +67,8 @@ _CONTRACTIONS = {
     "she'd": ("she", "would"),
     "we'd": ("we", "would"),
 }
+_SCHEME = frozenset(("https", "http", "www"))
+PLAIN_CONTRACTIONS = frozenset(filter(str.isalnum, _CONTRACTIONS))  # words of letters alone that are two pieces
 
 
 def pieces(word: str) -> tuple[str, ...]:
@@ -77,6 +80,9 @@ def pieces(word: str) -> tuple[str, ...]:
     """
     if word.isalnum():
         return _CONTRACTIONS.get(word) or (word,)
+    hyphenated = word.replace("-", " ").split()
+    if "".join(hyphenated).isalnum():  # nine of ten words that are cut
+        return _without_scheme(hyphenated)
     if _DOTTED.fullmatch(word):
         return (word.replace(".", ""),)
     if word.endswith("s") and word[-2:-1] in _CLOSING and word[-3:-2].isalpha():
@@ -114,8 +120,13 @@ def pieces(word: str) -> tuple[str, ...]:
             parts.extend(_unquoted(part))
         else:
             parts.append(part)
+    return _without_scheme(parts)
+
+
+def _without_scheme(parts: list[str]) -> tuple[str, ...]:
+    """The parts of a word, without those with which addresses begin."""
     if len(parts) > 1:
-        parts = [part for part in parts if part not in ("https", "http", "www")] or parts
+        parts = [part for part in parts if part not in _SCHEME] or parts
     return tuple(parts)
 
 
@@ -263,7 +274,20 @@ _ENDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("innen", ("in",)),
     ("s", ("",)),
 )
+_ENDINGS_BY_TWO = {
+    two: tuple(entry for entry in _ENDINGS if entry[0].endswith(two) or two.endswith(entry[0]))
+    for two in {ending[-2:] for ending, _ in _ENDINGS if len(ending) > 1}
+}
+_ENDINGS_OF_ONE = tuple(entry for entry in _ENDINGS if len(entry[0]) == 1)
 _LAST = frozenset("sxn")
+# What needs no look at endings: words that are no plurals stand for themselves.
+_LISTED = (
+    _PLURAL_OF_SHORT
+    | {word: word for word in _NO_PLURAL | SURNAMES if word[-1:] in _LAST}
+    | _GENDER
+    | _IRREGULAR
+    | _ACCENT_MEANT
+)
 _DOMINANT = 1.0  # languages within this of the word's best are those it may be a word of
 _RARER = 1.8  # a singular may be that much rarer than its plural (Zipf), or it is another word
 _KNOWN = 2.5  # a word below this is no evidence of its own form
@@ -277,7 +301,7 @@ _COMMONER_SHORT = 0.8  # by so much two letters must be commoner than with an s
 def _singulars(word: str) -> list[str]:
     if len(word) < 4:
         return [word[:-1]] if word.endswith("s") else []
-    for ending, replacements in _ENDINGS:
+    for ending, replacements in _ENDINGS_BY_TWO.get(word[-2:], _ENDINGS_OF_ONE):
         if word.endswith(ending):
             stem = word[: len(word) - len(ending)]
             return [stem + replacement for replacement in replacements if len(stem + replacement) > 2]
@@ -310,16 +334,10 @@ def inflection_roots(folded: Sequence[str], zipf: Zipf | None) -> list[str]:
     asked: list[int] = []  # index into folded, a row per candidate
     candidates: list[str] = []
     for i, word in enumerate(roots):
-        if word in _ACCENT_MEANT:
-            roots[i] = _ACCENT_MEANT[word]
-        elif word in _IRREGULAR:
-            roots[i] = _IRREGULAR[word]
-        elif word in _GENDER:
-            roots[i] = _GENDER[word]
-        elif word[-1:] in _LAST and word not in _NO_PLURAL and word not in SURNAMES:
-            if len(word) < 4 and word in _PLURAL_OF_SHORT:
-                roots[i] = _PLURAL_OF_SHORT[word]
-                continue
+        form = _LISTED.get(word)
+        if form is not None:
+            roots[i] = form
+        elif word[-1:] in _LAST:
             if not word.isalpha():
                 roots[i] = _without_plural(word)
                 continue
@@ -340,7 +358,8 @@ def _choose(roots: list[str], asked: NDArray[np.intp], candidates: list[str], zi
         frequency = np.zeros((len(words) + len(candidates), 1), np.float32)
     else:
         frequency = zipf(words + candidates)
-    word = np.repeat(frequency[: len(words)], np.diff(np.r_[first, len(asked)]), axis=0)
+    sizes = np.diff(np.r_[first, len(asked)])
+    word = np.repeat(frequency[: len(words)], sizes, axis=0)
     candidate = frequency[len(words) :]
     best = word.max(axis=1, keepdims=True)
     own = (word >= best - _DOMINANT) & (word > 0)
@@ -351,27 +370,24 @@ def _choose(roots: list[str], asked: NDArray[np.intp], candidates: list[str], zi
     rare = best[:, 0] < _KNOWN
     fits = np.where(rare, np.maximum(fits, candidate.max(axis=1)), fits)
     short = (best[:, 0] < _RARE_SHORT) & (candidate >= word + _COMMONER_SHORT).any(axis=1) & (fits > _KNOWN)
-    stop = np.r_[first[1:], len(asked)]
-    for row, (begin, end) in enumerate(zip(first.tolist(), stop.tolist(), strict=True)):
-        plural = words[row]
-        # The likeliest by the ending that is about as common as the plural, else the commonest.
-        if sure[begin:end].any():
-            k = begin + int(sure[begin:end].argmax())
-        elif rare[begin] and fits[begin] > 0 and fits[begin] >= fits[begin:end].max() - _ALMOST:
-            k = begin
-        else:
-            k = begin + int(fits[begin:end].argmax())
-        if len(plural) < 4:
-            if not short[begin]:
-                continue
-        elif fits[k] <= 0:
-            # Nobody knows it: then the same with and without s is likelier one word than two.
-            unknown = zipf is not None and best[begin, 0] == 0
-            if not (rare[begin] and plural.endswith("s") and (unknown or plural[-2] not in "ui")):
-                continue
-            roots[asked[begin]] = plural[:-1]
-            continue
-        roots[asked[begin]] = _GENDER.get(candidates[k], candidates[k])
+    # The likeliest by the ending that is about as common as the plural, else the commonest.
+    places = np.arange(len(asked))
+    most = np.maximum.reduceat(fits, first)
+    commonest = np.minimum.reduceat(np.where(fits == np.repeat(most, sizes), places, len(asked)), first)
+    surest = np.minimum.reduceat(np.where(sure, places, len(asked)), first)
+    likeliest = rare[first] & (fits[first] > 0) & (fits[first] >= most - _ALMOST)
+    chosen = np.where(surest < len(asked), surest, np.where(likeliest, first, commonest))
+    unknown = best[first, 0] == 0 if zipf is not None else np.zeros(len(first), np.bool_)
+    columns = (asked[first], chosen, fits[chosen] > 0, short[first], rare[first], unknown)
+    for plural, (i, k, fitting, may_be_short, is_rare, is_unknown) in zip(
+        words, zip(*(column.tolist() for column in columns), strict=True), strict=True
+    ):
+        if fitting or len(plural) < 4:
+            if len(plural) > 3 or may_be_short:
+                roots[i] = _GENDER.get(candidates[k], candidates[k])
+        # Nobody knows it: then the same with and without s is likelier one word than two.
+        elif is_rare and plural.endswith("s") and (is_unknown or plural[-2] not in "ui"):
+            roots[i] = plural[:-1]
 
 
 # --------------------------------------------------------------------------------------------------- spelling

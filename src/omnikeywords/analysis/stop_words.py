@@ -2,7 +2,7 @@
 
 from omnikeywords.analysis.roots import ROOT_LANGUAGES, listed
 
-__all__ = ["keeps_next", "stop_languages"]
+__all__ = ["KEEPS_NEXT", "STOP_INSIDE", "STOP_LEADING"]
 
 # Words without which the phrase asks the same. Questions, negations, with, without, to, from, or, vs,
 # comparatives and
@@ -27,8 +27,8 @@ _STOP_LEADING = {
     "de": "der die das ein eine",
     "it": "il lo la gli le un una",
 }
-# What follows these belongs to them: vitamin a deficiency, hepatite e, log in page.
-_KEEPS_NEXT = frozenset(
+# What follows these belongs to them and may not be left out: vitamin a deficiency, hepatite e, log in page.
+KEEPS_NEXT = frozenset(
     listed(
         "vitamin vitamina hepatitis hepatite type tipo class classe clase grade group grupo plan plano "
         "model modelo series serie team section seccion secao schedule form log sign check plug fill "
@@ -47,19 +47,7 @@ def _stop_bits(everywhere: str, by_language: dict[str, str]) -> dict[str, int]:
     return bits
 
 
-_INSIDE_BITS = _stop_bits(_STOP_EVERYWHERE, _STOP_INSIDE)
-_LEADING_BITS = _stop_bits("the", _STOP_LEADING)
-
-
-def stop_languages(piece: str) -> tuple[int, int]:
-    """The languages in which a word may be left out as it is written (e, but not é), inside a phrase and at
-    its beginning.
-
-    Bit i of each number stands for ROOT_LANGUAGES[i], the bit after them for any other language.
-    """
-    return _INSIDE_BITS.get(piece, 0), _LEADING_BITS.get(piece, 0)
-
-
-def keeps_next(folded: str) -> bool:
-    """Whether the word after this one belongs to it and may not be left out."""
-    return folded in _KEEPS_NEXT
+# The languages in which a word may be left out as it is written (e, but not é), inside a phrase and at its beginning:
+# bit i of each number stands for ROOT_LANGUAGES[i], the bit after them for any other language.
+STOP_INSIDE = _stop_bits(_STOP_EVERYWHERE, _STOP_INSIDE)
+STOP_LEADING = _stop_bits("the", _STOP_LEADING)

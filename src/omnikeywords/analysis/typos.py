@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from omnikeywords.analysis.compiler import compiled
 from omnikeywords.analysis.frequency import LANGUAGES
-from omnikeywords.analysis.piece_hashes import code_matrix, letter_hashes, mix, powers_of_base
+from omnikeywords.analysis.piece_hashes import BASE, Characters, mix, powers_of_base
 from omnikeywords.analysis.roots import SURNAMES, listed
 
-__all__ = ["REAL", "REAL_SPOKEN", "TypoPairs", "find_typos", "has_s_models"]
+__all__ = ["REAL", "REAL_SPOKEN", "S_MODELS", "TypoPairs", "find_typos"]
 
 REAL = 3.0  # Zipf: what is more frequent is a word, not a typo of another
-_VOWELS = np.array([ord(letter) for letter in "aeiouy"], np.uint32)
+_A, _E, _I, _O, _U, _Y, _S = map(ord, "aeiouys")
 _ENGLISH = LANGUAGES.index("en")
 _SHORTEST = 4  # letters of a word that may be, or have, a typo
 REAL_SPOKEN = 2.6  # the same in the language of the phrase, where that is not English
@@ -45,12 +46,11 @@ _SHORT_WORD = 3.6  # Zipf: above this three letters with a last s need more word
 _CLEARLY_PLURAL = 0.8  # Zipf: how much commoner the word with its s is
 _LONG_NUMBER = 6  # characters of a word with a digit, which may be the whole phrase
 _FASHIONABLE = np.array([ord("i"), ord("e")], np.uint32)
-_BLOCK = 4096  # words whose letters stay in the processor's cache
 _CENTURIES = ("17", "18", "19", "20")
 _TRIED = 6  # meant words of one typo, the commonest
 
 # Lines of products whose models end in s: iphone 5s is another than iphone 5.
-_S_MODELS = frozenset(
+S_MODELS = frozenset(
     listed(
         "iphone redmi note moto galaxy xiaomi gtx rtx geforce nvidia radeon nikon canon sony pilot "
         "sport xbox windows mi poco lexus porsche bmw model huawei asus zenfone kindle gopro dji "
@@ -99,7 +99,9 @@ def find_typos(
     # Commonest in the dictionary, then in the phrases, then in the alphabet: the same whatever the order of
     # phrases.
     candidates, place = np.unique(meant, return_inverse=True)
-    alphabetical = np.argsort(np.argsort(np.array([words[i] for i in candidates.tolist()] or [""])))[: len(candidates)]
+    named = [words[i] for i in candidates.tolist()]
+    alphabetical = np.empty(len(candidates), np.intp)
+    alphabetical[sorted(range(len(named)), key=named.__getitem__)] = np.arange(len(candidates))
     order = np.lexsort((alphabetical, -phrases[candidates], -known[candidates]))
     preference = np.empty(len(candidates), np.intp)
     preference[order] = np.arange(len(candidates))
@@ -134,13 +136,13 @@ def _slips(
     )
     if len(suitable) == 0:
         return suitable, suitable, suitable
-    codes = code_matrix([words[i] for i in suitable.tolist()])
+    characters = Characters.of([words[i] for i in suitable.tolist()])
     often, zipf = phrases[suitable], zipf[suitable]
     english, known, own = zipf[:, _ENGLISH], zipf.max(axis=1), zipf.argmax(axis=1)
-    letters = (codes > 0).sum(axis=1)
+    letters = characters.lengths
     wrong = (english < REAL) & (known < _REAL_ELSEWHERE) & ~inflected[suitable]
     right = np.where(letters >= _SHORTEST, (known >= _MEANT) | (often >= _MEANT_PHRASES), english >= _SHORT_MEANT)
-    typo, meant, of_spelling, at_first = _one_edit(codes, wrong, right)
+    typo, meant, of_spelling, at_first = _one_edit(characters, wrong, right)
     z_typo, z_meant = english[typo], known[meant]
     keep = (z_typo == 0) | (z_meant >= z_typo + _CLEARLY)
     keep &= of_spelling | (z_typo < _RARE) | ((z_typo < _KNOWN) & (z_meant >= z_typo + _BY_FAR))
@@ -157,7 +159,7 @@ def _slips(
     lost_letter = (letters[meant] > letters[typo]) & (z_meant >= _MEANT_BY_FAR)
     keep &= (letters[typo] >= _SHORTEST) | (of_spelling & (z_meant >= _MEANT_BY_SHORT)) | lost_letter
     keep &= ~at_first | (letters[typo] >= _SHORTEST_FIRST) | (z_meant >= _MEANT_BY_SHORT)
-    fashion = np.isin(codes[typo, 0], _FASHIONABLE) & (letters[typo] >= letters[meant])
+    fashion = np.isin(characters.first()[typo], _FASHIONABLE) & (letters[typo] >= letters[meant])
     keep &= ~(at_first & fashion)
     context = np.where(
         (letters[meant] < _SHORTEST) & ~of_spelling,
@@ -206,108 +208,178 @@ def _final_s(words: list[str], english: NDArray[np.float32]) -> tuple[NDArray[np
 
 
 def _one_edit(
-    codes: NDArray[np.uint32], typos: NDArray[np.bool_], meant: NDArray[np.bool_]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Distinct pairs (typo, meant) of rows that are one edit apart, among the rows that may be the one and
+    words: Characters, typos: NDArray[np.bool_], meant: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Distinct pairs (typo, meant) of distinct words that are one edit apart, among those that may be the one and
     the other.
 
     Then, whether it is an edit of those who do not know how to spell: two letters swapped, one doubled or
     not, one
     vowel for another; and whether it is the first letter that is missing, too many or another.
     """
-    here = np.flatnonzero(typos)
+    letters = mix(words.codes.astype(np.uint64) + BASE)
+    powers = powers_of_base(int(words.lengths.max(initial=0)))
     there = np.flatnonzero(meant)
-    hash_t, row_t, place_t = _with_one_letter_less(codes[here])
-    hash_m, row_m, place_m = _with_one_letter_less(codes[there])
-    by_hash = np.argsort(hash_t)  # searched in order, neighbours are found in the cache
-    hash_t, row_t, place_t = hash_t[by_hash], row_t[by_hash], place_t[by_hash]
-    order = np.argsort(hash_m)
-    hash_m = hash_m[order]
-    begin = hash_m.searchsorted(hash_t, "left")
-    size = hash_m.searchsorted(hash_t, "right") - begin
-    k = np.flatnonzero(size)
-    size = size[k]
-    left = np.repeat(k, size)
-    right = order[np.repeat(begin[k] - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))]
-    typo, i = here[row_t[left]], place_t[left]
-    word, j = there[row_m[right]], place_m[right]
-    likely = (typo != word) & ((i < 0) | (j < 0) | (np.abs(i - j) < 2))
-    typo, i, word, j = typo[likely], i[likely], word[likely], j[likely]
-    both = (i >= 0) & (j >= 0)
-    gap = np.abs(i - j)
-    long = (codes[typo] > 0).sum(axis=1) >= _SHORTEST_FIRST
-    swapped = (gap == 1) & (codes[typo, np.maximum(i, 0)] == codes[word, np.maximum(j, 0)])
-    vowels = np.isin(codes, _VOWELS)
-    vowel = (gap == 0) & vowels[typo, np.maximum(i, 0)] & vowels[word, np.maximum(j, 0)]
-    # A last s is more often lost than meant.
-    plural = ~both & np.where(i < 0, _is_last_s(codes, word, j), _is_last_s(codes, typo, i))
-    doubled = _doubled(codes, typo, i) | _doubled(codes, word, j)
-    first = np.maximum(i, j) == 0
-    fits = np.where(both, ((gap == 0) & ((i > 0) | long)) | swapped, i != j)
-    spelt = np.where(both, swapped | vowel | ((gap == 0) & doubled), doubled | plural)
-    pairs, pair = np.unique(typo[fits] * len(codes) + word[fits], return_inverse=True)
-    of_spelling = np.zeros(len(pairs), bool)
-    of_spelling[pair[spelt[fits]]] = True
-    at_first = np.ones(len(pairs), bool)
-    at_first[pair[~first[fits]]] = False
-    return pairs // len(codes), pairs % len(codes), of_spelling, at_first
+    variants = int((words.lengths[there] + 1).sum())
+    table = np.full(2 << max(4, variants.bit_length()), -1, np.int32)
+    following, word = np.empty((2, variants), np.int32)
+    hashes = np.empty(variants, np.uint64)
+    place = np.empty(variants, np.int8)
+    there_is = np.zeros(len(table), np.uint8)
+    meant_words = (there_is, table, following, hashes, word, place)
+    _file_variants(letters, words.offsets, powers, there, *meant_words)
+    pairs = _pair_variants(words.codes, letters, words.offsets, powers, np.flatnonzero(typos), *meant_words).reshape(
+        -1, 4
+    )
+    return pairs[:, 0], pairs[:, 1], pairs[:, 2] > 0, pairs[:, 3] > 0
 
 
-def _is_last_s(codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np.intp]) -> NDArray[np.bool_]:
-    behind = codes[row, np.minimum(place + 1, codes.shape[1] - 1)]
-    last = (behind == 0) | (place + 1 == codes.shape[1])
-    found: NDArray[np.bool_] = last & (codes[row, np.maximum(place, 0)] == ord("s"))
-    return found
+@compiled
+def _mixed(x: np.uint64) -> np.uint64:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    return x ^ (x >> np.uint64(31))
 
 
-def _doubled(codes: NDArray[np.uint32], row: NDArray[np.intp], place: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Whether the letter at a place (-1 for none) stands beside another of its kind."""
-    letter = codes[row, np.maximum(place, 0)]
-    before = codes[row, np.maximum(place - 1, 0)]
-    behind = codes[row, np.minimum(place + 1, codes.shape[1] - 1)]
-    beside_behind = (letter == behind) & (place + 1 < codes.shape[1])
-    found: NDArray[np.bool_] = (place >= 0) & (((place > 0) & (letter == before)) | beside_behind)
-    return found
+@compiled
+def _hash_variants(
+    letters: NDArray[np.uint64], begin: int, end: int, powers: NDArray[np.uint64], hashes: NDArray[np.uint64]
+) -> None:
+    """Hashes of a word, and of the same less its letter i - 1 in place i.
 
-
-def _with_one_letter_less(
-    codes: NDArray[np.uint32],
-) -> tuple[NDArray[np.uint64], NDArray[np.intp], NDArray[np.intp]]:
-    """Hashes of words and of words less one letter, each with the row of the word and the letter's place, -1
-    for none.
+    Letter i weighs base ** i, so that all letters behind a missing one lose one factor.
     """
-    parts = [_shorter_by_one(codes[begin : begin + _BLOCK]) for begin in range(0, len(codes), _BLOCK)]
-    if not parts:
-        return np.zeros(0, np.uint64), np.zeros(0, np.intp), np.zeros(0, np.intp)
-    return (
-        np.concatenate([hashes for hashes, _, _ in parts]),
-        np.concatenate([row + number * _BLOCK for number, (_, row, _) in enumerate(parts)]),
-        np.concatenate([place for _, _, place in parts]),
-    )
+    length = end - begin
+    whole = np.uint64(length)
+    less = np.uint64(length - 1)
+    for i in range(length):
+        whole += letters[begin + i] * powers[i]
+        if i > 0:
+            less += letters[begin + i] * powers[i - 1]
+    hashes[0] = _mixed(whole)
+    for i in range(length):
+        hashes[i + 1] = _mixed(less)
+        less += letters[begin + i] * powers[i]
+        if i + 1 < length:
+            less -= letters[begin + i + 1] * powers[i]
 
 
-def _shorter_by_one(
+@compiled
+def _file_variants(
+    letters: NDArray[np.uint64],
+    offsets: NDArray[np.int64],
+    powers: NDArray[np.uint64],
+    rows: NDArray[np.intp],
+    there_is: NDArray[np.uint8],
+    table: NDArray[np.int32],
+    following: NDArray[np.int32],
+    hashes: NDArray[np.uint64],
+    word: NDArray[np.int32],
+    place: NDArray[np.int8],
+) -> None:
+    """File the variants of words under their hashes: a slot has the first, each variant the one that follows it.
+
+    `there_is` has a bit for each of eight times as many slots: most hashes that are asked for are not there, and the
+    bits stay in the processor's cache.
+    """
+    out = 0
+    for row in rows:
+        begin, end = offsets[row], offsets[row + 1]
+        _hash_variants(letters, begin, end, powers, hashes[out:])
+        for i in range(end - begin + 1):
+            slot = np.int64(hashes[out] & np.uint64(len(table) - 1))
+            there_is[slot] |= np.uint8(1) << np.uint8(hashes[out] >> np.uint64(61))
+            following[out] = table[slot]
+            table[slot] = out
+            word[out] = row
+            place[out] = i - 1
+            out += 1
+
+
+@compiled
+def _is_vowel(code: int) -> bool:
+    return code in (_A, _E, _I, _O, _U, _Y)
+
+
+@compiled
+def _is_doubled(codes: NDArray[np.uint32], begin: int, end: int, place: int | np.int64) -> bool:
+    """Whether the letter at a place (-1 for none) stands beside another of its kind."""
+    if place < 0:
+        return False
+    at = begin + place
+    return bool((at > begin and codes[at - 1] == codes[at]) or (at + 1 < end and codes[at + 1] == codes[at]))
+
+
+@compiled
+def _is_last_s(codes: NDArray[np.uint32], begin: int, end: int, place: int | np.int64) -> bool:
+    return bool(begin + place == end - 1 and codes[end - 1] == _S)
+
+
+@compiled
+def _pair_variants(
     codes: NDArray[np.uint32],
-) -> tuple[NDArray[np.uint64], NDArray[np.intp], NDArray[np.intp]]:
-    count, width = codes.shape
-    length = (codes > 0).sum(axis=1)
-    letters = np.where(codes > 0, letter_hashes(codes), np.uint64(0))
-    powers = powers_of_base(width)
-    # Letter i weighs base ** i, so that all letters behind a missing one lose one factor.
-    before = np.zeros((count, width + 1), np.uint64)
-    np.cumsum(letters * powers[:width], axis=1, out=before[:, 1:])
-    behind = np.zeros((count, width + 1), np.uint64)
-    behind[:, 1:width] = np.cumsum((letters[:, 1:] * powers[: width - 1])[:, ::-1], axis=1)[:, ::-1]
-    row, place = np.nonzero(codes)
-    less = before[row, place] + behind[row, place + 1] + (length[row] - 1).astype(np.uint64)
-    whole = before[:, width] + length.astype(np.uint64)
-    return (
-        mix(np.concatenate([whole, less])),
-        np.concatenate([np.arange(count), row]),
-        np.concatenate([np.full(count, -1), place]),
-    )
+    letters: NDArray[np.uint64],
+    offsets: NDArray[np.int64],
+    powers: NDArray[np.uint64],
+    rows: NDArray[np.intp],
+    there_is: NDArray[np.uint8],
+    table: NDArray[np.int32],
+    following: NDArray[np.int32],
+    hashes: NDArray[np.uint64],
+    word: NDArray[np.int32],
+    place: NDArray[np.int8],
+) -> NDArray[np.int32]:
+    """The pairs of `rows` and filed words that share a variant which is one edit of both.
 
-
-def has_s_models(root: str) -> bool:
-    """Whether a root names products of which a number with an s is another than the number."""
-    return root in _S_MODELS
+    Four numbers a pair: the typo, what was meant, whether the edit is one of spelling, whether at the first letter.
+    """
+    pairs = np.empty(4 * 1024, np.int32)
+    count = 0
+    pair_of = np.full(len(offsets), -1, np.int32)  # of the present typo and each word, if not below `begun`
+    variants = np.empty(len(powers) + 1, np.uint64)
+    for row in rows:
+        begin, end = offsets[row], offsets[row + 1]
+        _hash_variants(letters, begin, end, powers, variants)
+        begun = count
+        for i in range(-1, end - begin):
+            hashed = variants[i + 1]
+            slot = np.int64(hashed & np.uint64(len(table) - 1))
+            if not there_is[slot] >> np.uint8(hashed >> np.uint64(61)) & 1:
+                continue
+            entry = table[slot]
+            while entry >= 0:
+                filed = entry
+                entry = following[filed]
+                if hashes[filed] != hashed:
+                    continue
+                other, j = np.int64(word[filed]), np.int64(place[filed])
+                if other == row or (i >= 0 and j >= 0 and abs(i - j) > 1):
+                    continue
+                first, last = offsets[other], offsets[other + 1]
+                doubled = _is_doubled(codes, begin, end, i) or _is_doubled(codes, first, last, j)
+                if i >= 0 and j >= 0:
+                    swapped = i != j and codes[begin + i] == codes[first + j]
+                    if not swapped and (i != j or (i == 0 and end - begin < _SHORTEST_FIRST)):
+                        continue
+                    vowel = i == j and _is_vowel(codes[begin + i]) and _is_vowel(codes[first + j])
+                    spelt = swapped or vowel or (i == j and doubled)
+                elif i < 0:  # a last s is more often lost than meant
+                    spelt = doubled or _is_last_s(codes, first, last, j)
+                else:
+                    spelt = doubled or _is_last_s(codes, begin, end, i)
+                pair = np.int64(pair_of[other])
+                if pair < begun:
+                    if 4 * count == len(pairs):
+                        grown = np.empty(2 * len(pairs), np.int32)
+                        for k in range(len(pairs)):
+                            grown[k] = pairs[k]
+                        pairs = grown
+                    pair = np.int64(count)
+                    count += 1
+                    pair_of[other] = pair
+                    pairs[4 * pair] = row
+                    pairs[4 * pair + 1] = other
+                    pairs[4 * pair + 2] = 0
+                    pairs[4 * pair + 3] = 1
+                pairs[4 * pair + 2] |= spelt
+                pairs[4 * pair + 3] &= i < 1 and j < 1
+    return pairs[: 4 * count]

@@ -127,7 +127,7 @@ class AnalyzeAnswer(Struct, frozen=True):
     """The keywords of a call, analysed, in their order."""
 
     analysis_type: AnalysisType
-    model_version: Annotated[str, Meta(description="Changes whenever an analysis may.", examples=["2026.11.1"])]
+    model_version: Annotated[str, Meta(description="Changes whenever an analysis may.", examples=["2026.11.2"])]
     results: list[KeywordResult]
 
 

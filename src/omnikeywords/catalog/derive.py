@@ -1,0 +1,139 @@
+"""From observations to keywords: frames in, frames out, whatever database they come from.
+
+A chunk of rows as an event keeps them has the columns of OBSERVATION_SCHEMA that have any value, `extra` as JSON text,
+and PART_COLUMNS. What is stored of a row has columns of its own where a filter or an order may ask for them, and
+`rest`, a JSON object, for all else.
+"""
+
+from dataclasses import replace
+
+import polars as pl
+
+from omnikeywords.analysis import Options, analyse
+from omnikeywords.analysis.score import OBSERVED_COLUMNS
+from omnikeywords.formats.columns import OBSERVATION_SCHEMA
+from omnikeywords.formats.merge import PART_COLUMNS, merge_rows
+from omnikeywords.model import Market
+
+__all__ = [
+    "KEYWORD_SCHEMA",
+    "OBSERVED_REST",
+    "STORED_SCHEMA",
+    "analysed",
+    "keywords_of",
+    "merged",
+    "stored",
+    "unstored",
+]
+
+# Columns of the table `observations` that say what was observed.
+_STORED = ("period_start", "period_end", "source", "volume", "cpc", "clicks", "impressions", "ctr", "position")
+_CHUNK_SCHEMA: dict[str, pl.DataType] = {
+    **OBSERVATION_SCHEMA,
+    "extra": pl.String(),
+    **dict.fromkeys(PART_COLUMNS, pl.String()),
+}
+STORED_SCHEMA: dict[str, pl.DataType] = {**{name: OBSERVATION_SCHEMA[name] for name in _STORED}, "rest": pl.String()}
+_REST_SCHEMA = {name: kind for name, kind in _CHUNK_SCHEMA.items() if name not in _STORED}
+
+# Columns of the table `keywords` that say what was observed, and what of it has none.
+_OBSERVED = ("source", "volume", "cpc", "competition", "clicks", "impressions", "position")
+OBSERVED_REST: dict[str, pl.DataType] = {
+    "vendor_difficulty" if name == "difficulty" else name: kind
+    for name, kind in {**OBSERVATION_SCHEMA, "extra": pl.String()}.items()
+    if name not in (*_OBSERVED, "keyword", "market", "line")
+}
+
+
+def stored(chunk: pl.DataFrame) -> pl.DataFrame:
+    """Rows of a chunk as the table `observations` keeps them, without the columns that say which rows they are."""
+    rest = [name for name in chunk.columns if name not in _STORED and name in _CHUNK_SCHEMA]
+    return chunk.with_columns(
+        *(pl.lit(None, _CHUNK_SCHEMA[name]).alias(name) for name in _STORED if name not in chunk),
+        pl.struct(rest).struct.json_encode().alias("rest"),
+    ).select(*STORED_SCHEMA)
+
+
+def unstored(rows: pl.DataFrame) -> pl.DataFrame:
+    """The opposite of `stored`; other columns stay."""
+    rest = rows["rest"].str.json_decode(pl.Struct(_REST_SCHEMA)).struct.unnest()
+    return pl.concat([rows.drop("rest"), rest], how="horizontal").cast(
+        {name: kind for name, kind in _CHUNK_SCHEMA.items() if name in rows.columns}
+    )
+
+
+def analysed(chunk: pl.DataFrame, options: Options) -> pl.DataFrame:
+    """The analysis of each row of a chunk, in their order, in the row's own market or else that of the options."""
+    if "market" not in chunk or not chunk.height:
+        return _in_one_market(chunk, options)
+    numbered = chunk.with_row_index("_row")
+    parts = [
+        _in_one_market(part, options if market is None else replace(options, market=Market.parse(market))).with_columns(
+            part["_row"]
+        )
+        for (market,), part in numbered.partition_by("market", as_dict=True).items()
+    ]
+    return (parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed").sort("_row")).drop("_row")
+
+
+def _in_one_market(chunk: pl.DataFrame, options: Options) -> pl.DataFrame:
+    observations = {
+        name: chunk[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        for name in OBSERVED_COLUMNS
+        if name in chunk
+    }
+    return analyse(chunk["keyword"].to_list(), options, observations).to_polars()
+
+
+def merged(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of keywords, each with its `id`, as one row a keyword, of the columns that have any value."""
+    rows = rows.with_columns(pl.col(name).fill_null("") for name in PART_COLUMNS)
+    kept = [n for n in rows.columns if n in ("id", *PART_COLUMNS) or (n in _CHUNK_SCHEMA and rows[n].count())]
+    return merge_rows(rows.select(kept)) if rows.height else rows.select("id", "keyword")
+
+
+def keywords_of(chunk: pl.DataFrame, analysis: pl.DataFrame) -> pl.DataFrame:
+    """Rows of the table `keywords`, one a row of the chunk, without those that say which they are and when."""
+    observed = [
+        pl.col(name) if name in chunk else pl.lit(None, OBSERVATION_SCHEMA[name]).alias(name) for name in _OBSERVED
+    ]
+    rest = {"vendor_difficulty" if name == "difficulty" else name: name for name in chunk.columns}
+    rest = {name: column for name, column in rest.items() if name in OBSERVED_REST}
+    # Not by `select`, which makes one row of literals alone, however many the chunk has.
+    left = chunk.with_columns(
+        *observed,
+        (
+            pl.struct(pl.col(column).alias(name) for name, column in rest.items()).struct.json_encode()
+            if rest
+            else pl.lit(None, pl.String)
+        ).alias("observed"),
+    ).select(*_OBSERVED, "observed")
+    types = pl.col("modifiers").list.eval(pl.element().struct.field("type")).list.unique().list.sort().list.join(" ")
+    right = analysis.select(
+        "id",
+        "keyword",
+        "normalized",
+        "market",
+        "language",
+        "words",
+        "question",
+        "intent",
+        "funnel",
+        pl.when(pl.col("modifiers").list.len() > 0).then(pl.format(" {} ", types)).alias("modifiers"),
+        "branded",
+        "local",
+        "year",
+        "popularity",
+        pl.col("difficulty").struct.field("score").alias("difficulty"),
+        pl.col("opportunity").struct.field("score").alias("opportunity"),
+        "model_version",
+    )
+    return pl.concat([right, left], how="horizontal").select(*KEYWORD_SCHEMA)
+
+
+KEYWORD_SCHEMA = (
+    *("id", "keyword", "normalized", "market", "language", "words", "question", "intent", "funnel", "modifiers"),
+    *("branded", "local", "year", "popularity", "difficulty", "opportunity"),
+    *_OBSERVED,
+    *("observed", "model_version"),
+)

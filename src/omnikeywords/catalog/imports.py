@@ -1,0 +1,249 @@
+"""Imports: one file or list brought into a project, as a stream of events of its own and as a row that sums it up.
+
+started → rows appended, chunk by chunk → completed; or withdrawn, from where on it counts nowhere. The row is written
+in the transaction that appends.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, select
+
+from omnikeywords.catalog import log
+from omnikeywords.catalog.events import Event, EventType, NewEvent
+from omnikeywords.catalog.projects import bucket_of
+from omnikeywords.catalog.tables import imports, rejects
+from omnikeywords.db import Connection, Database
+from omnikeywords.errors import NotFound
+
+__all__ = [
+    "Import",
+    "append_rows",
+    "apply",
+    "complete",
+    "find",
+    "list_imports",
+    "list_rejects",
+    "new_id",
+    "reject",
+    "same_content",
+    "start",
+    "withdraw",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import as it stands."""
+
+    id: str
+    project: str
+    state: str  # running | completed | withdrawn
+    reason: str | None  # why it was withdrawn
+    name: str | None  # of the file
+    tool: str | None
+    market: str | None
+    period_start: date | None
+    period_end: date | None
+    content: str  # digest of what was given
+    rows: int  # kept so far
+    skipped: int
+    started_at: datetime
+    ended_at: datetime | None
+
+
+def new_id() -> str:
+    """An id that no other import has."""
+    return "i1" + secrets.token_hex(12)
+
+
+def stream_of(import_id: str) -> str:
+    """The stream of events of an import."""
+    return f"import/{import_id}"
+
+
+def start(connection: Connection, project: str, import_id: str, facts: Mapping[str, Any], actor: str) -> None:
+    """Begin an import; `facts` are `name`, `tool`, `market`, `period_start`, `period_end` and `content`.
+
+    Again for the same id it does nothing.
+    """
+    _append(connection, project, import_id, EventType.IMPORT_STARTED, facts, actor, key="started")
+
+
+def append_rows(
+    connection: Connection,
+    project: str,
+    import_id: str,
+    number: int,
+    first_row: int,
+    rows: int,
+    data: bytes,
+    actor: str,
+) -> int:
+    """Append chunk `number` of an import, whose first row is row `first_row` of it; returns the position in the log.
+
+    `data` are its rows as `events.rows_of` makes them.
+    Again for the same number it does nothing, so that a chunk is never there twice.
+    """
+    payload = {"number": number, "first_row": first_row, "rows": rows}
+    return _append(
+        connection,
+        project,
+        import_id,
+        EventType.ROWS_APPENDED,
+        payload,
+        actor,
+        key=f"rows/{number}",
+        data=data,
+    )
+
+
+def complete(connection: Connection, project: str, import_id: str, skipped: Mapping[str, int], actor: str) -> int:
+    """End an import well; returns the position in the log. `skipped` are the rows not taken, by reason."""
+    return _append(
+        connection, project, import_id, EventType.IMPORT_COMPLETED, {"skipped": dict(skipped)}, actor, key="completed"
+    )
+
+
+def withdraw(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
+    """Make an import count nowhere from now on; returns the position in the log."""
+    return _append(
+        connection, project, import_id, EventType.IMPORT_WITHDRAWN, {"reason": reason}, actor, key="withdrawn"
+    )
+
+
+def find(database: Database, project: str, import_id: str) -> Import:
+    """An import as it stands.
+
+    Raises NotFound.
+    """
+    with database.read(project) as connection:
+        row = connection.execute(select(imports).where(_which(project, import_id))).one_or_none()
+    if row is None:
+        raise NotFound(f"import {import_id!r} does not exist in project {project!r}", import_id=import_id)
+    return _import(row)
+
+
+def list_imports(database: Database, project: str) -> list[Import]:
+    """Every import of a project, the newest first."""
+    which = (imports.c.bucket == bucket_of(project)) & (imports.c.project == project)
+    with database.read(project) as connection:
+        rows = connection.execute(select(imports).where(which).order_by(imports.c.started_at.desc())).all()
+    return [_import(row) for row in rows]
+
+
+def same_content(connection: Connection, project: str, content: str) -> Import | None:
+    """An import of the same content for the same market and period that counts, or is about to."""
+    which = (
+        (imports.c.bucket == bucket_of(project))
+        & (imports.c.project == project)
+        & (imports.c.content == content)
+        & (imports.c.state != "withdrawn")
+    )
+    row = connection.execute(select(imports).where(which).order_by(imports.c.started_at)).first()
+    return None if row is None else _import(row)
+
+
+def apply(connection: Connection, event: Event) -> None:
+    """Write into the table what an event of an import says."""
+    import_id = event.stream.removeprefix("import/")
+    which = _which(event.project, import_id)
+    match event.type:
+        case EventType.IMPORT_STARTED:
+            days = {name: event.payload[name] and date.fromisoformat(event.payload[name]) for name in _DAYS}
+            connection.execute(
+                imports.insert(),
+                {
+                    **{name: event.payload[name] for name in ("name", "tool", "market", "content")},
+                    **days,
+                    "bucket": event.bucket,
+                    "project": event.project,
+                    "import_id": import_id,
+                    "state": "running",
+                    "rows": 0,
+                    "skipped": 0,
+                    "started_at": event.recorded_at,
+                },
+            )
+        case EventType.ROWS_APPENDED:
+            connection.execute(imports.update().where(which).values(rows=imports.c.rows + event.payload["rows"]))
+        case EventType.IMPORT_COMPLETED:
+            values = {"state": "completed", "skipped": sum(event.payload["skipped"].values())}
+            connection.execute(imports.update().where(which).values(**values, ended_at=event.recorded_at))
+        case EventType.IMPORT_WITHDRAWN:
+            values = {"state": "withdrawn", "reason": event.payload["reason"], "ended_at": event.recorded_at}
+            connection.execute(imports.update().where(which).values(**values))
+        case EventType.PROJECT_DELETED:
+            whole = (imports.c.bucket == event.bucket) & (imports.c.project == event.project)
+            connection.execute(delete(imports).where(whole))
+
+
+_DAYS = ("period_start", "period_end")
+
+
+def _append(
+    connection: Connection,
+    project: str,
+    import_id: str,
+    kind: str,
+    payload: Mapping[str, Any],
+    actor: str,
+    *,
+    key: str,
+    data: bytes | None = None,
+) -> int:
+    event = NewEvent(stream_of(import_id), kind, payload, data)
+    done = log.append(
+        connection, bucket_of(project), project, [event], actor=actor, idempotency_key=f"import/{import_id}/{key}"
+    )
+    if not done.repeated:
+        apply(connection, done.events[0])
+    return done.position
+
+
+def _which(project: str, import_id: str) -> Any:
+    return (
+        (imports.c.bucket == bucket_of(project)) & (imports.c.project == project) & (imports.c.import_id == import_id)
+    )
+
+
+def _import(row: Row[Any]) -> Import:
+    return Import(
+        id=row.import_id,
+        project=row.project,
+        state=row.state,
+        reason=row.reason,
+        name=row.name,
+        tool=row.tool,
+        market=row.market,
+        period_start=row.period_start,
+        period_end=row.period_end,
+        content=row.content,
+        rows=row.rows,
+        skipped=row.skipped,
+        started_at=log.utc(row.started_at),
+        ended_at=None if row.ended_at is None else log.utc(row.ended_at),
+    )
+
+
+def reject(
+    connection: Connection, project: str, import_id: str, first: int, rows: Sequence[tuple[int | None, str]]
+) -> None:
+    """Note rows that were not taken, as (line, reason); `first` is how many were noted before."""
+    if rows:
+        key = {"bucket": bucket_of(project), "project": project, "import_id": import_id}
+        listed = [{**key, "number": first + i, "line": line, "reason": why} for i, (line, why) in enumerate(rows)]
+        connection.execute(rejects.insert(), listed)
+
+
+def list_rejects(database: Database, project: str, import_id: str) -> list[tuple[int | None, str]]:
+    """The rows of an import that were not taken, as (line, reason)."""
+    which = (
+        (rejects.c.bucket == bucket_of(project)) & (rejects.c.project == project) & (rejects.c.import_id == import_id)
+    )
+    with database.read(project) as connection:
+        rows = connection.execute(select(rejects.c.line, rejects.c.reason).where(which).order_by(rejects.c.number))
+        return [(row.line, row.reason) for row in rows]

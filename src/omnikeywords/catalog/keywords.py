@@ -1,0 +1,332 @@
+"""The read model of keywords: what is known of each, from all observations of it that count.
+
+`observations` holds every row of every import that was not withdrawn. A row of `keywords` is a pure function of the
+observations of its id, merged by the rule of `formats.merge`, of the project's settings and of what people said of it
+(`marks`): so it does not matter in which order imports came, and a rebuild makes the same rows.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+from sqlalchemy import Table, delete, select, text, tuple_
+
+from omnikeywords.analysis import Options
+from omnikeywords.catalog import projects
+from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, stored, unstored
+from omnikeywords.catalog.events import Event, EventType, frame_of
+from omnikeywords.catalog.follow import Part
+from omnikeywords.catalog.marks import CORRECTABLE
+from omnikeywords.catalog.rows import put
+from omnikeywords.catalog.tables import keywords, marks, observations
+from omnikeywords.db import Connection, Database
+
+__all__ = ["MODEL", "KeywordsModel", "of_places", "places_of"]
+
+MODEL = "keywords"
+_PART = 1500  # rows in one transaction, which on SQLite makes it some 50 ms
+
+
+@dataclass(frozen=True, slots=True)
+class _Digest:
+    """A chunk of rows, analysed; without those that cannot be."""
+
+    rows: pl.DataFrame  # of the table `observations`
+    state: pl.DataFrame  # of the table `keywords`, were each row the only one of its keyword
+    options: Options
+
+
+class KeywordsModel:
+    """Follows the log into the tables `observations` and `keywords`."""
+
+    name = MODEL
+
+    def __init__(self, database: Database, language_table: Path | None = None, brands: Sequence[str] = ()) -> None:
+        self._database = database
+        self._language_table = language_table
+        self._brands = tuple(brands)  # of every project
+
+    def digest(self, event: Event) -> _Digest | None:
+        """Analyse the rows of an event."""
+        if event.type != EventType.ROWS_APPENDED or event.data is None:
+            return None
+        options = self._options(event.project)
+        chunk = frame_of(event.data).with_row_index("row", event.payload["first_row"]).cast({"row": pl.Int64})
+        analysis = analysed(chunk, options)
+        usable = analysis["id"].is_not_null()
+        chunk, analysis = chunk.filter(usable), analysis.filter(usable)
+        rows = stored(chunk).with_columns(
+            pl.lit(event.bucket, pl.Int32).alias("bucket"),
+            pl.lit(event.project).alias("project"),
+            pl.lit(event.stream.removeprefix("import/")).alias("import_id"),
+            chunk["row"],
+            pl.lit(event.recorded_at, _TIME).alias("recorded_at"),
+            analysis["id"],
+        )
+        state = keywords_of(chunk, analysis).with_columns(
+            rows.select(_PLACE).to_series(),
+            pl.lit(event.recorded_at, _TIME).alias("created_at"),
+            pl.lit(event.recorded_at, _TIME).alias("updated_at"),
+        )
+        return _Digest(rows, state, options)
+
+    def _options(self, project: str) -> Options:
+        found = projects.find(self._database, project)
+        return Options(
+            market=found.market,
+            brands=tuple(dict.fromkeys((*self._brands, *found.brands))),
+            weights=found.score_weights(),
+            language_table=self._language_table,
+        )
+
+    def parts(self, database: Database, events: list[Event], digests: list[_Digest | None]) -> Iterator[Part]:
+        """What is written for an event, or for several chunks of rows, transaction by transaction."""
+        event = events[0]
+        match event.type:
+            case EventType.ROWS_APPENDED:
+                yield from self._append(database, events, [digest for digest in digests if digest is not None])
+            case EventType.IMPORT_WITHDRAWN:
+                yield from self._withdraw(database, event)
+            case EventType.KEYWORD_TAGGED | EventType.KEYWORD_CORRECTED:
+                yield from self._restate(database, event)
+            case EventType.PROJECT_CHANGED:
+                yield from self._derive_anew(database, event)
+            case EventType.PROJECT_DELETED:
+                yield from self._delete_project(database, event)
+            case _:
+                return
+
+    def clear(self, connection: Connection, bucket: int) -> bool:
+        """Delete some of the rows of a bucket; returns whether there are more."""
+        return any(_delete_some(connection, table, table.c.bucket == bucket) for table in (keywords, observations))
+
+    # ---- what each event does
+
+    def _append(self, database: Database, events: list[Event], digests: list[_Digest]) -> Iterator[Part]:
+        if not digests:
+            return
+        event = events[0]
+        added = pl.concat([digest.rows for digest in digests])
+        ids = added["id"]
+        with database.read(event.project) as connection:
+            known = _observed(connection, event, ids)
+            said = _marks(connection, event, ids)
+        # Some of these rows may be there already, if a process died half-way.
+        known = known.join(added, on=["import_id", "row"], how="anti")
+        several = ids.is_duplicated() | ids.is_in(known["id"].implode())
+        alone = pl.concat([digest.state for digest in digests]).filter(~several)
+        together = _state(pl.concat([known, added.filter(several).select(known.columns)]), digests[0].options)
+        state = _finished(pl.concat([alone, together]), event, said).sort("id")
+        # Each table in the order of its key: a transaction then touches pages that lie together.
+        for rows in added.iter_slices(_PART):
+            yield partial(_put_rows, rows)
+        for keywords_ in state.iter_slices(_PART):
+            yield partial(_put_state, keywords_)
+
+    def _withdraw(self, database: Database, event: Event) -> Iterator[Part]:
+        """Take out the observations of an import; its keywords are what the others say of them, or gone."""
+        options = self._options(event.project)
+        import_id = event.stream.removeprefix("import/")
+        while True:
+            with database.read(event.project) as connection:
+                ids = _ids_of_import(connection, event, import_id)
+                known = _observed(connection, event, ids)
+                said = _marks(connection, event, ids)
+            if not len(ids):
+                return
+            goes = pl.col("import_id") == import_id
+            left = known.filter(~goes)
+            state = _finished(_state(left, options), event, said)
+            yield partial(_replace, event, known.filter(goes), ids, left.clear(), state)
+
+    def _restate(self, database: Database, event: Event) -> Iterator[Part]:
+        """Say again what one keyword is, now that a person said something of it."""
+        ids = pl.Series("id", [event.stream.removeprefix("keyword/")])
+        with database.read(event.project) as connection:
+            known = _observed(connection, event, ids)
+            said = _marks(connection, event, ids)
+        if known.height:
+            state = _finished(_state(known, self._options(event.project)), event, said)
+            yield partial(_put_state, state)
+
+    def _derive_anew(self, database: Database, event: Event) -> Iterator[Part]:
+        """Analyse every keyword of a project by its new settings.
+
+        A new market gives new ids to keywords whose source names none: their observations go with them.
+        """
+        options = self._options(event.project)
+        after = ""
+        while True:
+            with database.read(event.project) as connection:
+                ids = _ids_behind(connection, event, keywords, after)
+                if not len(ids):
+                    return
+                known = _observed(connection, event, ids)
+                known = known.with_columns(analysed(unstored(known), options)["id"].alias("id_now"))
+                moved = known.filter(pl.col("id_now") != pl.col("id"))
+                there = _observed(connection, event, moved["id_now"])
+                said = _marks(connection, event, pl.concat([ids, moved["id_now"].alias("id")]))
+            after = ids[-1]
+            now = pl.concat([known.drop("id").rename({"id_now": "id"}).select(there.columns), there])
+            now = now.unique(["import_id", "row"], keep="first", maintain_order=True)
+            state = _finished(_state(now, options), event, said)
+            yield partial(_replace, event, known.clear(), ids, now, state)
+
+    def _delete_project(self, database: Database, event: Event) -> Iterator[Part]:
+        for table in (keywords, observations, marks):
+            while True:
+                with database.read(event.project) as connection:
+                    there = connection.execute(
+                        select(table.c.project).where(_of_project(event, table)).limit(1)
+                    ).first()
+                if there is None:
+                    break
+                yield partial(_delete_some, table=table, which=_of_project(event, table))
+
+
+_TIME = pl.Datetime("us", "UTC")
+_PLACE = pl.format("{}/{}", "import_id", "row").alias("rows")
+_KEY_SCHEMA: dict[str, Any] = {
+    "bucket": pl.Int32(),
+    "project": pl.String(),
+    "import_id": pl.String(),
+    "row": pl.Int64(),
+    "recorded_at": _TIME,
+    "id": pl.String(),
+}
+
+
+def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
+    """What observations make of their keywords: rows of the table `keywords` by their columns KEYWORD_SCHEMA."""
+    times = rows.group_by("id").agg(
+        _PLACE.sort().str.join(" "),
+        pl.col("recorded_at").min().alias("created_at"),
+        pl.col("recorded_at").max().alias("updated_at"),
+    )
+    chunk = merged(unstored(rows))
+    return keywords_of(chunk, analysed(chunk, options)).join(times, on="id")
+
+
+def _finished(state: pl.DataFrame, event: Event, said: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `keywords` with their key and with what people said of them, which goes before what we think."""
+    state = state.join(said, on="id", how="left").with_columns(
+        pl.lit(event.bucket).alias("bucket"),
+        pl.lit(event.project).alias("project"),
+    )
+    for field in CORRECTABLE:
+        theirs = pl.col("corrected").str.json_path_match(f"$.{field}")
+        state = state.with_columns(pl.coalesce(theirs, field).alias(field))
+    return state
+
+
+def _put_rows(rows: pl.DataFrame, connection: Connection) -> None:
+    put(connection, observations, rows)
+
+
+def _put_state(state: pl.DataFrame, connection: Connection) -> None:
+    put(connection, keywords, state)
+
+
+def _replace(
+    event: Event, drop: pl.DataFrame, ids: pl.Series, rows: pl.DataFrame, state: pl.DataFrame, connection: Connection
+) -> None:
+    """Take observations out, put others in, and the states of the keywords `ids` in the place of what they were."""
+    if drop.height:
+        connection.execute(
+            delete(observations).where(_of_project(event, observations), of_places(connection)),
+            places_of(connection, drop.select(_PLACE).to_series()),
+        )
+    gone = ids.filter(~ids.is_in(state["id"].implode()))
+    if len(gone):
+        of_gone = _among(connection, keywords)
+        connection.execute(delete(keywords).where(_of_project(event, keywords), of_gone), _listed(connection, gone))
+    put(connection, observations, rows)
+    put(connection, keywords, state)
+
+
+def _delete_some(connection: Connection, table: Table, which: Any) -> bool:
+    """Delete some rows; returns whether there were any."""
+    key = list(table.primary_key)
+    some = select(*key).where(which).limit(_PART).subquery()
+    return connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns)))).rowcount > 0
+
+
+def _observed(connection: Connection, event: Event, ids: pl.Series) -> pl.DataFrame:
+    """Every observation of these keywords."""
+    places = connection.execute(
+        select(keywords.c.rows).where(_of_project(event, keywords), _among(connection, keywords)),
+        _listed(connection, ids),
+    )
+    rows = places.scalars().all()
+    kinds = {**_KEY_SCHEMA, **STORED_SCHEMA}
+    schema = {column.name: kinds[column.name] for column in observations.columns}
+    if not rows:
+        return pl.DataFrame(schema=schema)
+    found = connection.execute(
+        select(observations).where(_of_project(event, observations), of_places(connection)), places_of(connection, rows)
+    ).all()
+    return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+
+
+def _marks(connection: Connection, event: Event, ids: pl.Series) -> pl.DataFrame:
+    """What people said of these keywords."""
+    found = connection.execute(
+        select(marks.c.id, marks.c.tags, marks.c.corrected).where(_of_project(event, marks), _among(connection, marks)),
+        _listed(connection, ids),
+    ).all()
+    schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
+    return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+
+
+def _ids_of_import(connection: Connection, event: Event, import_id: str) -> pl.Series:
+    """The keywords of the first rows of an import."""
+    of_import = (observations.c.import_id == import_id) & _of_project(event, observations)
+    found = connection.execute(select(observations.c.id).where(of_import).order_by(observations.c.row).limit(_PART))
+    return pl.Series("id", found.scalars().all(), pl.String()).unique(maintain_order=True)
+
+
+def _ids_behind(connection: Connection, event: Event, table: Table, after: str) -> pl.Series:
+    """The next keywords by id."""
+    behind = _of_project(event, table) & (table.c.id > after)
+    found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(_PART))
+    return pl.Series("id", found.scalars().all(), pl.String())
+
+
+def _of_project(event: Event, table: Table) -> Any:
+    return (table.c.bucket == event.bucket) & (table.c.project == event.project)
+
+
+# Thousands of ids or places as one parameter: SQLite takes them as JSON, PostgreSQL as arrays.
+
+
+def _among(connection: Connection, table: Table) -> Any:
+    """That a row is of one of the keywords of `_listed`."""
+    if connection.dialect.name == "sqlite":
+        return text(f"{table.name}.id IN (SELECT value FROM json_each(:ids))")
+    return text(f"{table.name}.id = ANY(CAST(:ids AS text[]))")
+
+
+def _listed(connection: Connection, ids: pl.Series) -> dict[str, Any]:
+    listed = ids.unique().to_list()
+    return {"ids": msgspec.json.encode(listed).decode() if connection.dialect.name == "sqlite" else listed}
+
+
+def of_places(connection: Connection) -> Any:
+    """That a row of `observations` is at one of `places_of`."""
+    if connection.dialect.name == "sqlite":
+        pairs = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:places)"
+    else:
+        pairs = "SELECT * FROM unnest(CAST(:imports AS text[]), CAST(:rows AS bigint[]))"
+    return text(f"(observations.import_id, observations.row) IN ({pairs})")
+
+
+def places_of(connection: Connection, rows: Iterable[str]) -> dict[str, Any]:
+    """The parameters for `of_places`, from values of the column `rows`."""
+    places = [place.rsplit("/", 1) for several in rows for place in several.split(" ")]
+    if connection.dialect.name == "sqlite":
+        return {"places": msgspec.json.encode([(import_id, int(row)) for import_id, row in places]).decode()}
+    return {"imports": [import_id for import_id, _ in places], "rows": [int(row) for _, row in places]}

@@ -1,0 +1,331 @@
+"""Reading keywords: lists by filter and order, one keyword, its history, two imports compared, all for an export.
+
+Lists page by a cursor that holds the last row's place in the order, so that rows that come or go meanwhile are neither
+skipped nor shown twice. What a keyword object holds beyond the table is made from the row, by the same analysis.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import polars as pl
+from sqlalchemy import ColumnElement, and_, func, or_, select
+
+from omnikeywords.analysis import Options
+from omnikeywords.analysis.normalise import normalise
+from omnikeywords.catalog.derive import OBSERVED_REST, STORED_SCHEMA, analysed, unstored
+from omnikeywords.catalog.keywords import of_places, places_of
+from omnikeywords.catalog.marks import CORRECTABLE
+from omnikeywords.catalog.projects import bucket_of
+from omnikeywords.catalog.tables import keywords, observations
+from omnikeywords.db import Database
+from omnikeywords.errors import InvalidOption, NotFound
+
+__all__ = ["FILTERS", "ORDERS", "Compared", "Filters", "Page", "compare", "export", "find", "history", "page"]
+
+FILTERS = (
+    *("market", "language", "intent", "funnel", "question", "modifier", "tag", "source", "import", "words", "local"),
+    *("branded", "year", "min_volume", "max_volume", "min_difficulty", "max_difficulty", "min_opportunity"),
+    *("max_opportunity", "min_position", "max_position", "min_clicks", "max_clicks", "min_impressions"),
+    "max_impressions",
+)
+# Each order, and whether the largest come first.
+ORDERS: Mapping[str, tuple[str, bool]] = {
+    "id": ("id", False),
+    "keyword": ("normalized", False),
+    "volume": ("volume", True),
+    "difficulty": ("difficulty", False),
+    "opportunity": ("opportunity", True),
+    "position": ("position", False),
+    "clicks": ("clicks", True),
+    "impressions": ("impressions", True),
+    "popularity": ("popularity", True),
+}
+MOST_COUNTED = 10_000  # keywords that a list counts one by one
+_EXPORTED = 10_000  # keywords read at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which keywords: all that every one of these lets through."""
+
+    q: str = ""  # part of the normalized keyword
+    given: Mapping[str, str] = field(default_factory=dict)  # by name of FILTERS
+
+    def where(self, project: str) -> ColumnElement[bool]:
+        """The condition in SQL.
+
+        Raises InvalidOption for an unknown filter or a value that it cannot have.
+        """
+        parts: list[ColumnElement[bool]] = [keywords.c.bucket == bucket_of(project), keywords.c.project == project]
+        if self.q.strip():
+            parts.append(keywords.c.normalized.contains(normalise(self.q), autoescape=True))
+        for name, value in self.given.items():
+            parts.append(_condition(name, value))
+        return and_(*parts)
+
+
+def _condition(name: str, value: str) -> ColumnElement[bool]:
+    if name not in FILTERS:
+        raise InvalidOption(f"filter {name!r} is unknown: use {', '.join(FILTERS)}", filter=name)
+    for prefix in ("min_", "max_"):
+        if name.startswith(prefix):
+            column = keywords.c[name.removeprefix(prefix)]
+            number = _number(name, value)
+            return column >= number if prefix == "min_" else column <= number
+    match name:
+        case "words" | "year":
+            return keywords.c[name] == int(_number(name, value))
+        case "local" | "branded":
+            if value not in ("true", "false"):
+                raise InvalidOption(f"filter {name} is {value!r}: use true or false", filter=name)
+            wanted: ColumnElement[bool] = keywords.c[name].is_(value == "true")
+            return wanted
+        case "modifier":
+            return keywords.c.modifiers.contains(f" {value} ", autoescape=True)
+        case "tag":
+            return keywords.c.tags.contains(msgspec.json.encode(value).decode(), autoescape=True)
+        case "source":
+            return or_(*(keywords.c.source.contains(one, autoescape=True) for one in value.split("|")))
+        case "import":
+            return or_(*(keywords.c.rows.contains(f"{one}/", autoescape=True) for one in value.split("|")))
+        case "question" if value == "any":
+            return keywords.c.question.is_not(None)
+        case _:
+            return keywords.c[name].in_(value.split("|"))
+
+
+def _number(name: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise InvalidOption(f"filter {name} is {value!r}: give a number", filter=name) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some keywords of a list."""
+
+    keywords: list[dict[str, Any]]  # keyword objects
+    total: int  # at least so many in all; all of them where it is below MOST_COUNTED
+    next_cursor: str | None  # of the page behind it
+
+
+def page(
+    database: Database,
+    project: str,
+    options: Options,
+    filters: Filters,
+    *,
+    order: str = "id",
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page:
+    """One page of the keywords of a project.
+
+    Raises InvalidOption for an unknown order or filter, and for a cursor of another list.
+    """
+    column, largest_first = _order(order)
+    where = filters.where(project)
+    statement = select(keywords).where(where)
+    if cursor is not None:
+        statement = statement.where(_behind(column, largest_first, *_read_cursor(cursor, order)))
+    value = keywords.c[column]
+    ordered = (value.desc() if largest_first else value.asc()).nulls_last()
+    statement = statement.order_by(*([] if column == "id" else [ordered]), keywords.c.id).limit(limit + 1)
+    counted = select(func.count()).select_from(select(keywords.c.id).where(where).limit(MOST_COUNTED).subquery())
+    with database.read(project) as connection:
+        rows = [dict(row._mapping) for row in connection.execute(statement)]
+        total = connection.execute(counted).scalar_one()
+    more = len(rows) > limit
+    rows = rows[:limit]
+    following = _cursor(order, rows[-1][column], rows[-1]["id"]) if more and rows else None
+    return Page(_objects(rows, options).to_dicts(), total, following)
+
+
+def find(database: Database, project: str, options: Options, keyword_id: str) -> dict[str, Any]:
+    """One keyword object.
+
+    Raises NotFound.
+    """
+    with database.read(project) as connection:
+        row = connection.execute(select(keywords).where(_which(project, keyword_id))).one_or_none()
+    if row is None:
+        raise NotFound(f"keyword {keyword_id!r} does not exist in project {project!r}", id=keyword_id)
+    return _objects([dict(row._mapping)], options).to_dicts()[0]
+
+
+def history(database: Database, project: str, keyword_id: str) -> list[dict[str, Any]]:
+    """Everything that any import said of a keyword, by period and then by import.
+
+    Raises NotFound.
+    """
+    with database.read(project) as connection:
+        places = connection.execute(select(keywords.c.rows).where(_which(project, keyword_id))).scalar()
+        if places is None:
+            raise NotFound(f"keyword {keyword_id!r} does not exist in project {project!r}", id=keyword_id)
+        which = (observations.c.bucket == bucket_of(project)) & (observations.c.project == project)
+        found = connection.execute(
+            select(observations).where(which, of_places(connection)), places_of(connection, [places])
+        ).all()
+    order = ("period_end", "period_start", "recorded_at", "row")
+    rows = _frame([dict(row._mapping) for row in found], STORED_SCHEMA)
+    frame = unstored(rows).sort(order, nulls_last=True)
+    dropped = [name for name in ("bucket", "project", "id", "split_by", "part") if name in frame]
+    return frame.drop(dropped).to_dicts()
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What changed from one import to another; each list is bounded, the counts are not."""
+
+    new: int
+    lost: int
+    moved: int
+    rows: list[dict[str, Any]]  # id, keyword, change, and position, clicks, impressions, volume of both
+
+
+def compare(database: Database, project: str, before: str, after: str, limit: int = 1000) -> Compared:
+    """What is new, lost or moved in import `after` against import `before`; the largest moves first."""
+    one, other = (_of_import(database, project, import_id) for import_id in (before, after))
+    both = one.join(other, on="id", how="full", coalesce=True, suffix="_after")
+    change = (
+        pl.when(pl.col("there").is_null())
+        .then(pl.lit("new"))
+        .when(pl.col("there_after").is_null())
+        .then(pl.lit("lost"))
+        .when(pl.col("position") != pl.col("position_after"))
+        .then(pl.lit("moved"))
+    )
+    both = both.with_columns(change.alias("change")).filter(pl.col("change").is_not_null())
+    counts = dict(both.group_by("change").len().iter_rows())
+    far = (pl.col("position") - pl.col("position_after")).abs().fill_null(0)
+    asked = pl.max_horizontal("impressions", "impressions_after", "volume", "volume_after").fill_null(0)
+    rows = both.sort(far, asked, "id", descending=[True, True, False]).head(limit)
+    with database.read(project) as connection:
+        named = {
+            row.id: row.normalized
+            for row in connection.execute(
+                select(keywords.c.id, keywords.c.normalized).where(
+                    keywords.c.bucket == bucket_of(project),
+                    keywords.c.project == project,
+                    keywords.c.id.in_(rows["id"].to_list()),
+                )
+            )
+        }
+    listed = [{**row, "keyword": named.get(row["id"])} for row in rows.drop("there", "there_after").to_dicts()]
+    return Compared(counts.get("new", 0), counts.get("lost", 0), counts.get("moved", 0), listed)
+
+
+def export(database: Database, project: str, options: Options, filters: Filters) -> Iterator[pl.DataFrame]:
+    """All keywords that the filters let through, as frames of keyword objects, by id."""
+    where = filters.where(project)
+    after = ""
+    while True:
+        statement = select(keywords).where(where, keywords.c.id > after).order_by(keywords.c.id).limit(_EXPORTED)
+        with database.read(project) as connection:
+            rows = [dict(row._mapping) for row in connection.execute(statement)]
+        if not rows and after:
+            return
+        yield _objects(rows, options)
+        if len(rows) < _EXPORTED:
+            return
+        after = rows[-1]["id"]
+
+
+# ---- what a row says
+
+
+def _objects(rows: Sequence[Mapping[str, Any]], options: Options) -> pl.DataFrame:
+    """Rows of the table as keyword objects: what is derived, then what was observed."""
+    table = _frame(rows, {})
+    observed = table["observed"].fill_null("{}").str.json_decode(pl.Struct(OBSERVED_REST)).struct.unnest()
+    there = table.select("keyword", "market", *_OBSERVED)
+    chunk = pl.concat([there, observed.rename({"vendor_difficulty": "difficulty"})], how="horizontal")
+    derived = analysed(chunk.select(n for n in chunk.columns if n == "keyword" or chunk[n].count()), options)
+    # What people said stands in the columns of the table.
+    return derived.with_columns(
+        *(table[name] for name in ("intent", "language", "funnel", "near_duplicate_of", "near_duplicate_reason")),
+        table["tags"].fill_null("[]").str.json_decode(pl.List(pl.String)),
+        table["corrected"].fill_null("{}").str.json_decode(pl.Struct(dict.fromkeys(CORRECTABLE, pl.String()))),
+        *(table[name] for name in _OBSERVED),
+        *observed.get_columns(),
+        table["created_at"],
+        table["updated_at"],
+    )
+
+
+_OBSERVED = ("source", "volume", "cpc", "competition", "clicks", "impressions", "position")
+
+
+def _frame(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Rows of a table with its types, however few they are."""
+    time = pl.Datetime("us")
+    by_type: dict[str, pl.DataType] = {
+        "BIGINT": pl.Int64(),
+        "INTEGER": pl.Int32(),
+        "SMALLINT": pl.Int16(),
+        "FLOAT": pl.Float64(),
+        "BOOLEAN": pl.Boolean(),
+        "DATE": pl.Date(),
+        "DATETIME": time,
+    }
+    table = observations if kinds else keywords
+    schema = {c.name: kinds.get(c.name, by_type.get(str(c.type).split("(")[0], pl.String())) for c in table.columns}
+    timed = [name for name, kind in schema.items() if kind == time]
+    cleaned = [{**row, **{name: row[name].replace(tzinfo=None) for name in timed}} for row in rows]
+    return pl.DataFrame(cleaned, schema=schema)
+
+
+def _which(project: str, keyword_id: str) -> ColumnElement[bool]:
+    return and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project, keywords.c.id == keyword_id)
+
+
+def _of_import(database: Database, project: str, import_id: str) -> pl.DataFrame:
+    """What an import says of each keyword: its best position, and the sums of what its rows add up to."""
+    o = observations.c
+    numbers = [func.min(o.position), func.sum(o.clicks), func.sum(o.impressions), func.max(o.volume)]
+    names = ("position", "clicks", "impressions", "volume")
+    which = and_(o.bucket == bucket_of(project), o.project == project, o.import_id == import_id)
+    with database.read(project) as connection:
+        found = connection.execute(select(o.id, *numbers).where(which).group_by(o.id)).all()
+    schema = {"id": pl.String(), "position": pl.Float64(), **dict.fromkeys(names[1:], pl.Int64())}
+    frame = pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+    return frame.with_columns(pl.lit(True).alias("there"))
+
+
+# ---- orders and cursors
+
+
+def _order(name: str) -> tuple[str, bool]:
+    if name not in ORDERS:
+        raise InvalidOption(f"order {name!r} is unknown: use {', '.join(ORDERS)}", sort=name)
+    return ORDERS[name]
+
+
+def _cursor(order: str, value: Any, keyword_id: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([order, value, keyword_id])).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, order: str) -> tuple[Any, str]:
+    try:
+        found, value, keyword_id = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error, msgspec.DecodeError, TypeError):
+        found, value, keyword_id = None, None, ""
+    if found != order or not isinstance(keyword_id, str):
+        raise InvalidOption("the cursor is of another list: begin again without it", cursor=cursor)
+    return value, keyword_id
+
+
+def _behind(column: str, largest_first: bool, value: Any, keyword_id: str) -> ColumnElement[bool]:
+    """What comes after a row in an order in which missing values are last."""
+    c = keywords.c[column]
+    if column == "id":
+        return keywords.c.id > keyword_id
+    if value is None:
+        return and_(c.is_(None), keywords.c.id > keyword_id)
+    further = c < value if largest_first else c > value
+    return or_(further, and_(c == value, keywords.c.id > keyword_id), c.is_(None))

@@ -1,0 +1,105 @@
+"""What people say of keywords: tags, and corrections that go before what we think and outlive every re-analysis."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, select
+
+from omnikeywords.analysis.frequency import LANGUAGES
+from omnikeywords.catalog import log
+from omnikeywords.catalog.events import Event, EventType, NewEvent
+from omnikeywords.catalog.projects import bucket_of
+from omnikeywords.catalog.tables import marks
+from omnikeywords.db import Connection
+from omnikeywords.errors import InvalidOption
+from omnikeywords.model import FUNNELS, INTENTS
+
+__all__ = ["CORRECTABLE", "Mark", "apply", "find", "put"]
+
+# What a person may put right, and the values there are.
+CORRECTABLE: Mapping[str, tuple[str, ...]] = {
+    "intent": tuple(map(str, INTENTS)),
+    "funnel": tuple(map(str, FUNNELS)),
+    "language": (*LANGUAGES, "und"),
+}
+_TAG = re.compile(r"[^\s,|]{1,64}")
+_MOST_TAGS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What people said of one keyword."""
+
+    tags: tuple[str, ...] = ()
+    corrected: Mapping[str, str] = field(default_factory=dict)
+    version: int = 0  # of the keyword's stream; 0: nobody said anything yet
+
+
+def find(connection: Connection, project: str, keyword_id: str) -> Mark:
+    """What people said of a keyword."""
+    row = connection.execute(select(marks).where(_which(project, keyword_id))).one_or_none()
+    if row is None:
+        return Mark()
+    return Mark(tuple(msgspec.json.decode(row.tags)), msgspec.json.decode(row.corrected), row.version)
+
+
+def put(
+    connection: Connection,
+    project: str,
+    keyword_id: str,
+    actor: str,
+    *,
+    tags: Sequence[str] | None = None,
+    corrected: Mapping[str, str | None] | None = None,
+    expected: int | None = None,
+) -> log.Appended:
+    """Say something of a keyword: all its tags, or corrections by field, None taking one back.
+
+    Raises InvalidOption for what cannot be said, VersionConflict where somebody said something since `expected`.
+    """
+    before = find(connection, project, keyword_id)
+    new_tags = before.tags if tags is None else tuple(sorted(set(tags)))
+    for tag in new_tags:
+        if not _TAG.fullmatch(tag):
+            raise InvalidOption(f"tag {tag!r} cannot be: use 1 to 64 characters without spaces, commas and |", tag=tag)
+    if len(new_tags) > _MOST_TAGS:
+        raise InvalidOption(f"{len(new_tags)} tags are too many: a keyword has at most {_MOST_TAGS}")
+    right = dict(before.corrected)
+    for name, value in (corrected or {}).items():
+        if name not in CORRECTABLE:
+            raise InvalidOption(f"{name!r} cannot be corrected: {', '.join(CORRECTABLE)} can", field=name)
+        if value is None:
+            right.pop(name, None)
+        elif value not in CORRECTABLE[name]:
+            raise InvalidOption(f"{name} {value!r} is unknown: use {', '.join(CORRECTABLE[name])}", field=name)
+        else:
+            right[name] = value
+    kind = EventType.KEYWORD_TAGGED if corrected is None else EventType.KEYWORD_CORRECTED
+    event = NewEvent(f"keyword/{keyword_id}", kind, {"tags": list(new_tags), "corrected": right})
+    done = log.append(connection, bucket_of(project), project, [event], actor=actor, expected=expected)
+    apply(connection, done.events[0])
+    return done
+
+
+def apply(connection: Connection, event: Event) -> None:
+    """Write into the table what an event says of a keyword."""
+    keyword_id = event.stream.removeprefix("keyword/")
+    connection.execute(delete(marks).where(_which(event.project, keyword_id)))
+    connection.execute(
+        marks.insert(),
+        {
+            "bucket": event.bucket,
+            "project": event.project,
+            "id": keyword_id,
+            "tags": msgspec.json.encode(event.payload["tags"]).decode(),
+            "corrected": msgspec.json.encode(event.payload["corrected"], order="deterministic").decode(),
+            "version": event.version,
+        },
+    )
+
+
+def _which(project: str, keyword_id: str) -> Any:
+    return (marks.c.bucket == bucket_of(project)) & (marks.c.project == project) & (marks.c.id == keyword_id)

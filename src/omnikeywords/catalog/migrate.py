@@ -1,0 +1,139 @@
+"""Bringing a database to the schema of this program: `okf migrate`, and at the start of an embedded service.
+
+Migrations are numbered files. Those marked `phase = "pre"` only add, so that the program of the version before goes on
+working: they run before a roll-out. Those marked `post` take away what only that version needed: they run after it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import inspect, text
+
+from omnikeywords.db import Connection, Database
+from omnikeywords.errors import OmniKeywordsError
+
+__all__ = ["Migrated", "SchemaOutdated", "check", "migrate", "newest"]
+
+_FOLDER = Path(__file__).parent / "migrations"
+_LOCK = 0x6F6B66  # any number of our own: two migrations wait for each other
+
+
+class SchemaOutdated(OmniKeywordsError):
+    """The database lacks a migration, or was migrated by a newer version of the program."""
+
+    code = "schema_outdated"
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What was done."""
+
+    before: str | None  # revision; None for an empty database
+    after: str | None
+    applied: tuple[str, ...]  # names, in their order
+
+
+def migrate(database: Database, *, app_role: str | None = None, pre_only: bool = False) -> Migrated:
+    """Apply what is missing, all of it or nothing; `pre_only` stops before the first that takes anything away.
+
+    On PostgreSQL the tables belong to whoever this connects as. `app_role` is given the use of them, though not of
+    their partitions, which would show it the rows of every project.
+
+    Raises SchemaOutdated where a newer version of the program was here.
+    """
+    scripts = _scripts()
+    with database.write(statement_ms=600_000) as connection:
+        if database.dialect == "postgresql":
+            # Another migration is waited for as long as it may take, locks that readers hold no longer than usual.
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+            connection.execute(text(f"SET LOCAL lock_timeout = {database.limits.lock_ms}"))
+        before = _revision(connection)
+        waiting = _waiting(scripts, before, database)
+        if pre_only:
+            last = next((i for i, script in enumerate(waiting) if script.module.phase == "post"), len(waiting))
+            waiting = waiting[:last]
+        if waiting:
+            context = MigrationContext.configure(
+                connection,
+                opts={"fn": lambda revision, _: scripts._upgrade_revs(waiting[-1].revision, revision)},
+            )
+            from alembic.operations import Operations
+
+            with Operations.context(context):
+                context.run_migrations()
+        if app_role and database.dialect == "postgresql":
+            _grant(connection, app_role)
+        return Migrated(before, _revision(connection), tuple(script.revision for script in waiting))
+
+
+def check(database: Database) -> None:
+    """Raise SchemaOutdated unless the database has the schema that this program needs."""
+    with database.read() as connection:
+        found = _revision(connection)
+    waiting = _waiting(_scripts(), found, database)
+    if any(script.module.phase == "pre" for script in waiting):
+        what = "is empty" if found is None else f"is at {found}"
+        raise SchemaOutdated(f"database {database.shown_url} {what}: run `okf migrate`", revision=found)
+
+
+def newest() -> str:
+    """The newest revision that this program knows."""
+    head = _scripts().get_current_head()
+    assert head is not None
+    return head
+
+
+def _scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("path_separator", "os")
+    return ScriptDirectory.from_config(config)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _waiting(scripts: ScriptDirectory, found: str | None, database: Database) -> list[Script]:
+    """The migrations that a database at a revision lacks, in their order."""
+    every = list(scripts.walk_revisions())[::-1]
+    if found is None:
+        return every
+    names = [script.revision for script in every]
+    if found not in names:
+        raise SchemaOutdated(
+            f"database {database.shown_url} is at {found}, which this version does not know: update this program",
+            revision=found,
+        )
+    return every[names.index(found) + 1 :]
+
+
+def _grant(connection: Connection, role: str) -> None:
+    quoted = connection.dialect.identifier_preparer.quote(role)
+    statements = [f"GRANT USAGE ON SCHEMA public TO {quoted}", f"GRANT SELECT ON alembic_version TO {quoted}"]
+    for table in connection.execute(text(_OUR_TABLES)).scalars():
+        statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {quoted}")
+    for function in connection.execute(text(_OUR_FUNCTIONS)).scalars():
+        statements.append(f"GRANT EXECUTE ON FUNCTION {function} TO {quoted}")
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+_OUR_TABLES = """
+    SELECT oid::regclass::text FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+    AND relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND relname <> 'alembic_version'
+    ORDER BY relname
+"""
+_OUR_FUNCTIONS = """
+    SELECT oid::regprocedure::text FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'okf\\_%'
+    AND proowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+    ORDER BY proname
+"""

@@ -1,0 +1,229 @@
+"""Our sagas: what is done durably, step by step, each step harmless when repeated and with its undo.
+
+`ImportKeywords`   accept → validate → append, chunk by chunk → follow → group → tidy
+
+An import that is refused, cancelled or given up is withdrawn: from that event on it counts nowhere. Once all its rows
+are appended there is no way back by itself; then it can be withdrawn like any other.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from omnikeywords.analysis.normalise import normalise_batch
+from omnikeywords.catalog import follow, groups, imports, projects, uploads
+from omnikeywords.catalog.events import rows_of
+from omnikeywords.catalog.keywords import MODEL, KeywordsModel
+from omnikeywords.db import Connection, Database
+from omnikeywords.formats import Export, open_export
+from omnikeywords.formats.merge import with_parts
+from omnikeywords.formats.write import extra_as_text
+from omnikeywords.jobs import Context, Saga, Started, Step, crash_point, declare_crash_points, start
+from omnikeywords.model import Market
+
+__all__ = ["CHUNK", "ImportRequest", "Workflows"]
+
+CHUNK = 10_000  # rows of one event
+_MOST_REJECTS = 100_000  # kept one by one; all of them are counted
+
+declare_crash_points(
+    {
+        "import.accepted": "an import's first step is done",
+        "import.validated": "its file was recognised",
+        "import.chunk.read": "a chunk of its rows was read",
+        "import.chunk.appended": "a chunk of its rows is in the log",
+        "import.completed": "all its rows are in the log",
+        "import.followed": "its rows are in the read models",
+        "import.grouped": "near-duplicates were looked for anew",
+        "import.withdrawn": "it counts nowhere any more",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What somebody wants imported; what is to be read lies in the uploads already."""
+
+    project: str
+    import_id: str
+    name: str  # of the file, for people and as a hint to the formats
+    content: str  # digest of what was uploaded, its market and period
+    market: str | None = None
+    period: tuple[date, date] | None = None
+    actor: str = "unknown"
+
+
+class Workflows:
+    """The sagas over one database."""
+
+    def __init__(self, database: Database, language_table: Path | None = None, brands: tuple[str, ...] = ()) -> None:
+        self._database = database
+        self._language_table = language_table
+        self.model = KeywordsModel(database, language_table, brands)
+        self.import_keywords = Saga(
+            "import_keywords",
+            [
+                Step("accept", self._accept, undo=self._withdraw),
+                Step("validate", self._validate),
+                Step("append", self._append, pivot=True),
+                Step("follow", self._follow),
+                Step("group", self._group),
+                Step("tidy", self._tidy),
+            ],
+        )
+        self.sagas = (self.import_keywords,)
+
+    def start_import(self, connection: Connection, request: ImportRequest, key: str | None = None) -> Started:
+        """Begin an import in the caller's transaction: its first event and its job are there together or not at all."""
+        facts = {
+            "name": request.name,
+            "tool": None,
+            "market": request.market,
+            "period_start": request.period and request.period[0].isoformat(),
+            "period_end": request.period and request.period[1].isoformat(),
+            "content": request.content,
+        }
+        imports.start(connection, request.project, request.import_id, facts, request.actor)
+        return start(
+            connection,
+            self.import_keywords,
+            {
+                "import_id": request.import_id,
+                "name": request.name,
+                "market": request.market,
+                "period": [day.isoformat() for day in request.period] if request.period else None,
+                "actor": request.actor,
+            },
+            project=request.project,
+            bucket=projects.bucket_of(request.project),
+            key=key,
+        )
+
+    def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
+        """Move every read model on as far as the log goes; returns how many buckets there are."""
+        with self._database.read() as connection:
+            there = follow.active_buckets(connection)
+        for bucket in there:
+            if not stop():
+                follow.Follower(self._database, self.model, bucket).advance(stop)
+        return len(there)
+
+    def rebuild(self, on_bucket: Callable[[int, int], None] = lambda done, of: None) -> None:
+        """Make every read model anew from the log."""
+        with self._database.read() as connection:
+            there = follow.active_buckets(connection)
+        for number, bucket in enumerate(there):
+            on_bucket(number, len(there))
+            follow.Follower(self._database, self.model, bucket).rebuild()
+        on_bucket(len(there), len(there))
+        for project in projects.list_projects(self._database):
+            groups.regroup(self._database, project.name, self._language_table)
+
+    # ---- the steps of ImportKeywords
+
+    def _accept(self, context: Context) -> None:
+        crash_point("import.accepted")
+
+    def _withdraw(self, context: Context) -> None:
+        trouble = context.failure
+        reason = f"{trouble.code}: {trouble.message}" if trouble else "withdrawn"
+        with context.transaction() as connection:
+            imports.withdraw(connection, context.project, context.input["import_id"], reason, _actor(context))
+            uploads.forget(connection, context.project, context.input["import_id"])
+            context.record(connection)
+        crash_point("import.withdrawn")
+
+    def _validate(self, context: Context) -> dict[str, Any]:
+        with self._upload(context) as file, _opened(file, context.input) as export:
+            found = {
+                "tool": export.tool,
+                "report": export.report,
+                "market": str(export.market) if export.market else None,
+                "period": str(export.period) if export.period else None,
+            }
+        context.progress(tool=export.tool)
+        crash_point("import.validated")
+        return found
+
+    def _append(self, context: Context) -> None:
+        """Append the rows, a chunk a transaction; a later try goes on behind the last chunk that is there."""
+        project, import_id = context.project, context.input["import_id"]
+        done: Mapping[str, int] = context.state or {"chunks": 0, "rows": 0, "rejects": 0, "unusable": 0}
+        chunks, rows, noted, unusable = (done[name] for name in ("chunks", "rows", "rejects", "unusable"))
+        with self._upload(context) as file, _opened(file, context.input) as export:
+            for number, batch in enumerate(export.batches(CHUNK)):
+                if number < chunks:
+                    continue
+                crash_point("import.chunk.read")
+                chunk = extra_as_text(with_parts(batch.frame))
+                lost = normalise_batch(chunk["keyword"].to_list())[1]
+                rejects = [(chunk["line"][i], str(error)) for i, error in lost.items()]
+                chunk = chunk.select(n for n in chunk.columns if chunk[n].null_count() < chunk.height)
+                data = rows_of(chunk)
+                with context.transaction() as connection:
+                    imports.append_rows(
+                        connection, project, import_id, number, rows, chunk.height, data, _actor(context)
+                    )
+                    imports.reject(connection, project, import_id, noted, rejects[: _MOST_REJECTS - noted])
+                    chunks, rows, unusable = number + 1, rows + chunk.height, unusable + len(lost)
+                    noted += len(rejects[: _MOST_REJECTS - noted])
+                    context.progress(rows_read=export.rows_in, rows_kept=rows - unusable, rows_skipped=unusable)
+                    context.checkpoint(
+                        connection, {"chunks": chunks, "rows": rows, "rejects": noted, "unusable": unusable}
+                    )
+                crash_point("import.chunk.appended")
+            skipped = dict(export.skipped.reasons)
+            rejects = [(row.line, row.reason) for row in export.skipped]
+        if unusable:
+            skipped["cannot be analysed"] = unusable
+        with context.transaction() as connection:
+            imports.reject(connection, project, import_id, noted, rejects[: max(0, _MOST_REJECTS - noted)])
+            position = imports.complete(connection, project, import_id, skipped, _actor(context))
+            kept, total = rows - unusable, sum(skipped.values())
+            context.progress(rows_read=kept + total, rows_kept=kept, rows_skipped=total)
+            context.record(connection, {"position": position})
+        crash_point("import.completed")
+
+    def _follow(self, context: Context) -> None:
+        """Wait until the read models hold every row; whoever gets there first makes them."""
+        position: int = context.outputs["append"]["position"]
+        follower = follow.Follower(self._database, self.model, context.bucket)
+
+        def reached() -> bool:
+            context.heartbeat()
+            with self._database.read() as connection:
+                return follow.position_of(connection, MODEL, context.bucket) >= position
+
+        while not reached():
+            follower.advance(reached)
+        crash_point("import.followed")
+
+    def _group(self, context: Context) -> dict[str, int]:
+        changed = groups.regroup(self._database, context.project, self._language_table, context.heartbeat)
+        crash_point("import.grouped")
+        return {"changed": changed}
+
+    def _tidy(self, context: Context) -> None:
+        with context.transaction() as connection:
+            uploads.forget(connection, context.project, context.input["import_id"])
+            context.record(connection)
+
+    def _upload(self, context: Context) -> BinaryIO:
+        return uploads.open_upload(self._database, context.project, context.input["import_id"])
+
+
+def _actor(context: Context) -> str:
+    actor: str = context.input["actor"]
+    return actor
+
+
+def _opened(file: BinaryIO, asked: Mapping[str, Any]) -> Export:
+    market, period = asked["market"], asked["period"]
+    return open_export(
+        file,
+        name=asked["name"],
+        market=Market.parse(market) if market else None,
+        period=(date.fromisoformat(period[0]), date.fromisoformat(period[1])) if period else None,
+    )

@@ -1,0 +1,13 @@
+"""Free ports of this machine."""
+
+import socket
+
+__all__ = ["free_port"]
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
