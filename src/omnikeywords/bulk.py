@@ -1,56 +1,48 @@
 """Whole files through analysis: read, analyse, merge rows of one keyword, group near-duplicates, hand on to a
 writer.
 
-Hides the batches, the worker processes and the disk. Batches are analysed as they are read, by one process a
-core once there is enough work, and laid down in a temporary folder, so that memory does not grow with the
-columns of a file. What can only be known at the end (which rows are the same keyword, which keywords are
-near-duplicates) needs a few columns of all rows and is then worked into the batches on their way out.
+Hides the batches and the disk. Batches are laid down in a temporary folder as they are read, and what is derived from
+each beside it, so that memory does not grow with the columns of a file. What can only be known at the end (which rows
+are the same keyword, which keywords are near-duplicates) needs a few columns of all rows and is then worked into the
+batches on their way out.
 """
 
 import contextlib
 import gc
 import itertools
-import multiprocessing
-import os
-import signal
 import tempfile
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import polars as pl
 import pyarrow
-import pyarrow.ipc
 from numpy.typing import NDArray
 
-from omnikeywords.analysis import Options, analyse, duplicates, load_models
+from omnikeywords.analysis import Options, analyse, duplicates
 from omnikeywords.analysis.duplicates import REASONS
 from omnikeywords.analysis.frequency import default_table_path
 from omnikeywords.analysis.language import LANGUAGES, LanguageModel
 from omnikeywords.analysis.phrase_texts import Texts
-from omnikeywords.analysis.score import OBSERVED_COLUMNS
-from omnikeywords.errors import OmniKeywordsError
+from omnikeywords.analysts import Analysts, map_table
 from omnikeywords.formats import Export, SkippedRow, open_export
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA
-from omnikeywords.formats.merge import PART_COLUMNS, merge_rows, with_parts
+from omnikeywords.formats.merge import merge_rows, with_parts
 from omnikeywords.formats.write import OBSERVED_FIELDS, extra_as_text
-from omnikeywords.model import Market
 
 __all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources", "result_columns"]
 
 BATCH = 10_000
+_SMALL_BATCH = 2_500  # where there are few rows, so that everyone has some
 # Fewer batches are done before worker processes would have started.
 FEW_BATCHES = 12
 _EXAMPLES = 100  # of skipped rows, kept of each file
 
+_SCORES = ("difficulty", "opportunity")  # what is derived from more than the keyword
 _NEAR = ("near_duplicate_of", "near_duplicate_reason")
 
 Progress = Callable[[str, int, int | None], None]  # stage, rows done, rows in all if known
@@ -81,14 +73,17 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class _Laid:
-    """A batch of analysed rows on disk."""
+    """A batch of N analysed rows on disk."""
 
-    path: Path
-    rows: int
-    columns: dict[str, pl.DataType]
-    observed: frozenset[str]  # observed columns with any value
-    errors: int
+    observed: Path  # `keyword`, the observed columns that have any value, and PART_COLUMNS
+    derived: Path  # see analysts.derive
+    columns: frozenset[str]  # those observed
     merges: bool  # whether its rows merge with others of their keyword
+    keys: NDArray[np.uint64]  # (N,) of the ids
+
+    @property
+    def rows(self) -> int:
+        return len(self.keys)
 
 
 class Results:
@@ -110,7 +105,8 @@ class Results:
         self._folder = tempfile.TemporaryDirectory(prefix="okf-", ignore_cleanup_errors=True)
         self._laid: list[_Laid] = []
         self._dropped = np.zeros(0, np.bool_)  # by row read: merged into another
-        self._merged: pl.DataFrame | None = None  # with the row it takes the place of
+        self._merged: dict[str, Any] = {}  # columns of what rows merged into
+        self._places = np.zeros(0, np.intp)  # the row read whose place each of them takes, ascending
         self._near: pl.DataFrame | None = None  # by row kept: normalized head, reason
 
     def __enter__(self) -> Self:
@@ -136,33 +132,39 @@ class Results:
 
         `columns` selects some of them. There is always at least one frame, if an empty one.
         """
-        schema = _with_observed(self._laid[0].columns) if self._laid else result_columns(self.options)
-        if columns is not None:
-            schema = {name: schema[name] for name in columns}
-        near = [name for name in _NEAR if name in schema] if self._near is not None else []
-        read = kept = 0
-        if not self._laid:
-            yield pl.DataFrame(schema=schema)
-        for laid in self._laid:
-            frame = _completed(_read(laid, schema), schema)
-            if self._merged is not None:
-                frame = self._with_merged(frame, read, self._merged.select("_row", *schema))
-            if self._near is not None and near:
-                frame = frame.with_columns(self._near.select(near).slice(kept, frame.height))
-            read += laid.rows
-            kept += frame.height
-            yield frame
+        schema = result_columns(self.options)
+        schema = {name: schema[name] for name in (schema if columns is None else columns)}
+        for table in self.tables(columns):
+            frame = pl.from_arrow(table)
+            assert isinstance(frame, pl.DataFrame)
+            yield frame.cast(schema)  # type: ignore[arg-type]
 
-    def _with_merged(self, frame: pl.DataFrame, first: int, merged: pl.DataFrame) -> pl.DataFrame:
-        """Rows from number `first` on without those that merged into others, and with what they became."""
-        last = first + frame.height - 1
-        merged = merged.filter(pl.col("_row").is_between(first, last))
-        gone = self._dropped[first : last + 1]
-        if not merged.height and not gone.any():
-            return frame
-        sources = np.arange(frame.height)
-        sources[merged["_row"].to_numpy() - first] = frame.height + np.arange(merged.height)
-        return pl.concat([frame, merged.drop("_row")], rechunk=True)[sources[~gone]]
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
+        """The same as Arrow tables, for a writer; texts that are one of a few may be dictionaries."""
+        schema = _arrow_schema(self.options)
+        if columns is not None:
+            schema = pyarrow.schema([schema.field(name) for name in columns])
+        first = kept = 0
+        if not self._laid:
+            yield schema.empty_table()
+        for laid in self._laid:
+            found = _read(laid, schema.names)
+            rows = laid.rows
+            gone = self._dropped[first : first + rows]
+            begin, end = np.searchsorted(self._places, [first, first + rows])
+            if begin < end or gone.any():
+                changes = {name: column.slice(begin, end - begin) for name, column in self._merged.items()}
+                found = _with_changes(found, changes, self._places[begin:end] - first, gone, schema.names)
+                rows -= int(gone.sum())
+            if self._near is not None:
+                near = self._near.select(name for name in _NEAR if name in schema.names).slice(kept, rows)
+                found |= zip(near.columns, near.to_arrow(compat_level=pl.CompatLevel.oldest()), strict=True)
+            first += laid.rows
+            kept += rows
+            yield pyarrow.table(
+                [found[field.name] if field.name in found else pyarrow.nulls(rows, field.type) for field in schema],
+                names=schema.names,
+            )
 
 
 def analyse_sources(
@@ -193,10 +195,11 @@ def analyse_sources(
                 for source in sources
             ]
             batches = itertools.chain(_phrase_batches(phrases), _export_batches(exports, results.files))
+            analysts = stack.enter_context(Analysts(options, processes))
+            stack.enter_context(_seldom_collected())
             first = list(itertools.islice(batches, FEW_BATCHES))
-            many = processes > 1 and len(first) == FEW_BATCHES
-            pool = stack.enter_context(_pool(processes, options)) if many else None
-            analysts = _Analysts(options, Path(results._folder.name), pool, processes)
+            if len(first) == FEW_BATCHES:
+                analysts.hire()
             _lay_down(itertools.chain(first, batches), results, analysts, tell)
             _merge(results, analysts)
         if near_duplicates:
@@ -238,223 +241,163 @@ def _report(export: Export) -> FileReport:
     )
 
 
-def _read(laid: _Laid, columns: Iterable[str]) -> pl.DataFrame:
-    """Those of the columns that a batch has; mapped, not copied."""
-    with pyarrow.memory_map(str(laid.path)) as file:
-        table = pyarrow.ipc.open_file(file).read_all()
-        frame = pl.from_arrow(table.select([name for name in columns if name in laid.columns]))
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+@contextlib.contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Batches are many short-lived objects and no cycles: looking for some at every turn costs a tenth."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
-class _Analysts:
-    """Who analyses batches: this process, or workers once there is enough for them."""
-
-    def __init__(self, options: Options, folder: Path, pool: Executor | None, processes: int) -> None:
-        self._options = options
-        self._folder = folder
-        self._pool = pool
-        # What is read ahead is held in memory: no more than keeps the workers busy.
-        self._ahead = 2 * processes if pool else 0
-        self._numbers = itertools.count()
-
-    def lay_down(self, batches: Iterable[tuple[pl.DataFrame, bool]]) -> Iterator[_Laid]:
-        """The batches analysed, in their order, each in a file of the folder."""
-        waiting: deque[Future[_Laid] | _Laid] = deque()
-        for frame, merges in batches:
-            path = self._folder / f"{next(self._numbers)}.arrow"
-            frame = _filled(extra_as_text(with_parts(frame))) if merges else frame
-            if self._pool is None:
-                waiting.append(_analyse_batch(frame, self._options, path, merges))
-            else:
-                waiting.append(self._pool.submit(_analyse_in_worker, frame, path, merges))
-            while len(waiting) > self._ahead:
-                yield _done(waiting.popleft())
-        while waiting:
-            yield _done(waiting.popleft())
+def _lay_down(
+    batches: Iterable[tuple[pl.DataFrame, bool]], results: Results, analysts: Analysts, tell: Progress
+) -> None:
+    for laid, errors in _laid_down(batches, Path(results._folder.name), analysts):
+        results._laid.append(laid)
+        results.rows_read += laid.rows
+        results.errors += errors
+        results.observed |= laid.columns
+        tell("analysing", results.rows_read, None)
 
 
-def _done(item: Future[_Laid] | _Laid) -> _Laid:
-    return item.result() if isinstance(item, Future) else item
+def _laid_down(
+    batches: Iterable[tuple[pl.DataFrame, bool]], folder: Path, analysts: Analysts, name: str = ""
+) -> Iterator[tuple[_Laid, int]]:
+    """Batches analysed and in files of the folder, in their order, and the errors in each."""
+    given: deque[tuple[Path, frozenset[str], bool]] = deque()
+
+    def files() -> Iterator[tuple[Path, Path]]:
+        for number, (frame, merges) in enumerate(batches):
+            path = folder / f"{name}{number}.observed.arrow"
+            frame = _tidied(frame) if merges else frame
+            frame.write_ipc(path, compression="uncompressed", compat_level=pl.CompatLevel.oldest())
+            columns = frozenset(name for name, column in OBSERVED_FIELDS.items() if column in frame.columns)
+            given.append((path, columns, merges))
+            yield path, folder / f"{name}{number}.derived.arrow"
+
+    for derived in analysts.derive_all(files()):
+        path, columns, merges = given.popleft()
+        yield _Laid(path, derived.path, columns, merges, derived.keys), derived.errors
+
+
+def _tidied(frame: pl.DataFrame) -> pl.DataFrame:
+    """A batch of an export as it is laid down."""
+    # Most columns are empty: out with them before anything is made of the others.
+    frame = with_parts(_filled(frame.drop("line")))
+    return _filled(extra_as_text(frame)) if "extra" in frame else frame
 
 
 def _filled(frame: pl.DataFrame) -> pl.DataFrame:
     """The columns that have any value."""
-    return frame.select(name for name in frame.columns if frame[name].null_count() < frame.height)
+    empty = frame.null_count().row(0) if frame.height else ()
+    return frame.select(name for name, nulls in zip(frame.columns, empty, strict=False) if nulls < frame.height)
 
 
-def _lay_down(
-    batches: Iterator[tuple[pl.DataFrame, bool]], results: Results, analysts: _Analysts, tell: Progress
-) -> None:
-    for laid in analysts.lay_down(batches):
-        results._laid.append(laid)
-        results.rows_read += laid.rows
-        results.errors += laid.errors
-        results.observed |= laid.observed
-        tell("analysing", results.rows_read, None)
+def _read(laid: _Laid, names: Iterable[str]) -> dict[str, Any]:
+    """Those of the columns of results that the batch has, as Arrow arrays."""
+    derived, observed = map_table(laid.derived), map_table(laid.observed)
+    columns = {}
+    for name in names:
+        if name in derived.column_names:
+            columns[name] = derived[name].combine_chunks()
+        elif (observed_name := OBSERVED_FIELDS.get(name, name)) in observed.column_names:
+            columns[name] = observed[observed_name].combine_chunks()
+    return columns
 
 
-@contextlib.contextmanager
-def _pool(processes: int, options: Options) -> Iterator[Executor]:
-    """Worker processes that analyse; they end with the block, at once if it fails."""
-    # Each worker is one of `processes`: its libraries must not start threads for every core again. The
-    # variables are read when a worker starts, so they are only set while the pool exists. Spawned, not
-    # forked: polars has threads.
-    variables = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    # glibc gives large blocks back to the system and fetches them again for the next batch: a tenth of all
-    # time.
-    variables |= {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "268435456"}
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    pool = ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(options,)
-    )
-    try:
-        yield pool
-    except BrokenProcessPool as error:
-        raise OmniKeywordsError(
-            "a worker process was ended from outside, perhaps for want of memory: analyse fewer keywords at a time"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-_worker_options = Options()
-
-
-def _start_worker(options: Options) -> None:
-    global _worker_options
-    _worker_options = options
-    # Ctrl-C reaches every process of the terminal; the first one decides what happens.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
-    load_models(options)
-    # Batches are many short-lived objects and no cycles: looking for some at every turn costs a tenth.
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
-
-
-def _end_with_parent(parent: int) -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
-def _analyse_in_worker(frame: pl.DataFrame, path: Path, merges: bool) -> _Laid:
-    return _analyse_batch(frame, _worker_options, path, merges)
-
-
-def _analyse_batch(frame: pl.DataFrame, options: Options, path: Path, merges: bool) -> _Laid:
-    """Analyse one batch of observations, of the columns that have any value, into a file."""
-    rows = _analysed(frame, options)
-    rows.write_ipc(path, compression="uncompressed", compat_level=pl.CompatLevel.newest())
-    observed = frozenset(name for name in OBSERVED_FIELDS if name in rows)
-    return _Laid(path, rows.height, dict(rows.schema), observed, rows["error"].count(), merges)
-
-
-def _analysed(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
-    """Analysed rows of a frame of observations, in their order, with its observed columns by their result
-    names."""
-    if "market" not in frame or not frame.height:
-        return _analysed_in_market(frame, options)
-    markets = frame["market"].unique().to_list()
-    if len(markets) == 1:
-        return _analysed_in_market(frame, _in_market(options, markets[0]))
-    numbered = frame.with_row_index("_row")
-    parts = [
-        _analysed_in_market(part, _in_market(options, market)).with_columns(part["_row"])
-        for market, part in ((part["market"][0], part) for part in numbered.partition_by("market"))
-    ]
-    return pl.concat(parts, how="diagonal").sort("_row").drop("_row")
+def _with_changes(
+    columns: dict[str, Any],
+    changes: dict[str, Any],
+    places: NDArray[np.intp],
+    gone: NDArray[np.bool_],
+    names: Sequence[str],
+) -> dict[str, Any]:
+    """Columns of N rows without those that are `gone` (N,), and with changed rows in their `places`."""
+    kept = (~gone).nonzero()[0]
+    sources = np.arange(len(gone))
+    sources[places] = len(gone) + np.arange(len(places))
+    sources = sources[kept]
+    changed: dict[str, Any] = {}
+    for name in names:
+        if name not in changes and name not in OBSERVED_FIELDS:
+            # Rows of one keyword are alike in all that comes of the keyword alone.
+            if name in columns:
+                changed[name] = columns[name].take(pyarrow.array(kept))
+        elif name in columns or name in changes:
+            kind = (columns if name in columns else changes)[name].type
+            old = columns[name] if name in columns else pyarrow.nulls(len(gone), kind)
+            new = changes[name] if name in changes else pyarrow.nulls(len(places), kind)
+            changed[name] = pyarrow.concat_arrays([old, new]).take(pyarrow.array(sources))
+    return changed
 
 
 def _table(options: Options) -> Path:
     return options.language_table or default_table_path()
 
 
-def _in_market(options: Options, market: str | None) -> Options:
-    return options if market is None else replace(options, market=Market.parse(market))
-
-
-def _analysed_in_market(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
-    observations = {
-        name: frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        for name in OBSERVED_COLUMNS
-        if name in frame
-    }
-    analysis = analyse(frame["keyword"].to_list(), options, observations)
-    observed = [frame[column].alias(name) for name, column in OBSERVED_FIELDS.items() if column in frame.columns]
-    return analysis.to_polars().with_columns(*observed, *(frame[name] for name in PART_COLUMNS if name in frame))
-
-
 def result_columns(options: Options) -> dict[str, pl.DataType]:
     """The columns of results, in their order."""
-    return _with_observed(analyse([], options).to_polars().schema)
-
-
-def _with_observed(columns: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """All columns of results, by those of any analysis."""
-    derived = {name: kind for name, kind in columns.items() if name not in OBSERVED_FIELDS and name not in PART_COLUMNS}
+    derived = analyse([], options).to_polars().schema
     observed = {name: OBSERVATION_SCHEMA.get(column, pl.String()) for name, column in OBSERVED_FIELDS.items()}
     return {**derived, **observed}
 
 
-def _completed(frame: pl.DataFrame, schema: dict[str, pl.DataType]) -> pl.DataFrame:
-    """The frame with exactly the columns of the schema; what it lacks is null."""
-    there = frame.schema
-    return frame.select(
-        pl.lit(None, kind).alias(name)
-        if name not in there
-        else pl.col(name)
-        if there[name] == kind
-        else pl.col(name).cast(kind)
-        for name, kind in schema.items()
-    )
+def _arrow_schema(options: Options) -> Any:
+    """The same as an Arrow schema."""
+    return pl.DataFrame(schema=result_columns(options)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
 
 
 # --- what needs all rows
 
 
-def _merge(results: Results, analysts: _Analysts) -> None:
+def _merge(results: Results, analysts: Analysts) -> None:
     """Find the rows that are one keyword, and analyse what they merge into."""
-    ids = pl.concat(
-        [_read(laid, ["id"]).with_columns(pl.lit(laid.merges).alias("merges")) for laid in results._laid]
-        or [pl.DataFrame(schema={"id": pl.String, "merges": pl.Boolean})]
-    )
-    merging = ids.select(pl.when("merges").then("id").alias("id"))["id"]
-    repeated = merging.is_duplicated() & merging.is_not_null()
-    if not repeated.any():
+    repeating = _repeating(results._laid)
+    if not repeating.height:
         return
-    rows = []
-    read = 0
-    for laid in results._laid:
-        mask = repeated[read : read + laid.rows]
-        if mask.any():
-            given = [name for name in OBSERVED_FIELDS if name in laid.columns]
-            frame = _read(laid, ["id", "keyword", "market", *given, *PART_COLUMNS]).filter(mask)
-            numbers = pl.Series("_row", read + np.flatnonzero(mask.to_numpy()))
-            rows.append(frame.rename({name: OBSERVED_FIELDS[name] for name in given}).with_columns(numbers))
-        read += laid.rows
-    repeating = pl.concat(rows, how="diagonal")
     places = repeating.group_by("id").agg(pl.col("_row").min())
     merged = merge_rows(repeating.drop("_row")).join(places, on="id").sort("_row")
-    schema = _with_observed(results._laid[0].columns)
     observations = _filled(merged.drop("id", "_row"))
     # What they merged into does not merge again, and has no parts any more.
-    laid_down = analysts.lay_down((part, False) for part in observations.iter_slices(BATCH))
-    analysed = [_completed(_read(laid, schema), schema) for laid in laid_down]
-    results._merged = pl.concat(analysed).insert_column(0, merged["_row"])
-    dropped = np.zeros(read, dtype=bool)
-    dropped[repeating["_row"].to_numpy()] = True
-    dropped[merged["_row"].to_numpy()] = False
-    results._dropped = dropped
-    results.merged_away = int(dropped.sum())
+    batches = ((part, False) for part in observations.iter_slices(_SMALL_BATCH))
+    names = ("keyword", *_SCORES, *OBSERVED_FIELDS)
+    laid = _laid_down(batches, Path(results._folder.name), analysts, "merged-")
+    tables = [pyarrow.table(_read(batch, names)) for batch, _ in laid]
+    table = pyarrow.concat_tables(tables, promote_options="default").combine_chunks()
+    results._merged = {name: table[name].combine_chunks() for name in table.column_names}
+    results._places = merged["_row"].to_numpy()
+    results._dropped = np.zeros(results.rows_read, np.bool_)
+    results._dropped[repeating["_row"].to_numpy()] = True
+    results._dropped[results._places] = False
+    results.merged_away = int(results._dropped.sum())
+
+
+def _repeating(batches: Sequence[_Laid]) -> pl.DataFrame:
+    """The observations of all rows whose keyword others have too, with their `id`, and their number as `_row`."""
+    keys = [laid.keys if laid.merges else np.zeros_like(laid.keys) for laid in batches]
+    key = pl.Series(np.concatenate(keys) if keys else [], dtype=pl.UInt64)
+    repeated = (key.is_duplicated() & (key != 0)).to_numpy()
+    tables = []
+    first = 0
+    for laid in batches:
+        rows = repeated[first : first + laid.rows].nonzero()[0]
+        if len(rows):
+            observed, derived = map_table(laid.observed), map_table(laid.derived)
+            table = observed.select([name for name in observed.column_names if name != "market"]).take(rows)
+            for name in ("id", "market"):
+                if name in derived.column_names:
+                    table = table.append_column(name, derived[name].take(rows))
+            tables.append(table.append_column("_row", pyarrow.array(first + rows)))
+        first += laid.rows
+    if not tables:
+        return pl.DataFrame(schema={"id": pl.String})
+    found = pl.from_arrow(pyarrow.concat_tables(tables, promote_options="default"))
+    assert isinstance(found, pl.DataFrame)
+    # Equal keys are not yet equal ids.
+    return found.filter(found["id"].is_duplicated())
 
 
 @dataclass(frozen=True, slots=True)

@@ -427,9 +427,9 @@ def _write(results: "Results", format: OutputFormat, out: Path | None, bom: bool
 
         def counted() -> Iterator[Any]:
             done = 0
-            for frame in results.frames():
+            for frame in results.tables() if chosen == "parquet" else results.frames():
                 yield frame
-                done += frame.height
+                done += len(frame)
                 tell("writing", done, results.keywords)
 
         written = write_results(counted(), to, chosen, omit=results.empty, bom=bom)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnikeywords.analysis import MODEL_VERSION, Options, Weights, analyse
+from omnikeywords.analysis.tables import to_arrow
 from omnikeywords.errors import InvalidOption
 from omnikeywords.model import Market, keyword_id
 
@@ -74,6 +75,20 @@ def test_rows_arrow_and_polars_say_the_same(kind, phrases):
     assert len(rows) == len(analysis) == len(phrases)
     assert [_without_nulls_in_parts(row) for row in analysis.to_arrow().to_pylist()] == rows
     assert [_without_nulls_in_parts(row) for row in analysis.to_polars().to_dicts()] == rows
+
+
+@pytest.mark.parametrize("kind", ["basic", "comprehensive"])
+@pytest.mark.parametrize("market", [None, Market("pt", "BR")])
+@pytest.mark.parametrize("phrases", [PHRASES, PHRASES[:3], [], ["", "buy cheap shoes in são paulo 2024", "\x01"]])
+def test_an_encoded_table_says_the_same(kind, market, phrases):
+    observations = {"volume": [10.0] * len(phrases), "position": [4.0] * len(phrases)}
+    analysis = analyse(phrases, Options(kind=kind, market=market), observations)
+    plain, encoded = to_arrow(analysis), to_arrow(analysis, encoded=True)
+    encoded.validate(full=True)
+    assert encoded.column_names == plain.column_names
+    assert encoded.to_pylist() == plain.to_pylist()
+    if phrases == PHRASES[:3]:
+        assert to_arrow(analysis, keyword=encoded["keyword"], encoded=True) == encoded
 
 
 def test_a_keyword_has_every_field_in_the_documented_order():

@@ -55,7 +55,7 @@ def test_a_problem_stays_itself() -> None:
 def test_the_body_has_the_members_of_the_standard_and_ours() -> None:
     assert json.loads(body_of(Problem("not_found", "nothing is at /x", {"path": "/x"}), "id-1")) == {
         "type": "urn:omnikeywords:problem:not_found",
-        "title": "There is nothing at this path",
+        "title": "There is no such thing",
         "status": 404,
         "detail": "nothing is at /x",
         "code": "not_found",

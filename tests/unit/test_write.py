@@ -9,6 +9,8 @@ from pathlib import Path
 
 import fastexcel
 import polars as pl
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from omnikeywords.errors import InvalidOption
@@ -218,3 +220,58 @@ def test_other_columns_become_json_text_without_those_that_are_empty() -> None:
 def test_the_sources_difficulty_does_not_take_the_name_of_ours() -> None:
     assert OBSERVED_FIELDS["vendor_difficulty"] == "difficulty"
     assert "difficulty" not in OBSERVED_FIELDS
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv", "parquet"])
+def test_many_frames_are_written_in_their_order(format: write.Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "_ROW_GROUP", 7)
+    frames = [pl.DataFrame({"keyword": [f"k{10 * n + i}" for i in range(3)]}) for n in range(20)]
+    file = io.BytesIO()
+    assert write_results(frames, file, format).rows == 60
+    file.seek(0)
+    read = {"jsonl": pl.read_ndjson, "csv": pl.read_csv, "parquet": pl.read_parquet}[format](file)
+    assert read.equals(pl.concat(frames))
+
+
+def test_parquet_of_dictionaries_reads_as_texts() -> None:
+    texts = pl.DataFrame(
+        {
+            "a": ["x", "y", None],
+            "b": [{"c": "x", "d": [{"e": "y"}]}, {"c": "y", "d": []}, None],
+        }
+    )
+    plain = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
+    kind = pyarrow.dictionary(pyarrow.int8(), pyarrow.large_string())
+    coded = pyarrow.table(
+        {
+            "a": plain["a"].cast(kind),
+            "b": pyarrow.StructArray.from_arrays(
+                [
+                    pyarrow.array(["x", "y", None], pyarrow.large_string()).cast(kind),
+                    pyarrow.LargeListArray.from_arrays(
+                        pyarrow.array([0, 1, 1, 1]),
+                        pyarrow.StructArray.from_arrays(
+                            [pyarrow.array(["y"], pyarrow.large_string()).cast(kind)], names=["e"]
+                        ),
+                    ),
+                ],
+                names=["c", "d"],
+                mask=pyarrow.array([False, False, True]),
+            ),
+        }
+    )
+    file = io.BytesIO()
+    write_results([coded], file, "parquet")
+    assert pyarrow.parquet.read_schema(file).equals(plain.schema)
+    file.seek(0)
+    assert pl.read_parquet(file).equals(texts)
+
+
+def test_a_stream_that_takes_a_part_at_a_time_gets_everything() -> None:
+    class Narrow(io.BytesIO):
+        def write(self, data: object) -> int:
+            return super().write(bytes(memoryview(data)[:100]))  # type: ignore[arg-type]
+
+    narrow = Narrow()
+    write_results([FRAME, FRAME], narrow, "jsonl")
+    assert narrow.getvalue() == written("jsonl") * 2

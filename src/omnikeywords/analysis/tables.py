@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from omnikeywords.analysis.features import MODIFIER_TYPES, QUESTIONS, Spans
 from omnikeywords.analysis.language import LANGUAGES
 from omnikeywords.analysis.score import BASES, DIFFICULTY_PARTS, OPPORTUNITY_PARTS, Scores
+from omnikeywords.analysis.words import Words
 from omnikeywords.model import FUNNELS, INTENTS, LENGTHS
 
 if TYPE_CHECKING:
@@ -198,8 +199,12 @@ def _near_duplicates(analysis: "Analysis") -> tuple[list[str | None], list[str |
     return heads, reasons
 
 
-def to_arrow(analysis: "Analysis") -> "pyarrow.Table":
-    """An Arrow table with the same fields; objects are structs, whose parts that nobody has are left null."""
+def to_arrow(analysis: "Analysis", *, keyword: "pyarrow.Array | None" = None, encoded: bool = False) -> "pyarrow.Table":
+    """An Arrow table with the same fields; objects are structs, whose parts that nobody has are left null.
+
+    `keyword` is the phrases as large strings, where they are at hand. `encoded` is the form that large files are made
+    of: texts that are one of a few are dictionaries with 8-bit indices, other texts and lists have 64-bit offsets.
+    """
     import pyarrow as pa
 
     from omnikeywords.analysis.batch import MODEL_VERSION
@@ -209,26 +214,30 @@ def to_arrow(analysis: "Analysis") -> "pyarrow.Table":
     bad = np.zeros(n, np.bool_)
     bad[list(analysis.errors)] = True
     has_bad = bool(analysis.errors)
+    text = pa.large_string() if encoded else pa.string()
 
     def numbers(values: NDArray[Any], kind: Any, missing: NDArray[np.bool_] | None = None) -> Any:
         mask = bad if missing is None else missing | bad
         return pa.array(values, kind, mask=mask if has_bad or missing is not None else None)
 
-    def names(codes: NDArray[Any], of: tuple[str | None, ...]) -> Any:
-        indices = codes.astype(np.int32)
-        indices[indices < 0] = of.index(None) if None in of else len(of) - 1
-        return pa.array(of, pa.string()).take(pa.array(indices, mask=bad if has_bad else None))
+    def coded(codes: NDArray[np.integer], of: Sequence[str], missing: NDArray[np.bool_] | None) -> Any:
+        known = pa.array(of, text)
+        if encoded:
+            return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int8), mask=missing), known)
+        return known.take(pa.array(codes.astype(np.int32), mask=missing))
 
-    def strings(values: Sequence[str | None]) -> Any:
-        if has_bad:
-            values = [None if i in analysis.errors else value for i, value in enumerate(values)]
-        return pa.array(values, pa.string())
+    def names(codes: NDArray[np.integer], of: tuple[str | None, ...]) -> Any:
+        known = [name for name in of if name is not None]
+        # A code of -1 is nobody's, or stands for the last name.
+        missing = codes < 0 if len(known) < len(of) else np.zeros(n, np.bool_)
+        codes = np.where(codes < 0, len(known) - 1, codes)
+        return coded(codes, known, missing | bad)
 
     def lists(spans: Spans, values: Any) -> Any:
-        offsets = np.zeros(n + 1, np.int32)
+        kind = pa.LargeListArray if encoded else pa.ListArray
+        offsets = np.zeros(n + 1, np.int64 if encoded else np.int32)
         np.cumsum(np.bincount(spans.phrase, minlength=n), out=offsets[1:])
-        mask = pa.array(bad) if has_bad else None
-        return pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)
+        return kind.from_arrays(pa.array(offsets), values, mask=pa.array(bad) if has_bad else None)
 
     def struct(fields: dict[str, Any], missing: NDArray[np.bool_]) -> Any:
         mask = missing | bad
@@ -249,20 +258,24 @@ def to_arrow(analysis: "Analysis") -> "pyarrow.Table":
         fields["parts"] = pa.StructArray.from_arrays(columns, names=list(parts))
         return struct(fields, np.isnan(total))
 
-    present = np.zeros(n, np.bool_)
-    keyword = (
-        analysis.phrases
-        if not has_bad
-        else [phrase_as_text(phrase) if i in analysis.errors else phrase for i, phrase in enumerate(analysis.phrases)]
-    )
-    rounded_intents = np.round(features.intents.astype(np.float64), 4)
+    if keyword is None or has_bad:
+        keyword = pa.array(
+            analysis.phrases
+            if not has_bad
+            else [phrase_as_text(p) if i in analysis.errors else p for i, p in enumerate(analysis.phrases)],
+            text,
+        )
+    normalized = pa.array(analysis.normalized, text)
     market = None if analysis.options.market is None else str(analysis.options.market)
     counts = analysis.words.counts
+    one = np.zeros(n, np.int8)
+    rounded_intents = np.round(features.intents.astype(np.float64), 4)
     fields: dict[str, Any] = {
-        "keyword": pa.array(keyword, pa.string()),
-        "normalized": strings(analysis.normalized),
-        "id": strings(analysis.ids),
-        "market": strings([market] * n) if market is not None else pa.nulls(n, pa.string()),
+        "keyword": keyword,
+        "normalized": pa.array(analysis.normalized, text, mask=bad) if has_bad else normalized,
+        "id": pa.array(analysis.ids, text, mask=bad if has_bad else None),
+        # Not coded: there may be more markets in a file than 8 bits tell apart.
+        "market": pa.nulls(n, text) if market is None else pa.array([market], text).take(pa.array(one, mask=bad)),
         "language": names(analysis.language, _LANGUAGE_NAMES),
         "language_confidence": numbers(np.round(analysis.language_confidence.astype(np.float64), 4), pa.float64()),
         "words": numbers(counts.astype(np.int32), pa.int32()),
@@ -271,19 +284,22 @@ def to_arrow(analysis: "Analysis") -> "pyarrow.Table":
         "intent": names(features.intent, _INTENT_NAMES),
         "intents": struct(
             {name: pa.array(np.ascontiguousarray(rounded_intents[:, i])) for i, name in enumerate(_INTENT_NAMES)},
-            present,
+            np.zeros(n, np.bool_),
         ),
     }
     if analysis.options.kind == "comprehensive":
         spans = features.modifiers
         modifiers = pa.StructArray.from_arrays(
             [
-                pa.array(MODIFIER_TYPES, pa.string()).take(pa.array(features.modifier_types.astype(np.int32))),
-                pa.array(spans.text(analysis.words), pa.string()),
+                coded(features.modifier_types, MODIFIER_TYPES, None),
+                _span_texts(spans, analysis.words, normalized),
             ],
             names=["type", "text"],
         )
-        heads, reasons = _near_duplicates(analysis)
+        near: tuple[Any, Any] = (pa.nulls(n, text), pa.nulls(n, text))
+        if analysis.near_duplicates is not None:
+            heads, reasons = _near_duplicates(analysis)
+            near = pa.array(heads, text), pa.array(reasons, text)
         popularity = np.round(analysis.popularity.astype(np.float64), 2)
         fields |= {
             "funnel": names(features.funnel, _FUNNEL_NAMES),
@@ -294,14 +310,43 @@ def to_arrow(analysis: "Analysis") -> "pyarrow.Table":
             "popularity": numbers(popularity, pa.float64(), np.isnan(popularity)),
             "difficulty": score(analysis.difficulty, DIFFICULTY_PARTS, basis=True),
             "opportunity": score(analysis.opportunity, OPPORTUNITY_PARTS, basis=False),
-            "evidence": lists(features.evidence, pa.array(features.evidence.text(analysis.words), pa.string())),
-            "near_duplicate_of": pa.array(heads, pa.string()),
-            "near_duplicate_reason": pa.array(reasons, pa.string()),
+            "evidence": lists(features.evidence, _span_texts(features.evidence, analysis.words, normalized)),
+            "near_duplicate_of": near[0],
+            "near_duplicate_reason": near[1],
         }
-    error_rows = [analysis.errors.get(i) for i in range(n)] if has_bad else []
-    fields["error"] = pa.array(
-        [None if e is None else {"code": e.code, "detail": str(e)} for e in error_rows] if has_bad else [None] * n,
-        pa.struct([("code", pa.string()), ("detail", pa.string())]),
-    )
-    fields["model_version"] = pa.array([MODEL_VERSION]).take(pa.array(np.zeros(n, np.int32)))
+    error = pa.struct([("code", text), ("detail", text)])
+    if has_bad:
+        errors = [analysis.errors.get(i) for i in range(n)]
+        fields["error"] = pa.array([e and {"code": e.code, "detail": str(e)} for e in errors], error)
+    else:
+        fields["error"] = pa.nulls(n, error)
+    fields["model_version"] = coded(one, [MODEL_VERSION], None)
     return pa.table(fields)
+
+
+def _span_texts(spans: Spans, words: Words, normalized: "pyarrow.Array") -> "pyarrow.Array":
+    """`spans.text`, cut from the bytes of the normalized phrases, in which one space stands between two words."""
+    import pyarrow as pa
+
+    if not len(spans):
+        return pa.array([], normalized.type)
+    wide = normalized.type == pa.large_string()
+    offsets = np.frombuffer(normalized.buffers()[1], np.int64 if wide else np.int32)
+    letters = np.frombuffer(normalized.buffers()[2], np.uint8)[: offsets[-1]]
+    spaces = (letters == ord(" ")).nonzero()[0]
+    starts, ends = np.empty((2, len(words.ids)), np.int64)  # in bytes, of each word
+    later = np.ones(len(starts), np.bool_)  # words that have one before them in their phrase
+    later[words.starts] = False
+    starts[words.starts] = offsets[:-1]
+    starts[later] = spaces + 1
+    before = np.append(later[1:], False)  # words that have one after them
+    ends[words.starts + words.counts - 1] = offsets[1:]
+    ends[before] = spaces
+    start = starts[spans.first]
+    length = ends[spans.first + spans.count - 1] - start
+    cuts = np.zeros(len(spans) + 1, offsets.dtype)
+    np.cumsum(length, out=cuts[1:])
+    # Where each letter comes from: its span's start and how far it is into the span.
+    source = np.repeat(start - cuts[:-1], length)
+    source += np.arange(len(source))
+    return type(normalized).from_buffers(len(spans), pa.py_buffer(cuts), pa.py_buffer(letters[source]))

@@ -14,21 +14,25 @@ it:
 Missing is null, or an empty cell: never 0. Files are written beside their place and put there when complete.
 """
 
+import base64
 import contextlib
+import io
 import json
 import os
 import secrets
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar, cast, get_args
+from typing import IO, Any, Literal, TypeVar, get_args
 
 import polars as pl
 
 from omnikeywords.errors import InvalidOption, OmniKeywordsError
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA
+from omnikeywords.formats.row_groups import RowGroups
 
 __all__ = [
     "FORMATS",
@@ -61,8 +65,10 @@ FORMULA = r"^'*[=+\-@\t\r]"
 XLSX_ROWS = 1_048_575  # a sheet's rows but for the header
 _XLSX_CELL = 32_767  # characters
 _ROW_GROUP = 100_000
+_AT_ONCE = 2  # pieces encoded side by side; each is held in memory, a row group some 50 MB
 
 Target = Path | IO[bytes]
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -175,60 +181,95 @@ def _months_as_json(name: str) -> pl.Expr:
 
 
 def _write_jsonl(frames: Iterator[pl.DataFrame], file: IO[bytes]) -> Written:
+    def lines(frame: pl.DataFrame) -> tuple[bytes, int]:
+        return "".join(f"{line}\n" for line in json_lines(frame)).encode(), frame.height
+
     rows = 0
-    for frame in frames:
-        if frame.height:
-            text = json_lines(frame).str.join("\n").item()
-            file.write(text.encode())
-            file.write(b"\n")
-            rows += frame.height
+    for text, count in _side_by_side(lines, frames):
+        _put(text, file)
+        rows += count
     return Written(rows, ())
 
 
 def _write_parquet(frames: Iterator[pl.DataFrame], file: IO[bytes]) -> Written:
-    import pyarrow.parquet
-
     rows = 0
-    writer = None
-    for table in _ahead(_tables(frames)):
-        if writer is None:
-            schema = table.schema.with_metadata({b"made_by": b"omnikeywords"})
-            writer = pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", compression_level=1)
-        writer.write_table(table.cast(writer.schema))
-        rows += table.num_rows
-    if writer is not None:
-        writer.close()
+    groups = None
+    for part, count in _side_by_side(_row_group, _tables(frames)):
+        groups = groups or RowGroups(file)
+        groups.add(part)
+        rows += count
+    if groups is not None:
+        groups.close()
     return Written(rows, ())
 
 
-def _tables(frames: Iterator[pl.DataFrame]) -> Iterator[Any]:
-    for frame in _regrouped(frames, _ROW_GROUP):
-        yield frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+def _row_group(table: Any) -> tuple[memoryview, int]:
+    """A Parquet file of one row group, and how many rows it has."""
+    import pyarrow
+    import pyarrow.parquet
+
+    # The schema that readers are to see has texts where the table has dictionaries, which are but the quick way to
+    # write them.
+    schema = _as_texts(table.schema).with_metadata({b"made_by": b"omnikeywords"})
+    stored = base64.b64encode(schema.serialize().to_pybytes())
+    part = pyarrow.BufferOutputStream()
+    with pyarrow.parquet.ParquetWriter(
+        part, table.schema, compression="zstd", compression_level=1, store_schema=False
+    ) as writer:
+        writer.add_key_value_metadata({b"ARROW:schema": stored, **schema.metadata})
+        writer.write_table(table)
+    return memoryview(part.getvalue()), table.num_rows
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made in a thread while the one before is in use."""
-    end = object()
-    with ThreadPoolExecutor(1) as thread:
-        item = thread.submit(next, items, end)
-        while (made := item.result()) is not end:
-            item = thread.submit(next, items, end)
-            yield cast(T, made)
+def _as_texts(schema: Any) -> Any:
+    """An Arrow schema with the values' type in the place of each dictionary."""
+    import pyarrow
+
+    def plain(field: Any) -> Any:
+        kind = field.type
+        if pyarrow.types.is_dictionary(kind):
+            return field.with_type(kind.value_type)
+        if pyarrow.types.is_large_list(kind):
+            return field.with_type(pyarrow.large_list(plain(kind.value_field)))
+        if pyarrow.types.is_struct(kind):
+            return field.with_type(pyarrow.struct([plain(inner) for inner in kind]))
+        return field
+
+    return pyarrow.schema([plain(field) for field in schema])
 
 
-def _regrouped(frames: Iterator[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
-    """The same rows in frames of at least `size`, the last excepted; always at least one frame if any
-    came."""
-    held: list[pl.DataFrame] = []
-    count = 0
+def _tables(frames: Iterator[Any]) -> Iterator[Any]:
+    """Arrow tables of at least _ROW_GROUP rows, the last excepted; at least one if any frame came."""
+    import pyarrow
+
+    held: list[Any] = []
     for frame in frames:
-        held.append(frame)
-        count += frame.height
-        if count >= size:
-            yield pl.concat(held)
-            held, count = [], 0
+        held.append(frame.to_arrow(compat_level=pl.CompatLevel.oldest()) if isinstance(frame, pl.DataFrame) else frame)
+        if sum(table.num_rows for table in held) >= _ROW_GROUP:
+            yield pyarrow.concat_tables(held)
+            held = []
     if held:
-        yield pl.concat(held)
+        yield pyarrow.concat_tables(held)
+
+
+def _put(text: bytes, file: IO[bytes]) -> None:
+    """Write all of a text: an unbuffered stream may take a part of it alone."""
+    left = memoryview(text)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _side_by_side(work: Callable[[S], T], items: Iterator[S]) -> Iterator[T]:
+    """What `work` makes of each item, in their order; a few are in work at once, in threads, while the next is made."""
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        waiting: deque[Future[T]] = deque()
+        for item in items:
+            waiting.append(threads.submit(work, item))
+            del item
+            if len(waiting) > _AT_ONCE:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 # --- flat
@@ -270,12 +311,16 @@ def _flat_and_safe(frame: pl.DataFrame, left_out: frozenset[str]) -> pl.DataFram
 
 
 def _write_csv(frames: Iterator[pl.DataFrame], file: IO[bytes], left_out: frozenset[str], bom: bool) -> Written:
+    def lines(numbered: tuple[int, pl.DataFrame]) -> tuple[bytes, int]:
+        number, frame = numbered
+        text = io.BytesIO()
+        _flat_and_safe(frame, left_out).write_csv(text, include_bom=number == 0 and bom, include_header=number == 0)
+        return text.getvalue(), frame.height
+
     rows = 0
-    first = True
-    for frame in frames:
-        _flat_and_safe(frame, left_out).write_csv(file, include_bom=first and bom, include_header=first)
-        first = False
-        rows += frame.height
+    for text, count in _side_by_side(lines, enumerate(frames)):
+        _put(text, file)
+        rows += count
     return Written(rows, ())
 
 
