@@ -17,6 +17,7 @@ from omnikeywords.db import Database, Limits, connect
 from omnikeywords.errors import (
     Conflict,
     DatabaseBusy,
+    DatabaseUnavailable,
     IdempotencyConflict,
     InvalidInput,
     InvalidOption,
@@ -305,11 +306,25 @@ def test_an_error_that_may_pass_is_tried_again(database: Database) -> None:
     def sometimes(context: Context) -> None:
         tries.append(context.tries)
         if context.tries < 3:
-            raise DatabaseBusy("later")
+            raise OSError("later")
 
     job = run(database, Saga("flaky", [Step("only", sometimes, retry=QUICK)]))
     assert (job.state, tries) == (JobState.COMPLETED, [1, 2, 3])
     assert (job.failed_tries, job.trouble, job.failure) == (0, None, None)
+
+
+def test_tries_that_the_database_ended_are_counted_apart_and_are_bounded_too(database: Database) -> None:
+    left = [DatabaseBusy("busy"), DatabaseUnavailable("away")] * 3 + [OSError("disk")]
+
+    def outage(context: Context) -> None:
+        if left:
+            raise left.pop(0)
+
+    once_and_again = Retry(tries=2, first_s=0.01, most_s=0.01, outages=6)
+    assert run(database, Saga("outage", [Step("only", outage, retry=once_and_again)])).state is JobState.COMPLETED
+    left[:] = [DatabaseBusy("busy")] * 9
+    job = run(database, Saga("outage", [Step("only", outage, retry=once_and_again)]))
+    assert (job.state, job.failure and job.failure.code, len(left)) == (JobState.FAILED, "database_busy", 2)
 
 
 def test_an_error_that_never_passes_turns_the_job_back_at_once_and_undoes_in_reverse(database: Database) -> None:
@@ -667,7 +682,9 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(database: Database) 
     assert look(database, job.id).state is JobState.COMPLETED
     # Ended: not even the worker that ended it can write any more.
     with pytest.raises(LeaseLost), database.write() as connection:
-        store.retry_later(connection, job.id, now.attempt, job.failure or store.Trouble("error", "x"), 1, 0)
+        store.retry_later(
+            connection, job.id, now.attempt, job.failure or store.Trouble("error", "x"), 0, failed_tries=1, outages=0
+        )
 
 
 def test_a_lease_is_renewed_while_a_step_takes_longer_than_it(database: Database) -> None:

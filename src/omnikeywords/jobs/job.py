@@ -78,6 +78,7 @@ class Job:
     worker: str | None  # who holds it
     due_at: datetime | None  # held: end of the lease; else: not before
     failed_tries: int  # of the step it is at
+    outages: int  # of the database that tries at this step met
     deaths: int  # of workers at the step it is at
     input: Mapping[str, Any]
     idempotency_key: str | None

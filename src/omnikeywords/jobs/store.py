@@ -77,6 +77,7 @@ __all__ = [
 CHANNEL = "okf_jobs"  # on which PostgreSQL says that a job is due
 _LIMITS_LOCK = 0x6F6B666A  # advisory lock held while a claim counts against the limit of a kind
 _MOST_LISTED = 1000
+_FRESH: Mapping[str, Any] = {"failed_tries": 0, "outages": 0, "deaths": 0}  # of a job that got on
 _NOTICE_SECONDS = 0.2  # until a listening connection notices that it is no longer needed
 
 Milliseconds = int | ColumnElement[int]
@@ -127,8 +128,7 @@ def start(
         "backwards": False,
         "attempt": 0,
         "due_at": now if not_before is None else ms_of(not_before),
-        "failed_tries": 0,
-        "deaths": 0,
+        **_FRESH,
         "input": given,
         "idempotency_key": key,
         "progress": "{}",
@@ -245,9 +245,7 @@ def resume(connection: Connection, job_id: str, project: str | None = None) -> J
     now = _now(connection)
     on = JobState.COMPENSATING if row.backwards else JobState.QUEUED
     _notify(connection, row.kind)
-    changed = _changed(
-        connection, job_id, {"state": on.value, "due_at": now, "failed_tries": 0, "deaths": 0, "updated_at": now}
-    )
+    changed = _changed(connection, job_id, {"state": on.value, "due_at": now, "updated_at": now, **_FRESH})
     crash_point("jobs.resume.after_update")
     return changed
 
@@ -276,8 +274,7 @@ def retry(connection: Connection, job_id: str, project: str | None = None) -> Jo
             "pivoted": False,
             "backwards": False,
             "due_at": now,
-            "failed_tries": 0,
-            "deaths": 0,
+            **_FRESH,
             "progress": "{}",
             "failure": None,
             "trouble": None,
@@ -379,7 +376,7 @@ def keep(
     if progress is not None:
         values["progress"] = text_of(progress)
     if got_on:
-        values |= {"failed_tries": 0, "deaths": 0, "trouble": None, "step": step}
+        values |= {"trouble": None, "step": step, **_FRESH}
     if pivoted:
         values["pivoted"] = True
     if completed:
@@ -437,8 +434,7 @@ def turn_back(connection: Connection, job_id: str, attempt: int, lease_ms: int, 
         "state": JobState.COMPENSATING.value,
         "backwards": True,
         "failure": trouble_text(failure),
-        "failed_tries": 0,
-        "deaths": 0,
+        **_FRESH,
         "due_at": now + lease_ms,
         "updated_at": now,
     }
@@ -451,12 +447,19 @@ def end(connection: Connection, job_id: str, attempt: int, state: JobState) -> N
 
 
 def retry_later(
-    connection: Connection, job_id: str, attempt: int, trouble: Trouble, failed_tries: int, after_ms: int
+    connection: Connection,
+    job_id: str,
+    attempt: int,
+    trouble: Trouble,
+    after_ms: int,
+    *,
+    failed_tries: int,
+    outages: int,
 ) -> None:
     """Let go of a job whose step failed; it is due again in `after_ms`. Raises LeaseLost."""
     now = _now(connection)
-    values = _waiting(now + after_ms, now) | {"trouble": trouble_text(trouble), "failed_tries": failed_tries}
-    _fenced(connection, job_id, attempt, values)
+    values = _waiting(now + after_ms, now) | {"trouble": trouble_text(trouble)}
+    _fenced(connection, job_id, attempt, values | {"failed_tries": failed_tries, "outages": outages})
 
 
 def give_back(connection: Connection, job_id: str, attempt: int, after_ms: int = 0) -> None:
