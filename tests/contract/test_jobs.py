@@ -32,6 +32,7 @@ from omnikeywords.jobs import (
     Saga,
     Step,
     StepState,
+    Trouble,
     WorkerOptions,
     cancel,
     list_jobs,
@@ -45,6 +46,7 @@ from omnikeywords.jobs import (
     store,
 )
 from omnikeywords.jobs.context import Hold
+from omnikeywords.jobs.job import Claim
 from omnikeywords.jobs.tables import job_steps, jobs
 from omnikeywords.ops import render_metrics
 from tests.servers.postgres import Postgres, postgres
@@ -203,12 +205,12 @@ def fails(error: Exception) -> Callable[[Context], Any]:
     return do
 
 
-def claimed(database: Database, saga: Saga, lease_ms: int = 60_000, worker: str = "w") -> store.Claim | None:
+def claimed(database: Database, saga: Saga, lease_ms: int = 60_000, worker: str = "w") -> Claim | None:
     with database.write() as connection:
         return store.claim(connection, worker, {saga.kind: saga.at_once}, lease_ms)
 
 
-def context_of(database: Database, saga: Saga, claim: store.Claim) -> Context:
+def context_of(database: Database, saga: Saga, claim: Claim) -> Context:
     return Context(database, saga, saga.steps[0], claim.job, Hold(claim, 60_000), undo=False, tries=1)
 
 
@@ -648,7 +650,7 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(database: Database) 
     late = claimed(database, saga, lease_ms=0)
     assert late is not None
     behind = context_of(database, saga, late)
-    taken: list[store.Claim | None] = []
+    taken: list[Claim | None] = []
 
     def write_late() -> None:
         with behind.transaction() as connection:
@@ -682,9 +684,7 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(database: Database) 
     assert look(database, job.id).state is JobState.COMPLETED
     # Ended: not even the worker that ended it can write any more.
     with pytest.raises(LeaseLost), database.write() as connection:
-        store.retry_later(
-            connection, job.id, now.attempt, job.failure or store.Trouble("error", "x"), 0, failed_tries=1, outages=0
-        )
+        store.retry_later(connection, job.id, now.attempt, Trouble("error", "x"), 0, failed_tries=1, outages=0)
 
 
 def test_a_lease_is_renewed_while_a_step_takes_longer_than_it(database: Database) -> None:

@@ -8,12 +8,11 @@ locked for no longer than a commit takes.
 All functions take a connection and leave the transaction to the caller.
 """
 
-import secrets
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import Event
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -40,15 +39,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 from omnikeywords.db import Database
 from omnikeywords.errors import Conflict, IdempotencyConflict, InvalidOption, LeaseLost, NotFound
 from omnikeywords.jobs.crash import crash_point
-from omnikeywords.jobs.job import CANCELLED, Claim, Job, JobState, StepRecord, StepState, Trouble
+from omnikeywords.jobs.job import (
+    CANCELLED,
+    Claim,
+    Job,
+    JobState,
+    Standing,
+    Started,
+    StepRecord,
+    StepState,
+    Trouble,
+    new_job_id,
+)
 from omnikeywords.jobs.rows import job_of, ms_of, step_of, text_of, trouble_text
 from omnikeywords.jobs.saga import Saga
 from omnikeywords.jobs.tables import job_steps, jobs
 
 __all__ = [
     "CHANNEL",
-    "Standing",
-    "Started",
     "any_due",
     "cancel",
     "claim",
@@ -83,20 +91,6 @@ _NOTICE_SECONDS = 0.2  # until a listening connection notices that it is no long
 Milliseconds = int | ColumnElement[int]
 
 
-class Started(NamedTuple):
-    """What `start` answers."""
-
-    job: Job
-    created: bool  # False: the idempotency key was used before, for the same
-
-
-class Standing(NamedTuple):
-    """What a worker must know of a job that it holds."""
-
-    cancel_requested: bool
-    overdue: bool
-
-
 def start(
     connection: Connection,
     saga: Saga,
@@ -117,7 +111,7 @@ def start(
     now = _now(connection)
     given = text_of(input)
     values = {
-        "id": _new_id(),
+        "id": new_job_id(),
         "bucket": bucket,
         "project": project,
         "kind": saga.kind,
@@ -544,11 +538,6 @@ def _now(connection: Connection) -> ColumnElement[int]:
     if connection.dialect.name == "sqlite":
         return literal(int(time.time() * 1000), BigInteger)
     return cast(func.floor(extract("epoch", func.statement_timestamp()) * 1000), BigInteger)
-
-
-def _new_id() -> str:
-    """Time, then chance: sorts by when it was made."""
-    return f"j{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
 
 
 def _due(connection: Connection, kinds: Iterable[str], only: str | None) -> ColumnElement[bool]:
