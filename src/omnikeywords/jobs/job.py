@@ -1,14 +1,32 @@
 """What is known of a job: its state, how far it is, what went wrong. Plain records."""
 
+import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["CANCELLED", "Claim", "Job", "JobState", "StepRecord", "StepState", "Trouble"]
+__all__ = [
+    "CANCELLED",
+    "Claim",
+    "Job",
+    "JobState",
+    "Standing",
+    "Started",
+    "StepRecord",
+    "StepState",
+    "Trouble",
+    "new_job_id",
+]
 
 CANCELLED = "cancelled"  # code of the Trouble that a cancellation is
+
+
+def new_job_id() -> str:
+    """A name for a job: time, then chance: sorts by when it was made."""
+    return f"j{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
 
 
 class JobState(StrEnum):
@@ -78,6 +96,7 @@ class Job:
     worker: str | None  # who holds it
     due_at: datetime | None  # held: end of the lease; else: not before
     failed_tries: int  # of the step it is at
+    outages: int  # of the database that tries at this step met
     deaths: int  # of workers at the step it is at
     input: Mapping[str, Any]
     idempotency_key: str | None
@@ -91,6 +110,20 @@ class Job:
     updated_at: datetime
     ended_at: datetime | None
     steps: tuple[StepRecord, ...] = ()  # in the order they were begun; empty in lists
+
+
+class Started(NamedTuple):
+    """What `start` answers."""
+
+    job: Job
+    created: bool  # False: the idempotency key was used before, for the same
+
+
+class Standing(NamedTuple):
+    """What a worker must know of a job that it holds."""
+
+    cancel_requested: bool
+    overdue: bool
 
 
 @dataclass(frozen=True, slots=True)

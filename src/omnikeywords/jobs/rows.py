@@ -77,6 +77,7 @@ def job_of(row: Row[Any], steps: tuple[StepRecord, ...] = ()) -> Job:
         worker=row.worker,
         due_at=_time(row.due_at),
         failed_tries=row.failed_tries,
+        outages=row.outages,
         deaths=row.deaths,
         input=value_of(row.input),
         idempotency_key=row.idempotency_key,

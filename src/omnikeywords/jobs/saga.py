@@ -26,12 +26,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from omnikeywords.errors import IdempotencyConflict, InvalidInput, NotFound, UnreadableExport
+from omnikeywords.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    IdempotencyConflict,
+    InvalidInput,
+    NotFound,
+    UnreadableExport,
+)
 
 if TYPE_CHECKING:
     from omnikeywords.jobs.context import Context
 
-__all__ = ["Do", "Retry", "Saga", "Step", "Undo"]
+__all__ = ["Do", "Retry", "Saga", "Step", "Undo", "is_outage"]
 
 Do = Callable[["Context"], Any]  # returns the step's output, JSON; what it raises is a failed try
 Undo = Callable[["Context"], None]
@@ -41,24 +48,36 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a step is tried, how long between, and which errors no further try can mend."""
+    """How often a step is tried, how long between, and which errors no further try can mend.
 
-    tries: int = 5  # 1 and more; counted anew whenever the step gets on to another checkpoint
+    All is counted anew whenever the step gets on to another checkpoint. When the database is busy or away that is
+    nothing of the step's: such tries are counted apart, so that an outage of minutes undoes no work.
+    """
+
+    tries: int = 5  # 1 and more
     first_s: float = 0.5  # wait after the first failed try
     factor: float = 2.0  # each wait to the one before
     most_s: float = 60.0  # longest wait
     jitter: float = 0.5  # part of a wait that is left to chance, 0-1, so that jobs do not come back together
-    deaths: int = 20  # workers that may die at the step, without its getting on, before it counts as failed
+    outages: int = 100  # tries that may end because the database is busy or away
+    deaths: int = 20  # workers that may die at the step
     never: tuple[type[Exception], ...] = (InvalidInput, UnreadableExport, NotFound, IdempotencyConflict)
 
-    def wait_ms(self, failed_tries: int) -> int:
-        """How long to wait after that many failed tries."""
-        whole = min(self.most_s, self.first_s * self.factor ** min(failed_tries - 1, 64))
+    def wait_ms(self, nth: int) -> int:
+        """How long to wait after the n-th failed try."""
+        whole = min(self.most_s, self.first_s * self.factor ** min(nth - 1, 64))
         return round(whole * (1 - self.jitter * random.random()) * 1000)
 
-    def again(self, error: Exception, failed_tries: int) -> bool:
-        """Whether to try once more after `error`, the last of that many failed tries."""
-        return not isinstance(error, self.never) and failed_tries < self.tries
+    def again(self, error: Exception, nth: int) -> bool:
+        """Whether to try once more after `error`, the n-th of its sort."""
+        if is_outage(error):
+            return nth <= self.outages
+        return not isinstance(error, self.never) and nth < self.tries
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the database, and not the step, is why a try failed."""
+    return isinstance(error, DatabaseBusy | DatabaseUnavailable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,11 @@ locked for no longer than a commit takes.
 All functions take a connection and leave the transaction to the caller.
 """
 
-import secrets
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import Event
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -40,15 +39,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 from omnikeywords.db import Database
 from omnikeywords.errors import Conflict, IdempotencyConflict, InvalidOption, LeaseLost, NotFound
 from omnikeywords.jobs.crash import crash_point
-from omnikeywords.jobs.job import CANCELLED, Claim, Job, JobState, StepRecord, StepState, Trouble
+from omnikeywords.jobs.job import (
+    CANCELLED,
+    Claim,
+    Job,
+    JobState,
+    Standing,
+    Started,
+    StepRecord,
+    StepState,
+    Trouble,
+    new_job_id,
+)
 from omnikeywords.jobs.rows import job_of, ms_of, step_of, text_of, trouble_text
 from omnikeywords.jobs.saga import Saga
 from omnikeywords.jobs.tables import job_steps, jobs
 
 __all__ = [
     "CHANNEL",
-    "Standing",
-    "Started",
     "any_due",
     "cancel",
     "claim",
@@ -77,23 +85,10 @@ __all__ = [
 CHANNEL = "okf_jobs"  # on which PostgreSQL says that a job is due
 _LIMITS_LOCK = 0x6F6B666A  # advisory lock held while a claim counts against the limit of a kind
 _MOST_LISTED = 1000
+_FRESH: Mapping[str, Any] = {"failed_tries": 0, "outages": 0, "deaths": 0}  # of a job that got on
 _NOTICE_SECONDS = 0.2  # until a listening connection notices that it is no longer needed
 
 Milliseconds = int | ColumnElement[int]
-
-
-class Started(NamedTuple):
-    """What `start` answers."""
-
-    job: Job
-    created: bool  # False: the idempotency key was used before, for the same
-
-
-class Standing(NamedTuple):
-    """What a worker must know of a job that it holds."""
-
-    cancel_requested: bool
-    overdue: bool
 
 
 def start(
@@ -116,7 +111,7 @@ def start(
     now = _now(connection)
     given = text_of(input)
     values = {
-        "id": _new_id(),
+        "id": new_job_id(),
         "bucket": bucket,
         "project": project,
         "kind": saga.kind,
@@ -127,8 +122,7 @@ def start(
         "backwards": False,
         "attempt": 0,
         "due_at": now if not_before is None else ms_of(not_before),
-        "failed_tries": 0,
-        "deaths": 0,
+        **_FRESH,
         "input": given,
         "idempotency_key": key,
         "progress": "{}",
@@ -245,9 +239,7 @@ def resume(connection: Connection, job_id: str, project: str | None = None) -> J
     now = _now(connection)
     on = JobState.COMPENSATING if row.backwards else JobState.QUEUED
     _notify(connection, row.kind)
-    changed = _changed(
-        connection, job_id, {"state": on.value, "due_at": now, "failed_tries": 0, "deaths": 0, "updated_at": now}
-    )
+    changed = _changed(connection, job_id, {"state": on.value, "due_at": now, "updated_at": now, **_FRESH})
     crash_point("jobs.resume.after_update")
     return changed
 
@@ -276,8 +268,7 @@ def retry(connection: Connection, job_id: str, project: str | None = None) -> Jo
             "pivoted": False,
             "backwards": False,
             "due_at": now,
-            "failed_tries": 0,
-            "deaths": 0,
+            **_FRESH,
             "progress": "{}",
             "failure": None,
             "trouble": None,
@@ -379,7 +370,7 @@ def keep(
     if progress is not None:
         values["progress"] = text_of(progress)
     if got_on:
-        values |= {"failed_tries": 0, "deaths": 0, "trouble": None, "step": step}
+        values |= {"trouble": None, "step": step, **_FRESH}
     if pivoted:
         values["pivoted"] = True
     if completed:
@@ -437,8 +428,7 @@ def turn_back(connection: Connection, job_id: str, attempt: int, lease_ms: int, 
         "state": JobState.COMPENSATING.value,
         "backwards": True,
         "failure": trouble_text(failure),
-        "failed_tries": 0,
-        "deaths": 0,
+        **_FRESH,
         "due_at": now + lease_ms,
         "updated_at": now,
     }
@@ -451,12 +441,19 @@ def end(connection: Connection, job_id: str, attempt: int, state: JobState) -> N
 
 
 def retry_later(
-    connection: Connection, job_id: str, attempt: int, trouble: Trouble, failed_tries: int, after_ms: int
+    connection: Connection,
+    job_id: str,
+    attempt: int,
+    trouble: Trouble,
+    after_ms: int,
+    *,
+    failed_tries: int,
+    outages: int,
 ) -> None:
     """Let go of a job whose step failed; it is due again in `after_ms`. Raises LeaseLost."""
     now = _now(connection)
-    values = _waiting(now + after_ms, now) | {"trouble": trouble_text(trouble), "failed_tries": failed_tries}
-    _fenced(connection, job_id, attempt, values)
+    values = _waiting(now + after_ms, now) | {"trouble": trouble_text(trouble)}
+    _fenced(connection, job_id, attempt, values | {"failed_tries": failed_tries, "outages": outages})
 
 
 def give_back(connection: Connection, job_id: str, attempt: int, after_ms: int = 0) -> None:
@@ -541,11 +538,6 @@ def _now(connection: Connection) -> ColumnElement[int]:
     if connection.dialect.name == "sqlite":
         return literal(int(time.time() * 1000), BigInteger)
     return cast(func.floor(extract("epoch", func.statement_timestamp()) * 1000), BigInteger)
-
-
-def _new_id() -> str:
-    """Time, then chance: sorts by when it was made."""
-    return f"j{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
 
 
 def _due(connection: Connection, kinds: Iterable[str], only: str | None) -> ColumnElement[bool]:

@@ -28,6 +28,7 @@ jobs = Table(
         "due_at", BigInteger
     ),  # held: end of the lease; else: not before; null: ended or parked, nobody may claim it
     Column("failed_tries", Integer, nullable=False),  # of the step it is at, since it last got on
+    Column("outages", Integer, nullable=False),  # of the database, that tries met at the step it is at: the same
     Column("deaths", Integer, nullable=False),  # of workers, at the step it is at, since it last got on
     Column("input", Text, nullable=False),
     Column("idempotency_key", Text),
