@@ -106,7 +106,7 @@ def _pool(workers: int, options: Options) -> Iterator[Executor]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(options,)
+        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(options, os.getpid())
     )
     try:
         # So that they load while the first batches are read.
@@ -129,12 +129,12 @@ def _pool(workers: int, options: Options) -> Iterator[Executor]:
 _worker_options = Options()
 
 
-def _start_worker(options: Options) -> None:
+def _start_worker(options: Options, parent: int) -> None:
     global _worker_options
     _worker_options = options
     # Ctrl-C reaches every process of the terminal; the first one decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(parent,), name="parent", daemon=True).start()
     load_models(options)
     # Batches are many short-lived objects and no cycles: looking for some at every turn costs a tenth.
     gc.freeze()
