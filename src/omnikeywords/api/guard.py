@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from omnikeywords.api.caller import LOCAL, Caller
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
 from omnikeywords.ops import counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
@@ -66,6 +67,9 @@ class Call(NamedTuple):
 
     headers: Mapping[bytes, bytes]  # names in lower case
     receive: Receive
+    caller: Caller = LOCAL
+    path: Mapping[str, str] = {}  # parts of the path by the name in its template
+    query: bytes = b""  # what stands behind the question mark
 
 
 class Reply(NamedTuple):

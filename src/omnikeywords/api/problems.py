@@ -41,6 +41,8 @@ class ProblemKind(NamedTuple):
 PROBLEMS: Mapping[str, ProblemKind] = {
     "invalid_json": ProblemKind(400, "The body is not JSON"),
     "invalid_host": ProblemKind(400, "The Host header is invalid"),
+    "unauthorized": ProblemKind(401, "A key is needed"),
+    "forbidden": ProblemKind(403, "The key does not allow it"),
     "not_found": ProblemKind(404, "There is no such thing"),
     "method_not_allowed": ProblemKind(405, "The method is not for this path"),
     "not_acceptable": ProblemKind(406, "The answer is JSON"),

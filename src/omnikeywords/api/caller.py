@@ -1,0 +1,46 @@
+"""Who calls: a name for the log, what they may do, and in which projects."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from omnikeywords.api.problems import Problem
+from omnikeywords.errors import NotFound
+
+__all__ = ["LOCAL", "SCOPES", "Caller", "Scope"]
+
+Scope = Literal["read", "write", "admin"]
+SCOPES: tuple[Scope, ...] = ("read", "write", "admin")  # each allows what those before it do
+
+_DEFAULT_PROJECT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever a request is from."""
+
+    name: str  # who did it, for events and logs
+    scope: Scope = "read"
+    projects: frozenset[str] | None = None  # None: all of them
+
+    def project(self, asked: str | None = None) -> str:
+        """The project that a request is about: the one asked for, else the caller's only one, else `default`.
+
+        Raises NotFound for one that is not the caller's, as for one that does not exist.
+        """
+        if asked is None:
+            asked = next(iter(self.projects)) if self.projects and len(self.projects) == 1 else _DEFAULT_PROJECT
+        if self.projects is not None and asked not in self.projects:
+            raise NotFound(f"project {asked!r} does not exist", project=asked)
+        return asked
+
+    def must(self, scope: Scope) -> None:
+        """Raises Problem where the caller may not do what needs that scope."""
+        if SCOPES.index(scope) > SCOPES.index(self.scope):
+            raise Problem(
+                "forbidden",
+                f"this needs a key with scope {scope}, and yours has {self.scope}",
+                {"needed": scope, "scope": self.scope},
+            )
+
+
+LOCAL = Caller("local", "admin")  # an embedded service on loopback asks for no key
