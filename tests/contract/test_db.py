@@ -111,6 +111,21 @@ def test_a_failed_statement_that_is_passed_over_is_never_taken_for_success(place
     database.close()
 
 
+def test_only_what_can_be_made_again_does_not_wait_for_the_disk(database: Database) -> None:
+    asked = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}[database.dialect]
+    for durable, expected in ((True, (2, "on")), (False, (1, "off")), (True, (2, "on"))):
+        with database.write(durable=durable) as connection:
+            assert connection.execute(text(asked)).scalar_one() in expected
+
+
+def test_how_much_a_server_waits_for_is_its_operators_choice(places: Places) -> None:
+    place = places.migrated("postgresql15")
+    database = connect(f"{place.url}?options=-csynchronous_commit%3Dremote_apply")
+    with database.write() as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "remote_apply"
+    database.close()
+
+
 def test_a_wrong_statement_is_no_fault_of_the_database(database: Database) -> None:
     with pytest.raises(DBAPIError, match="nowhere"), database.read() as connection:
         connection.execute(select(column("x")).select_from(table("nowhere")))
