@@ -13,6 +13,7 @@ import pytest
 from omnikeywords.catalog.migrate import migrate
 from omnikeywords.catalog.tables import metadata
 from omnikeywords.db import Database, connect
+from omnikeywords.jobs import metadata as jobs_metadata
 from tests.servers.pgbouncer import PgBouncer, pgbouncer
 from tests.servers.postgres import Postgres, postgres
 
@@ -88,7 +89,9 @@ class Places:
         with psycopg.connect(
             place.server.admin_url(name), autocommit=True, options="-c lock_timeout=10s"
         ) as connection:
-            connection.execute("; ".join(f"DELETE FROM {table}" for table in metadata.tables))
+            connection.execute(
+                "; ".join(f"DELETE FROM {table}" for table in {**metadata.tables, **jobs_metadata.tables})
+            )
 
     def pooler(self) -> PgBouncer:
         """A pooler of four connections a database before PostgreSQL 15."""

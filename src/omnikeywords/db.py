@@ -114,7 +114,7 @@ class Database:
                             "statement": f"{milliseconds}",
                             "lock": f"{self.limits.lock_ms}",
                             "idle": f"{self.limits.idle_ms}",
-                            "commit": "off" if engine is self._writing_again else "on",
+                            "commit": "off" if engine is self._writing_again else None,
                         }
                         connection.execute(_BEGIN, settings)
                     yield connection
@@ -144,7 +144,7 @@ class Database:
 _BEGIN = text(
     "SELECT set_config('okf.project', :project, true), set_config('statement_timeout', :statement, true), "
     "set_config('lock_timeout', :lock, true), set_config('idle_in_transaction_session_timeout', :idle, true), "
-    "set_config('synchronous_commit', :commit, true)"
+    "set_config('synchronous_commit', coalesce(:commit, current_setting('synchronous_commit')), true)"
 )
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -108,6 +109,21 @@ def test_a_failed_statement_that_is_passed_over_is_never_taken_for_success(place
         put_twice(database, passed_over=IntegrityError)
     with database.read() as connection:
         assert numbers(connection) == []
+    database.close()
+
+
+def test_only_what_can_be_made_again_does_not_wait_for_the_disk(database: Database) -> None:
+    asked = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}[database.dialect]
+    for durable, expected in ((True, (2, "on")), (False, (1, "off")), (True, (2, "on"))):
+        with database.write(durable=durable) as connection:
+            assert connection.execute(text(asked)).scalar_one() in expected
+
+
+def test_how_much_a_server_waits_for_is_its_operators_choice(places: Places) -> None:
+    place = places.migrated("postgresql15")
+    database = connect(f"{place.url}?options=-csynchronous_commit%3Dremote_apply")
+    with database.write() as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "remote_apply"
     database.close()
 
 
@@ -229,6 +245,29 @@ def test_connections_of_a_process_are_waited_for_and_then_refused(place: Place) 
     with database.read(), refused, database.read():
         pass
     database.close()
+
+
+def test_forty_clients_share_four_connections_and_nothing_else(places: Places) -> None:
+    database = connect(places.migrated("pgbouncer").url, Limits(connections=40, checkout_ms=30_000))
+    asked = text("SELECT pg_backend_pid(), current_setting('okf.project'), current_setting('statement_timeout')")
+
+    def ask(i: int) -> list[tuple[int, str, str]]:
+        found = []
+        for n in range(5):
+            with database.read(f"project {i}", statement_ms=20_001 + 2 * i) as connection:
+                server, project, timeout = connection.execute(asked).one()
+                pause.wait(0.002 * (n % 2))
+                assert connection.execute(asked).one() == (server, project, timeout)
+            found.append((server, project, timeout))
+        return found
+
+    pause = threading.Event()
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(ask, range(40)))
+    database.close()
+    assert len({server for found in answers for server, _, _ in found}) <= 4
+    for i, found in enumerate(answers):
+        assert {(project, timeout) for _, project, timeout in found} == {(f"project {i}", f"{20_001 + 2 * i}ms")}
 
 
 def test_a_server_without_connections_left_is_busy() -> None:

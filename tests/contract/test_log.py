@@ -14,12 +14,15 @@ from typing import Any
 
 import polars as pl
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from omnikeywords.catalog import events as event_types
-from omnikeywords.catalog import log
+from omnikeywords.catalog import imports, log, marks, projects
 from omnikeywords.catalog.events import SCHEMA_VERSIONS, Event, NewEvent, UnknownEvent, frame_of, rows_of, upcast
 from omnikeywords.catalog.tables import events
+from omnikeywords.catalog.tables import imports as imports_table
+from omnikeywords.catalog.tables import marks as marks_table
+from omnikeywords.catalog.tables import projects as projects_table
 from omnikeywords.db import Database, Limits, connect
 from omnikeywords.errors import IdempotencyConflict, VersionConflict
 from tests.conftest import KINDS, Place, Places
@@ -347,6 +350,38 @@ def test_events_of_every_version_are_read_back(database: Database) -> None:
         {"keyword": "running shoes", "volume": None, "ctr": 0.5, "monthly_searches": None, "extra": {"Nota": None}},
         {"keyword": "跑鞋", "volume": 0, "ctr": None, "monthly_searches": [], "extra": {"Nota": ""}},
     ]
+
+
+def test_the_tables_can_be_made_of_events_of_every_version(database: Database) -> None:
+    appliers = {"project": projects.apply, "import": imports.apply, "keyword": marks.apply}
+    order = ["project.created", "project.changed", "import.started", "import.rows_appended", "import.completed"]
+    order += ["import.withdrawn", "keyword.tagged", "keyword.corrected", "project.deleted"]
+    stored = [json.loads(path.read_text()) for path in FIXTURES]
+    with database.write(PROJECT) as connection:
+        for i, one in enumerate(sorted(stored, key=lambda one: [*order, "erased"].index(one["type"]))):
+            noun = one["type"].partition(".")[0]
+            if noun in appliers:
+                payload = upcast(one["type"], one["schema_version"], json.dumps(one["payload"]).encode())
+                place = (
+                    projects.bucket_of(PROJECT),
+                    i + 1,
+                    PROJECT,
+                    noun if noun == "project" else f"{noun}/k1",
+                    i + 1,
+                )
+                appliers[noun](connection, Event(*place, one["type"], payload, None, "ana", datetime.now(UTC)))
+            if one["type"] == "keyword.corrected":
+                found = connection.execute(select(marks_table)).one()
+                assert (found.tags, found.corrected) == ('["corrida"]', '{"intent":"commercial"}')
+            if one["type"] == "import.completed":
+                found = connection.execute(select(imports_table)).one()
+                assert (found.state, found.rows, found.skipped, str(found.period_end)) == (
+                    "completed",
+                    3,
+                    3,
+                    "2026-09-30",
+                )
+        assert connection.execute(select(projects_table)).all() == []
 
 
 def test_an_older_payload_goes_through_every_version_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:

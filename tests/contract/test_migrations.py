@@ -1,15 +1,18 @@
 """Migrations make the schema, for whoever runs the program and no more than that."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,8 +21,9 @@ from sqlalchemy import BigInteger, Boolean, Date, DateTime, Float, Integer, Larg
 from sqlalchemy.exc import DBAPIError
 
 from omnikeywords.catalog import migrate as migrations
+from omnikeywords.catalog import rows
 from omnikeywords.catalog.migrate import SchemaOutdated, check, migrate, newest
-from omnikeywords.catalog.tables import buckets, keywords, metadata, observations
+from omnikeywords.catalog.tables import buckets, keywords, marks, metadata, observations
 from omnikeywords.cli import run
 from omnikeywords.db import Connection, Database, Limits, connect
 from omnikeywords.errors import DatabaseBusy
@@ -206,6 +210,31 @@ def test_the_command_names_what_it_applied_and_lets_the_program_in(
     check(program)
     with program.write("shop") as connection:
         connection.execute(buckets.insert(), {"bucket": 1, "head": 0})
+    program.close()
+
+
+def test_the_set_up_that_the_documentation_shows_works(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = places.server("postgresql15")
+    page = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
+    statements = textwrap.dedent(page.partition("```sql\n")[2].partition("```")[0])
+    statements = re.sub(r"\bokf\b", "documented", re.sub(r"okf_(owner|app)", r"documented_\1", statements))
+    with psycopg.connect(server.admin_url(), autocommit=True) as connection:
+        for statement in statements.split(";\n"):
+            if statement.strip():
+                connection.execute(statement.encode())
+    url = server.url("documented", "documented_app", "another%20secret")
+    monkeypatch.setenv("OKF_DATABASE_URL", url)
+    monkeypatch.setenv("OKF_DATABASE_OWNER_URL", server.url("documented", "documented_owner", "one%20secret"))
+    assert run(["migrate"]) == 0
+    program = connect(url)
+    check(program)
+    with program.write("shop") as connection:
+        rows.put(connection, marks, pl.DataFrame([a_row(marks, project="shop")]))
+        assert projects_in(connection, marks) == ["shop"]
+        assert connection.execute(text("SELECT okf_make_partitions(now()::date, 4)")).scalar_one() == 0
+    with psycopg.connect(url) as connection:
+        connection.execute("SET okf.project = '*'")
+        assert connection.execute("SELECT project FROM marks").fetchall() == [("shop",)]
     program.close()
 
 

@@ -89,11 +89,11 @@ class Postgres:
                     raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}") from None
                 time.sleep(0.05)
 
-    def stop(self) -> None:
-        """End its sessions, then itself."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End its sessions and itself: by SIGINT in order, by SIGQUIT at once."""
         if self.process is None or self.process.poll() is not None:
             return
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(how)
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
@@ -166,7 +166,7 @@ def postgres(version: int = 15, settings: Mapping[str, str] = {}) -> Iterator[Po
         server.new_database("okf")
         yield server
     finally:
-        server.stop()
+        server.stop(signal.SIGQUIT)
         shutil.rmtree(base, ignore_errors=True)
 
 

@@ -89,5 +89,6 @@ def upgrade() -> None:
             op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
             op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
             op.execute(
-                f"CREATE POLICY by_project ON {table} USING (current_setting('okf.project', true) IN (project, '*'))"
+                f"CREATE POLICY by_project ON {table} "
+                "USING ((SELECT current_setting('okf.project', true)) IN (project, '*'))"
             )
