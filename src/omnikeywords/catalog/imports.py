@@ -17,7 +17,7 @@ from omnikeywords.catalog.events import Event, EventType, NewEvent
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import imports, rejects
 from omnikeywords.db import Connection, Database
-from omnikeywords.errors import NotFound
+from omnikeywords.errors import Conflict, NotFound
 
 __all__ = [
     "Import",
@@ -88,8 +88,12 @@ def append_rows(
     """Append chunk `number` of an import, whose first row is row `first_row` of it; returns the position in the log.
 
     `data` are its rows as `events.rows_of` makes them.
-    Again for the same number it does nothing, so that a chunk is never there twice.
+    Again for the same number it does nothing, so that a chunk is never there twice. Raises Conflict where the import
+    was withdrawn.
     """
+    state = connection.execute(select(imports.c.state).where(_which(project, import_id)).with_for_update()).scalar()
+    if state != "running":
+        raise Conflict(f"import {import_id!r} is {state or 'gone'}: nothing more can be appended", import_id=import_id)
     payload = {"number": number, "first_row": first_row, "rows": rows}
     return _append(
         connection,

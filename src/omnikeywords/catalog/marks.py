@@ -79,6 +79,8 @@ def put(
             right[name] = value
     kind = EventType.KEYWORD_TAGGED if corrected is None else EventType.KEYWORD_CORRECTED
     event = NewEvent(f"keyword/{keyword_id}", kind, {"tags": list(new_tags), "corrected": right})
+    # Without a version to go by, what was just read: an edit made meanwhile must not be lost.
+    expected = before.version if expected is None else expected
     done = log.append(connection, bucket_of(project), project, [event], actor=actor, expected=expected)
     apply(connection, done.events[0])
     return done

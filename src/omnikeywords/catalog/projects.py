@@ -122,7 +122,7 @@ def create(connection: Connection, project: Project, actor: str) -> Project:
     project.score_weights()
     if _found(connection, project.name) is not None:
         raise Conflict(f"project {project.name!r} exists already", project=project.name)
-    _append(connection, project, EventType.PROJECT_CREATED, actor, 0)
+    _append(connection, project, EventType.PROJECT_CREATED, actor)
     return _must(connection, project.name)
 
 
@@ -147,7 +147,7 @@ def change(
     changed.score_weights()
     if changed != found:
         kind = EventType.PROJECT_CHANGED if found.version else EventType.PROJECT_CREATED
-        _append(connection, changed, kind, actor, found.version if expected is None else expected)
+        _append(connection, changed, kind, actor, (found.version or None) if expected is None else expected)
     return _found(connection, name) or found
 
 
@@ -190,7 +190,7 @@ def apply(connection: Connection, event: Event) -> None:
         connection.execute(projects.update().where(which).values(**values))
 
 
-def _append(connection: Connection, project: Project, kind: str, actor: str, expected: int) -> None:
+def _append(connection: Connection, project: Project, kind: str, actor: str, expected: int | None = None) -> None:
     payload = {
         "market": str(project.market) if project.market else None,
         "brands": list(project.brands),
