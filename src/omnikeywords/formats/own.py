@@ -33,8 +33,8 @@ class OwnPlan:
     def __init__(self, header: Header, *, cells: bool, market: Market | None) -> None:
         self.header = header
         self.currency: str | None = None
-        self.unread: Counter[str] = Counter()
-        self.unread_example: dict[str, tuple[str, int]] = {}
+        self.unread: Counter[tuple[str, str]] = Counter()
+        self.unread_example: dict[tuple[str, str], tuple[str, int]] = {}
         self.oddities: Counter[str] = Counter()
         self.columns: list[Column] = []
         self._cells = cells
@@ -146,9 +146,9 @@ class OwnPlan:
             lost &= number.is_null()
         if not lost.any():
             return number, None
-        self.unread[name] += int(lost.sum())
+        self.unread[name, "no number"] += int(lost.sum())
         first = lost.arg_true()[0]
-        self.unread_example.setdefault(name, (str(series[first]), int(lines[first])))
+        self.unread_example.setdefault((name, "no number"), (str(series[first]), int(lines[first])))
         return number, pl.select(pl.when(lost).then(series)).to_series()
 
     def _lists(self, frame: pl.DataFrame, name: str) -> pl.Series:
