@@ -404,6 +404,59 @@ def test_a_table_without_a_header_is_read_by_what_its_columns_hold() -> None:
     assert any("no header" in warning for warning in export.warnings)
 
 
+def test_a_table_of_markdown_is_read() -> None:
+    export, rows = read(
+        "# Keywords\n\n| Keyword | Volume | Note |\n|:---|---:|:-:|\n| shoes, red | 1,300 | `x` |\n"
+        '| a \\| b | 20 | |\n| "c" | | y |\n\n'
+    )
+    assert (export.container, export.delimiter, export.rows_in) == ("markdown", "|", 3)
+    assert [said(row, "line", "keyword", "volume", "extra") for row in rows] == [
+        (5, "shoes, red", 1300, {"Note": "`x`"}),
+        (6, "a | b", 20, {}),
+        (7, '"c"', None, {"Note": "y"}),
+    ]
+    _, rows = read("| keyword |\r\n|---|\r\n| shoes |\r\n| boots |\r\n")
+    assert [said(row, "line", "keyword") for row in rows] == [(3, "shoes"), (4, "boots")]
+    _, rows = read("keyword | volume\n--- | ---\nshoes | 10\n")
+    assert [said(row, "keyword", "volume") for row in rows] == [("shoes", 10)]
+    with pytest.raises(UnreadableExport, match="'name', 'age'"):
+        read("| name | age |\n|---|---|\n| Jo | 3 |\n")
+
+
+TRENDS = """Category: All categories
+
+TOP
+best running shoes,100
+"nike, running shoes",84
+on shoes,<1
+
+RISING
+hoka running shoes,"+2,950%"
+best running shoes,Breakout
+"""
+
+
+def test_related_queries_of_trends_keep_their_figures_apart_from_volumes() -> None:
+    export, rows = read(TRENDS)
+    assert (export.tool, export.report) == ("google_trends", "related queries")
+    assert [said(row, "line", "keyword", "volume", "extra") for row in rows] == [
+        (4, "best running shoes", None, {"top": "100"}),
+        (5, "nike, running shoes", None, {"top": "84"}),
+        (6, "on shoes", None, {"top": "<1"}),
+        (9, "hoka running shoes", None, {"rising": "+2,950%"}),
+        (10, "best running shoes", None, {"rising": "Breakout"}),
+    ]
+    assert (export.rows_in, export.rows_skipped, export.warnings) == (5, 0, [])
+    export, rows = read("Category: All categories\n\nTOP\n\nRISING\n")
+    assert rows == []
+    assert export.warnings == ["the table has a header and no rows"]
+
+
+def test_a_list_with_the_words_of_trends_stays_a_list() -> None:
+    _, rows = read("best shoes\nTOP\nred shoes\n")
+    assert [row.keyword for row in rows] == ["best shoes", "TOP", "red shoes"]
+
+
 def test_the_market_a_person_gives_takes_the_country_of_each_row() -> None:
     text = "keyword,country\na,us\nb,br\nc,\nd,atlantis\n"
     given = {market: [row.market for row in read(text, market=Market.parse(market))[1]] for market in ("en", "pt-BR")}
@@ -435,6 +488,12 @@ def test_a_cell_that_is_no_number_is_kept_and_told() -> None:
         ("Country,Clicks,Impressions,CTR,Position\nBrazil,1,2,50%,1\n", "countries"),
         ("https://a.com/1\nhttps://a.com/2\nhttps://a.com/3\n", "addresses"),
         ("<!DOCTYPE html><html></html>", "HTML"),
+        (
+            "Category: All categories\n\nWeek,running shoes: (United States)\n2025-01-05,67\n2025-01-12,71\n",
+            "Google Trends",
+        ),
+        ("Categoria: Todas\n\nMês,tênis: (Brasil),bota: (Brasil)\n2025-01,67,3\n2025-02,71,<1\n", "over time"),
+        ("Category: All\n\nRegion,shoes: (25/11/2025 - 25/11/2026)\nOregon,100\n", "by region"),
         ("Some words about a shop that " * 9, "running text"),
         ("\n  \n", "empty"),
         ('{\n "keyword": "x"\n}', "one object a line"),

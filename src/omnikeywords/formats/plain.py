@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from omnikeywords.errors import UnreadableExport
+from omnikeywords.formats import google_trends
 from omnikeywords.formats.archive import Peeked
 from omnikeywords.formats.columns import Header, Recognised
 from omnikeywords.formats.records import Block, Records, SkippedRow, TextPieces, read_record
@@ -25,6 +27,7 @@ MAX_COLUMNS = 16_384  # what a spreadsheet can hold
 _MAX_JSON_ARRAY = 64 << 20  # bytes; longer ones must come as one object a line
 _PROSE = 150  # characters; a list whose middle line is longer is none of keywords
 _DELIMITERS = (",", "\t", ";", "|")
+_CELL_END = "\x1f"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -101,6 +104,8 @@ class TextTable:
     def __init__(self, stream: Peeked, encoding: Encoding, head: str, whole: bool) -> None:
         self._stream = stream
         self._pieces = TextPieces(stream, encoding, "\n" not in head and "\r" in head)  # type: ignore[arg-type]
+        self._markdown = False
+        self._list: str | None = None  # of a related queries file of Google Trends
         self._encoding = encoding
         self.encoding: str | None = encoding.codec
         lines = _LINE_END.split(head)
@@ -115,6 +120,12 @@ class TextTable:
             raise UnreadableExport(f"the header has more than the {MAX_COLUMNS:,} columns a table may have")
 
     def _find(self, lines: list[str]) -> Found:
+        if _has_markdown_table(lines[:80]):
+            return self._in_markdown(lines)
+        trends = google_trends.first_list(lines)
+        if trends is not None:
+            self.delimiter, self._skip_lines, self._list = ",", trends + 1, lines[trends].strip()
+            return Found(None, Header(google_trends.RELATED), google_trends.recognised_related())
         best: tuple[int, str, Found, int] | None = None
         for delimiter in _DELIMITERS:
             rows, ends = _rows(lines[:80], delimiter)
@@ -130,6 +141,16 @@ class TextTable:
                 self.container = "text"
             return found
         return self._without_known_header(lines)
+
+    def _in_markdown(self, lines: list[str]) -> Found:
+        rows = [_markdown_cells(line) for line in lines[:80]]
+        found = find_in_rows(rows)
+        if found is None or found.index is None:
+            under = next(i for i, line in enumerate(lines) if i and _MARKDOWN_RULE.fullmatch(line))
+            raise no_keyword_column(rows[under - 1])
+        self._markdown, self._quotes = True, False
+        self.container, self.delimiter, self._skip_lines = "markdown", "|", found.index + 1
+        return found
 
     def _without_known_header(self, lines: list[str]) -> Found:
         for delimiter in ("\t", ";", ",", "|"):
@@ -161,8 +182,8 @@ class TextTable:
     def blocks(self) -> Iterator[Block]:
         """The rows below the header, a piece of about 1 MiB of text at a time."""
         records = Records(
-            self.delimiter,
-            len(self.found.header),
+            None if self._markdown else self.delimiter,
+            2 if self._list else len(self.found.header),
             line=self._skip_lines + 1,
             multiline=self._multiline,
             quotes=self._quotes,
@@ -170,15 +191,22 @@ class TextTable:
         skip = self._skip_lines
         last: str | None = None
         for piece in self._pieces:
+            if self._markdown:
+                piece = "".join(f"{_CELL_END.join(_markdown_cells(line))}\n" for line in _whole_lines(piece))
             if skip:
                 ends = [match.end() for match, _ in zip(_LINE_END.finditer(piece), range(skip), strict=False)]
                 skip -= len(ends)
                 piece = piece[ends[-1] :] if ends and skip == 0 else ""
             if last:
-                yield records.read(last, final=False)
+                yield self._listed(records.read(last, final=False))
             last = piece
         if last:
-            yield records.read(last, final=True)
+            yield self._listed(records.read(last, final=True))
+
+    def _listed(self, block: Block) -> Block:
+        if self._list:
+            block, self._list = google_trends.by_list(block, self._list)
+        return block
 
     def warnings(self) -> list[str]:
         """What was odd about the encoding."""
@@ -190,6 +218,29 @@ class TextTable:
 
     def close(self) -> None:
         """Nothing of its own is open: the stream belongs to the export."""
+
+
+_MARKDOWN_RULE = re.compile(r"\s*(?=.*\|)\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*")
+_MARKDOWN_BAR = re.compile(r"(?<!\\)\|")
+
+
+def _has_markdown_table(lines: list[str]) -> bool:
+    """Whether a line of dashes stands below one with bars."""
+    return any("|" in above and _MARKDOWN_RULE.fullmatch(line) for above, line in pairwise(lines))
+
+
+def _markdown_cells(line: str) -> list[str]:
+    """The cells of a table's row; none for the line of dashes."""
+    if _MARKDOWN_RULE.fullmatch(line):
+        return []
+    line = line.strip().removeprefix("|")
+    cells = [cell.strip().replace("\\|", "|") for cell in _MARKDOWN_BAR.split(line)]
+    return cells[:-1] if len(cells) > 1 and not cells[-1] else cells
+
+
+def _whole_lines(piece: str) -> list[str]:
+    lines = _LINE_END.split(piece)
+    return lines if lines[-1] else lines[:-1]
 
 
 def _rows(lines: list[str], delimiter: str) -> tuple[list[list[str]], list[int]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from omnikeywords.errors import UnreadableExport
-from omnikeywords.formats import ahrefs, google_ads, other_tools, search_console, semrush
+from omnikeywords.formats import ahrefs, google_ads, google_trends, other_tools, search_console, semrush
 from omnikeywords.formats.columns import Header, Recognised
 from omnikeywords.formats.numbers import MISSING, read_number
 from omnikeywords.formats.periods import read_day
@@ -81,7 +81,7 @@ def find_in_rows(rows: Sequence[Sequence[str]]) -> Found | None:
         if not cells or max(map(len, cells)) > 300:
             continue
         header = Header(_trimmed(row))
-        refused = other_tools.refusal(header)
+        refused = other_tools.refusal(header) or google_trends.refusal(header, rows[i + 1 : i + 4])
         if refused:
             raise UnreadableExport(refused)
         if i == _first(rows) and search_console.tab_without_keywords(header):
