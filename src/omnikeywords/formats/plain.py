@@ -16,6 +16,7 @@ from omnikeywords.errors import UnreadableExport
 from omnikeywords.formats import google_trends
 from omnikeywords.formats.archive import Peeked
 from omnikeywords.formats.columns import Header, Recognised
+from omnikeywords.formats.keys import Keys
 from omnikeywords.formats.records import Block, Records, SkippedRow, TextPieces, read_record
 from omnikeywords.formats.sniff import Encoding, refuse_junk, sniff_encoding
 from omnikeywords.formats.tables import Found, find_in_rows, no_keyword_column, recognise, without_header
@@ -25,6 +26,7 @@ __all__ = ["HEAD", "JsonTable", "ParquetTable", "TextTable", "open_text"]
 HEAD = 1 << 18  # bytes looked at before anything is read
 MAX_COLUMNS = 16_384  # what a spreadsheet can hold
 _MAX_JSON_ARRAY = 64 << 20  # bytes; longer ones must come as one object a line
+_JSON_COLUMNS = 256  # unless objects have more keys than that
 _PROSE = 150  # characters; a list whose middle line is longer is none of keywords
 _DELIMITERS = (",", "\t", ";", "|")
 _CELL_END = "\x1f"
@@ -269,14 +271,14 @@ class JsonTable:
         self.container = "json lines" if items is None else "json"
         self.encoding: str | None = encoding.codec
         self.delimiter: str | None = None
-        self._names: dict[str, int] = {}
+        self._keys = Keys(_JSON_COLUMNS)
         self._line = 1
         self._items = items
         self._pieces = iter(TextPieces(stream, encoding)) if stream else iter(())  # type: ignore[arg-type]
         self._first = self._next()
         if self._first is None:
             raise UnreadableExport("this JSON holds no keywords: it is empty")
-        header = Header(self._names)
+        header = Header(self._keys.names)
         if not header.cells:
             raise UnreadableExport("this JSON holds no objects with a 'keyword'; write one object a line")
         recognised = recognise(header, [])
@@ -288,8 +290,8 @@ class JsonTable:
 
     @property
     def names(self) -> list[str]:
-        """All keys seen so far."""
-        return list(self._names)
+        """The columns of all keys seen so far."""
+        return self._keys.names
 
     def _next(self) -> Block | None:
         if self._items is not None:
@@ -334,17 +336,10 @@ class JsonTable:
             if isinstance(item, dict):
                 objects.append(item)
                 lines.append(number)
-                if not self._names.keys() >= item.keys():
-                    for name in item:
-                        self._names.setdefault(name, len(self._names))
-                    if len(self._names) > MAX_COLUMNS:
-                        raise UnreadableExport(
-                            f"these JSON objects have more than {MAX_COLUMNS:,} keys together: this is no table"
-                        )
             else:
                 skipped.append(SkippedRow(number, "unreadable row: no JSON object", str(item)[:200]))
-        columns = {str(i): _json_column([item.get(name) for item in objects]) for i, name in enumerate(self._names)}
-        frame = pl.DataFrame(columns)
+        self._keys.add(objects)
+        frame = pl.DataFrame({str(i): _json_column(cells) for i, cells in enumerate(self._keys.values(objects))})
         return Block(frame, pl.Series(lines, dtype=pl.Int64), sorted(skipped, key=lambda row: row.line))
 
     def blocks(self) -> Iterator[Block]:
