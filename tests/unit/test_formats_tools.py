@@ -423,6 +423,21 @@ def test_a_table_of_markdown_is_read() -> None:
         read("| name | age |\n|---|---|\n| Jo | 3 |\n")
 
 
+def test_only_rows_of_its_table_are_read_from_a_note() -> None:
+    export, rows = read(
+        "| name | age |\n|---|---|\n| Jo | 3 |\n\n## Mine\n| keyword | volume |\n| - | - |\n| a | 1 |\nb | 2\n\n"
+        "Source: me | you\n\n| keyword | volume |\n|---|---|\n| c | 3 |\n| d | 4 | x |\n\n| city | people |\n"
+    )
+    assert [said(row, "line", "keyword", "volume") for row in rows] == [(8, "a", 1), (9, "b", 2), (15, "c", 3)]
+    assert [(row.line, row.reason) for row in export.skipped] == [
+        (11, "below the table"),
+        (13, "repeated header"),
+        (16, "unreadable row: 3 cells where the header has 2"),
+        (18, "below the table"),
+    ]
+    assert export.rows_in == 7
+
+
 TRENDS = """Category: All categories
 
 TOP

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from omnikeywords.formats import google_trends
 from omnikeywords.formats.archive import Peeked
 from omnikeywords.formats.columns import Header, Recognised
 from omnikeywords.formats.keys import Keys
+from omnikeywords.formats.markdown import LINE_END, MarkdownTable, has_table
 from omnikeywords.formats.records import Block, Records, SkippedRow, TextPieces, read_record
 from omnikeywords.formats.sniff import Encoding, refuse_junk, sniff_encoding
 from omnikeywords.formats.tables import Found, find_in_rows, no_keyword_column, recognise, without_header
@@ -29,11 +29,9 @@ _MAX_JSON_ARRAY = 64 << 20  # bytes; longer ones must come as one object a line
 _JSON_COLUMNS = 256  # unless objects have more keys than that
 _PROSE = 150  # characters; a list whose middle line is longer is none of keywords
 _DELIMITERS = (",", "\t", ";", "|")
-_CELL_END = "\x1f"
-_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def open_text(stream: Peeked) -> "TextTable | JsonTable":
+def open_text(stream: Peeked) -> "TextTable | MarkdownTable | JsonTable":
     """The table in a stream of text: delimited, one keyword a line, or JSON lines.
 
     Raises UnreadableExport where it is no text, or has no keywords.
@@ -54,7 +52,15 @@ def open_text(stream: Peeked) -> "TextTable | JsonTable":
         rows = _json_array(stream, encoding)
         if rows is not None:
             return JsonTable(None, encoding, rows)
-    return TextTable(stream, encoding, text, whole)
+    lines = LINE_END.split(text)
+    if not whole and len(lines) > 1:
+        lines.pop()  # it may be cut
+    pieces = TextPieces(stream, encoding, old_mac="\n" not in text and "\r" in text)  # type: ignore[arg-type]
+    kind = MarkdownTable if has_table(lines[:400]) else TextTable
+    table = kind(pieces, encoding.codec, lines[:400])
+    if len(table.found.header) > MAX_COLUMNS:
+        raise UnreadableExport(f"the header has more than the {MAX_COLUMNS:,} columns a table may have")
+    return table
 
 
 def _has_bad_lines(head: bytes, whole: bool) -> bool:
@@ -66,7 +72,7 @@ def _has_bad_lines(head: bytes, whole: bool) -> bool:
 
 
 def _is_json(start: str, text: str) -> bool:
-    line = _LINE_END.split(text.lstrip(), maxsplit=1)[0]
+    line = LINE_END.split(text.lstrip(), maxsplit=1)[0]
     try:
         return isinstance(json.loads(line), dict)
     except RecursionError:
@@ -103,27 +109,17 @@ def _json_array(stream: Peeked, encoding: Encoding) -> list[Any] | None:
 class TextTable:
     """A delimited table, or a list of one keyword a line."""
 
-    def __init__(self, stream: Peeked, encoding: Encoding, head: str, whole: bool) -> None:
-        self._stream = stream
-        self._pieces = TextPieces(stream, encoding, "\n" not in head and "\r" in head)  # type: ignore[arg-type]
-        self._markdown = False
+    def __init__(self, pieces: TextPieces, codec: str, lines: list[str]) -> None:
+        self._pieces = pieces
         self._list: str | None = None  # of a related queries file of Google Trends
-        self._encoding = encoding
-        self.encoding: str | None = encoding.codec
-        lines = _LINE_END.split(head)
-        if not whole and len(lines) > 1:
-            lines.pop()  # it may be cut
+        self.encoding: str | None = codec
         self._multiline = self._quotes = True
         self.delimiter: str | None = None
         self.container = "csv"
         self._skip_lines = 0
-        self.found = self._find(lines[:400])
-        if len(self.found.header) > MAX_COLUMNS:
-            raise UnreadableExport(f"the header has more than the {MAX_COLUMNS:,} columns a table may have")
+        self.found = self._find(lines)
 
     def _find(self, lines: list[str]) -> Found:
-        if _has_markdown_table(lines[:80]):
-            return self._in_markdown(lines)
         trends = google_trends.first_list(lines)
         if trends is not None:
             self.delimiter, self._skip_lines, self._list = ",", trends + 1, lines[trends].strip()
@@ -143,16 +139,6 @@ class TextTable:
                 self.container = "text"
             return found
         return self._without_known_header(lines)
-
-    def _in_markdown(self, lines: list[str]) -> Found:
-        rows = [_markdown_cells(line) for line in lines[:80]]
-        found = find_in_rows(rows)
-        if found is None or found.index is None:
-            under = next(i for i, line in enumerate(lines) if i and _MARKDOWN_RULE.fullmatch(line))
-            raise no_keyword_column(rows[under - 1])
-        self._markdown, self._quotes = True, False
-        self.container, self.delimiter, self._skip_lines = "markdown", "|", found.index + 1
-        return found
 
     def _without_known_header(self, lines: list[str]) -> Found:
         for delimiter in ("\t", ";", ",", "|"):
@@ -184,7 +170,7 @@ class TextTable:
     def blocks(self) -> Iterator[Block]:
         """The rows below the header, a piece of about 1 MiB of text at a time."""
         records = Records(
-            None if self._markdown else self.delimiter,
+            self.delimiter,
             2 if self._list else len(self.found.header),
             line=self._skip_lines + 1,
             multiline=self._multiline,
@@ -193,10 +179,8 @@ class TextTable:
         skip = self._skip_lines
         last: str | None = None
         for piece in self._pieces:
-            if self._markdown:
-                piece = "".join(f"{_CELL_END.join(_markdown_cells(line))}\n" for line in _whole_lines(piece))
             if skip:
-                ends = [match.end() for match, _ in zip(_LINE_END.finditer(piece), range(skip), strict=False)]
+                ends = [match.end() for match, _ in zip(LINE_END.finditer(piece), range(skip), strict=False)]
                 skip -= len(ends)
                 piece = piece[ends[-1] :] if ends and skip == 0 else ""
             if last:
@@ -212,37 +196,10 @@ class TextTable:
 
     def warnings(self) -> list[str]:
         """What was odd about the encoding."""
-        if self._encoding.codec == "cp1252":
-            return ["not UTF-8: read as Windows-1252; if accents look wrong, save the file as UTF-8"]
-        if self._pieces.patched:
-            return [f"lines that are not UTF-8, read as Windows-1252: {self._pieces.patched:,}"]
-        return []
+        return self._pieces.warnings()
 
     def close(self) -> None:
         """Nothing of its own is open: the stream belongs to the export."""
-
-
-_MARKDOWN_RULE = re.compile(r"\s*(?=.*\|)\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*")
-_MARKDOWN_BAR = re.compile(r"(?<!\\)\|")
-
-
-def _has_markdown_table(lines: list[str]) -> bool:
-    """Whether a line of dashes stands below one with bars."""
-    return any("|" in above and _MARKDOWN_RULE.fullmatch(line) for above, line in pairwise(lines))
-
-
-def _markdown_cells(line: str) -> list[str]:
-    """The cells of a table's row; none for the line of dashes."""
-    if _MARKDOWN_RULE.fullmatch(line):
-        return []
-    line = line.strip().removeprefix("|")
-    cells = [cell.strip().replace("\\|", "|") for cell in _MARKDOWN_BAR.split(line)]
-    return cells[:-1] if len(cells) > 1 and not cells[-1] else cells
-
-
-def _whole_lines(piece: str) -> list[str]:
-    lines = _LINE_END.split(piece)
-    return lines if lines[-1] else lines[:-1]
 
 
 def _rows(lines: list[str], delimiter: str) -> tuple[list[list[str]], list[int]]:

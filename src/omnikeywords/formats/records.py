@@ -80,6 +80,14 @@ class TextPieces:
             if piece:
                 yield piece
 
+    def warnings(self) -> list[str]:
+        """What was odd about the encoding, once all is read."""
+        if self._encoding.codec == "cp1252":
+            return ["not UTF-8: read as Windows-1252; if accents look wrong, save the file as UTF-8"]
+        if self.patched:
+            return [f"lines that are not UTF-8, read as Windows-1252: {self.patched:,}"]
+        return []
+
     def _utf8(self) -> Iterator[str]:
         end = self._end.encode()
         kept = b""
