@@ -472,6 +472,29 @@ def test_a_list_with_the_words_of_trends_stays_a_list() -> None:
     assert [row.keyword for row in rows] == ["best shoes", "TOP", "red shoes"]
 
 
+@pytest.mark.parametrize(
+    ("codec", "text", "keyword"),
+    [
+        ("cp1251", "Поисковый запрос;Клики;Показы;CTR;Позиция\nкупить обувь;1;10;10%;2\n", "купить обувь"),
+        ("cp1251", "Ключевое слово;Клики\nобувь;1\n", "обувь"),
+        ("cp932", "上位のクエリ,クリック数,表示回数,CTR,掲載順位\n靴,1,2,50%,1\n", "靴"),
+        ("gb18030", "关键词,点击次数\n跑步鞋,1\n", "跑步鞋"),
+        ("cp949", "키워드,클릭수\n운동화,1\n", "운동화"),
+        ("cp1250", "Słowo kluczowe;Kliknięcia\nbuty dziecięce łódź;1\n", "buty dziecięce łódź"),
+        ("cp1254", "Anahtar kelime;Tıklama\nşehir ayakkabısı;1\n", "şehir ayakkabısı"),
+        ("cp1253", "λέξη-κλειδί;clicks\nπαπούτσια;1\n", "παπούτσια"),
+        ("cp1252", "Mot clé;Clics\nchaussures d\u2019été \u2013 œuf;1\n", "chaussures d\u2019été \u2013 œuf"),
+        ("cp1252", "Palavra-chave;Cliques;Impressões;CTR;Posição\ntênis;1;2;50%;1\n", "tênis"),
+        ("cp1252", "Häufigste Suchanfragen;Klicks;Impressionen;CTR;Position\nmüsli;1;2;50%;1\n", "müsli"),
+        ("mac_roman", "Consultas principales;Clics;Impresiones;CTR;Posición\nniños;1;2;50%;1\n", "niños"),
+    ],
+)
+def test_a_header_in_a_code_page_tells_which_one(codec: str, text: str, keyword: str) -> None:
+    export, rows = read(text.encode(codec))
+    assert (export.encoding, [said(row, "keyword", "clicks") for row in rows]) == (codec, [(keyword, 1)])
+    assert f"read as {'Windows-1252' if codec == 'cp1252' else codec}" in export.warnings[0]
+
+
 def test_the_market_a_person_gives_takes_the_country_of_each_row() -> None:
     text = "keyword,country\na,us\nb,br\nc,\nd,atlantis\n"
     given = {market: [row.market for row in read(text, market=Market.parse(market))[1]] for market in ("en", "pt-BR")}

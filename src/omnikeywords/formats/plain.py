@@ -19,7 +19,14 @@ from omnikeywords.formats.keys import Keys
 from omnikeywords.formats.markdown import LINE_END, MarkdownTable, has_table
 from omnikeywords.formats.records import Block, Records, SkippedRow, TextPieces, read_record
 from omnikeywords.formats.sniff import Encoding, refuse_junk, sniff_encoding
-from omnikeywords.formats.tables import Found, find_in_rows, no_keyword_column, recognise, without_header
+from omnikeywords.formats.tables import (
+    Found,
+    code_page_of_header,
+    find_in_rows,
+    no_keyword_column,
+    recognise,
+    without_header,
+)
 
 __all__ = ["HEAD", "JsonTable", "ParquetTable", "TextTable", "open_text"]
 
@@ -45,6 +52,9 @@ def open_text(stream: Peeked) -> "TextTable | MarkdownTable | JsonTable":
         text = head.decode(encoding.codec, "ignore")
     text = text.lstrip("\ufeff")
     refuse_junk(head, encoding, text)
+    if encoding.codec == "cp1252":
+        encoding = Encoding(code_page_of_header(head), False)
+        text = head.decode(encoding.codec, "ignore")
     start = text.lstrip()[:2000]
     if start.startswith("{") and _is_json(start, text):
         return JsonTable(stream, encoding)

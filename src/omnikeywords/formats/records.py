@@ -84,6 +84,11 @@ class TextPieces:
         """What was odd about the encoding, once all is read."""
         if self._encoding.codec == "cp1252":
             return ["not UTF-8: read as Windows-1252; if accents look wrong, save the file as UTF-8"]
+        if not self._encoding.codec.startswith("utf"):
+            return [
+                f"not UTF-8: read as {self._encoding.codec}, in which its header makes sense;"
+                " if letters look wrong, save the file as UTF-8"
+            ]
         if self.patched:
             return [f"lines that are not UTF-8, read as Windows-1252: {self.patched:,}"]
         return []
