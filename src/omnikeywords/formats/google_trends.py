@@ -55,7 +55,7 @@ def recognised_related() -> Recognised:
     """What a related queries file is: its figures are kept as they are, for they count no searches."""
     found = Recognised("google_trends", "related queries")
     found.fields = {0: "keyword", 1: None, 2: None}
-    found.notes = {1: "index from 0 to 100, no searches: kept as it is", 2: "growth, no searches: kept as it is"}
+    found.notes = {1: "an index from 0 to 100, no number of searches", 2: "growth, no number of searches"}
     return found
 
 
