@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from sqlalchemy import ColumnElement, delete, func, select
 
+from omnikeywords.catalog import log
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import uploads
 from omnikeywords.db import Connection, Database
@@ -31,8 +32,10 @@ def keep(database: Database, project: str, import_id: str, source: BinaryIO) -> 
 
 def keep_part(database: Database, project: str, import_id: str, number: int, part: bytes) -> None:
     """Keep one part of an upload."""
-    row = {"bucket": bucket_of(project), "project": project, "import_id": import_id, "part": number, "data": part}
+    bucket = bucket_of(project)
+    row = {"bucket": bucket, "project": project, "import_id": import_id, "part": number, "data": part}
     with database.write(project) as connection:
+        log.enter(connection, bucket)
         connection.execute(uploads.insert(), row)
 
 
