@@ -9,7 +9,7 @@ import functools
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from omnikeywords.bulk import Progress, Results, Source
     from omnikeywords.catalog.imports import Import
+    from omnikeywords.catalog.keys import Key
     from omnikeywords.catalog.listing import Compared, Page
     from omnikeywords.catalog.projects import Project
     from omnikeywords.db import Database
@@ -228,6 +229,41 @@ class Finder:
         self.project(name)
         with self._database.write(name, statement_ms=600_000) as connection:
             projects.delete_all(connection, name, actor)
+
+    def create_key(
+        self,
+        name: str,
+        actor: str,
+        *,
+        scope: str = "read",
+        projects: Sequence[str] = (),
+        expires_at: datetime | None = None,
+    ) -> "tuple[Key, str]":
+        """Make an API key, for all projects unless some are named: what is known of it, and its text, which cannot be
+        had again.
+
+        Raises InvalidOption.
+        """
+        from omnikeywords.catalog import keys
+
+        with self._database.write() as connection:
+            return keys.create(
+                connection, name, created_by=actor, scope=scope, projects=projects, expires_at=expires_at
+            )
+
+    def keys(self) -> "list[Key]":
+        """Every API key without its secret, those that were revoked or have expired too, the oldest first."""
+        from omnikeywords.catalog import keys
+
+        with self._database.read() as connection:
+            return keys.list_keys(connection)
+
+    def revoke_key(self, key_id: str) -> "Key":
+        """Make an API key let nobody in any more. Raises NotFound."""
+        from omnikeywords.catalog import keys
+
+        with self._database.write() as connection:
+            return keys.revoke(connection, key_id)
 
     def start_import(
         self,

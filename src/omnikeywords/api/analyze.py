@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from omnikeywords.api.guard import Call, Reply, read_body
 from omnikeywords.api.problems import Problem
@@ -74,10 +75,12 @@ class Analyze:
     async def __call__(self, call: Call) -> Reply:
         """Answer one call.
 
-        Raises Problem for what cannot be read or used, TooManyKeywords, InvalidMarket.
+        Raises Problem for what cannot be read or used, NotFound for a project that is not the caller's,
+        TooManyKeywords, InvalidMarket.
         """
         _check_types(call)
         asked = self._read(await read_body(call, self._most_bytes, self._seconds))
+        project = call.caller.project(None if asked.project is UNSET else asked.project)
         number = len(asked.keywords)
         if number > self._most_keywords:
             raise TooManyKeywords(
@@ -87,9 +90,9 @@ class Analyze:
                 limit=self._most_keywords,
             )
         if number <= INLINE_KEYWORDS:
-            body = self._body(asked, await self._together.analyse(asked))
+            body = self._body(asked, await self._together.analyse(asked, project))
         else:
-            body = await self._answer_in_thread(asked)
+            body = await self._answer_in_thread(asked, project)
         self._count[asked.analysis_type](number)
         return Reply(body)
 
@@ -110,8 +113,8 @@ class Analyze:
         except RecursionError:
             raise Problem("invalid_json", "the body is nested too deeply") from None
 
-    def _answer(self, asked: AnalyzeRequest) -> bytes:
-        analysis = self._analyst.analyse(asked.keywords, asked.analysis_type, asked.market, asked.project)
+    def _answer(self, asked: AnalyzeRequest, project: str) -> bytes:
+        analysis = self._analyst.analyse(asked.keywords, asked.analysis_type, asked.market, project)
         return self._body(asked, analysis.rows())
 
     def _body(self, asked: AnalyzeRequest, rows: list[Row]) -> bytes:
@@ -119,14 +122,14 @@ class Analyze:
             {"analysis_type": asked.analysis_type, "model_version": self._model_version, "results": rows}
         )
 
-    async def _answer_in_thread(self, asked: AnalyzeRequest) -> bytes:
+    async def _answer_in_thread(self, asked: AnalyzeRequest, project: str) -> bytes:
         if self._room == 0:
             raise _calls_waiting
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="analyze")
         self._room -= 1
         loop = asyncio.get_running_loop()
-        job = self._pool.submit(self._answer, asked)
+        job = self._pool.submit(self._answer, asked, project)
 
         def make_room(_: Future[bytes]) -> None:
             # When the thread is done, not when the client stops waiting: the deadline frees no thread.
@@ -164,9 +167,9 @@ class _Together:
         self._analyst = analyst
         self._waiting: dict[_Options, list[_Waiting]] = {}
 
-    async def analyse(self, asked: AnalyzeRequest) -> list[Row]:
+    async def analyse(self, asked: AnalyzeRequest, project: str) -> list[Row]:
         loop = asyncio.get_running_loop()
-        options = (asked.analysis_type, asked.market, asked.project)
+        options = (asked.analysis_type, asked.market, project)
         calls = self._waiting.get(options)
         if calls is None:
             calls = self._waiting[options] = []

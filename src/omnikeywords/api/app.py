@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from omnikeywords.api.analyze import Analyst, Analyze
 from omnikeywords.api.docs import docs_routes
 from omnikeywords.api.guard import Call, Guard, Receive
+from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.routes import Route, routes
 from omnikeywords.errors import OmniKeywordsError
@@ -32,8 +33,11 @@ def create_app(
     model_version: str,
     warm: Callable[[], None],
     checks: Health,
+    keys: Keyring | None = None,
 ) -> Guard:
     """The ASGI application of one process.
+
+    `keys` say who calls; without them everybody may do everything.
 
     `warm` loads what analysis needs; it runs in a thread once the application starts, and /ready says no
     until it is done.
@@ -44,16 +48,22 @@ def create_app(
     _build.labels(version, model_version).set(1)
     models = _Models(warm)
     checks.register("models", models.check)
+    if keys is not None:
+        checks.register("keys", keys.check)
 
     @asynccontextmanager
     async def life(_: Litestar) -> AsyncIterator[None]:
         loading = asyncio.get_running_loop().run_in_executor(None, models.load)
         watching = asyncio.create_task(guard.watch())
+        if keys is not None:
+            keys.start()
         try:
             yield
         finally:
             watching.cancel()
             await loading
+            if keys is not None:
+                await asyncio.to_thread(keys.stop)
             analyze.close()
 
     router = Litestar(
@@ -70,6 +80,7 @@ def create_app(
         settings,
         {(route.method, route.path): route.endpoint for route in listed},
         frozenset(allowed),
+        keys,
     )
     return guard
 
@@ -109,7 +120,8 @@ def _handler(route: Route) -> HTTPRouteHandler:
 
     async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
         receive = cast("Receive", request.receive)
-        reply = await route.endpoint(Call(dict(request.scope["headers"]), receive))
+        scope = cast("dict[str, Any]", request.scope)  # with what the guard put there
+        reply = await route.endpoint(Call(dict(scope["headers"]), receive, scope["okf_caller"]))
         return Response(
             reply.body,
             status_code=reply.status,

@@ -1,15 +1,12 @@
 """Who calls: a name for the log, what they may do, and in which projects."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from omnikeywords.api.problems import Problem
+from omnikeywords.catalog.keys import SCOPES, Scope
 from omnikeywords.errors import NotFound
 
-__all__ = ["LOCAL", "SCOPES", "Caller", "Scope"]
-
-Scope = Literal["read", "write", "admin"]
-SCOPES: tuple[Scope, ...] = ("read", "write", "admin")  # each allows what those before it do
+__all__ = ["LOCAL", "NOBODY", "SCOPES", "Caller", "Scope"]
 
 _DEFAULT_PROJECT = "default"
 
@@ -44,3 +41,4 @@ class Caller:
 
 
 LOCAL = Caller("local", "admin")  # an embedded service on loopback asks for no key
+NOBODY = Caller("nobody", "read", frozenset())  # who asks for what is there for all, as /health

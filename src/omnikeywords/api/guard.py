@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from omnikeywords.api.caller import LOCAL, Caller
+from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
 from omnikeywords.ops import counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
@@ -156,7 +157,8 @@ class Guard:
     """The application that the server calls.
 
     `direct` are endpoints called without the router, by method and path; `paths` the path templates that the
-    metrics may name: others count as "other", so that scanners make no new series.
+    metrics may name: others count as "other", so that scanners make no new series. `keys` say who calls; without
+    them everybody is LOCAL.
     """
 
     def __init__(
@@ -165,8 +167,10 @@ class Guard:
         settings: Settings,
         direct: Mapping[tuple[str, str], Endpoint],
         paths: frozenset[str],
+        keys: Keyring | None = None,
     ) -> None:
         self._app = app
+        self._keys = keys
         self._direct = direct
         self._paths = paths
         self._most = settings.max_in_flight
@@ -200,6 +204,7 @@ class Guard:
         self._now += 1
         head = method == "HEAD"
         sent = _Sent()
+        caller = LOCAL
         try:
             if self._now > self._most and path not in _ALWAYS_ANSWERED:
                 _shed.inc()
@@ -207,10 +212,13 @@ class Guard:
             if self._cors is not None and method == "OPTIONS" and b"access-control-request-method" in headers:
                 await _write(send, sent, Reply(b"", 204), added, head)
                 return
+            if self._keys is not None:
+                caller = self._keys.admit(path, headers, (scope.get("client") or ("",))[0])
             endpoint = self._direct.get(("GET" if head else method, path))
             if endpoint is not None:
-                await _write(send, sent, await endpoint(Call(headers, receive)), added, head)
+                await _write(send, sent, await endpoint(Call(headers, receive, caller)), added, head)
             else:
+                scope["okf_caller"] = caller
                 await self._route(scope, receive, send, sent, added)
         except _ClientLeft:
             # To us a body in broken chunks is the same as a client that left; the first can read an answer.
@@ -248,6 +256,7 @@ class Guard:
                     request_id=request_id.decode(),
                     trace_id=_trace_id(trace),
                     client=(scope.get("client") or ("",))[0],
+                    caller=caller.name,
                 )
 
     async def watch(self) -> None:
@@ -351,7 +360,7 @@ class _Cors:
             return (
                 *allowed,
                 (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
-                (b"access-control-allow-headers", b"content-type, x-request-id, traceparent"),
+                (b"access-control-allow-headers", b"authorization, content-type, x-api-key, x-request-id, traceparent"),
                 (b"access-control-max-age", b"600"),
             )
         return (*allowed, (b"access-control-expose-headers", b"x-request-id, retry-after"))

@@ -72,6 +72,7 @@ def routes(analyze: Analyze, checks: Health) -> list[Route]:
                 "unsupported_media_type",
                 "invalid_request",
                 "invalid_market",
+                "not_found",
                 "language_table_missing",
                 "deadline_exceeded",
             ),
