@@ -138,7 +138,10 @@ def _time(text: str) -> datetime:
         raise InvalidOption(
             f"expiry {text!r} is no time: give days as 90d, hours as 12h, or a day as 2027-06-30", expires=text
         ) from None
-    return day + timedelta(days=1)
+    try:
+        return day + timedelta(days=1)
+    except OverflowError:  # the last day of the calendar
+        return day
 
 
 def _facts(key: "Key", now: datetime) -> dict[str, str | list[str] | None]:

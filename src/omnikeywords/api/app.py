@@ -56,6 +56,8 @@ def create_app(
         loading = asyncio.get_running_loop().run_in_executor(None, models.load)
         watching = asyncio.create_task(guard.watch())
         if keys is not None:
+            # What was known when this process was split off may be of long ago.
+            await asyncio.to_thread(keys.look)
             keys.start()
         try:
             yield

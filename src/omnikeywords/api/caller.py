@@ -22,10 +22,17 @@ class Caller:
     def project(self, asked: str | None = None) -> str:
         """The project that a request is about: the one asked for, else the caller's only one, else `default`.
 
-        Raises NotFound for one that is not the caller's, as for one that does not exist.
+        Raises NotFound for one that is not the caller's, as for one that does not exist, and Problem where none was
+        asked for and it is not clear which.
         """
         if asked is None:
             asked = next(iter(self.projects)) if self.projects and len(self.projects) == 1 else _DEFAULT_PROJECT
+            if self.projects and asked not in self.projects:
+                raise Problem(
+                    "invalid_request",
+                    f"project: your key is for several projects: name one of {', '.join(sorted(self.projects))}",
+                    {"field": "project"},
+                )
         if self.projects is not None and asked not in self.projects:
             raise NotFound(f"project {asked!r} does not exist", project=asked)
         return asked

@@ -184,8 +184,8 @@ _DETAILS = {
     ),
     "not_found": ("project 'shop' does not exist", {"project": "shop"}),
     "too_many_failures": (
-        "too many keys from this address do not work: try again in 3 seconds",
-        {"retry_after_seconds": 3},
+        "too many unknown keys from this address: try again in 1 s",
+        {"retry_after_seconds": 1},
     ),
     "database_unavailable": ("the keys cannot be read, so nobody is let in: try again in some seconds", {}),
     "overloaded": ("too many requests at once: try again in a second", {}),

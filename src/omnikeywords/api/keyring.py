@@ -106,7 +106,7 @@ class Keyring:
         self._trouble: str | None = None  # why the last look failed
         self._used: dict[str, float] = {}  # since it was last noted
         self._noted_at = clock()
-        self._failed = _Failures()
+        self._guesses = _Guesses()
         self._log = get_logger("omnikeywords.api.keys")
         self._thread: threading.Thread | None = None
         self._ending = threading.Event()
@@ -117,7 +117,7 @@ class Keyring:
         """Who makes a request.
 
         Raises Problem: `unauthorized` where a key is missing or does not work, `too_many_failures` where one address
-        goes on with such keys, `database_unavailable` where the keys are not known.
+        goes on with unknown ones, `database_unavailable` where the keys are not known.
         """
         given = headers.get(b"authorization")
         if given is not None and given[:7].lower() == b"bearer ":
@@ -137,9 +137,9 @@ class Keyring:
             self._refuse(client, key)
         now = self._wall()
         if found.revoked:
-            self._fail(client, "revoked", "the key was revoked")
+            self._fail("revoked", "the key was revoked")
         if found.ends <= now:
-            self._fail(client, "expired", "the key has expired")
+            self._fail("expired", "the key has expired")
         self._used[key_id.decode()] = now
         return found.caller
 
@@ -160,24 +160,25 @@ class Keyring:
         raise _unauthorized(f"{why}: {_HOW}", b"")
 
     def _refuse(self, client: str, key: bytes) -> NoReturn:
-        if not is_whole(key):
-            self._fail(client, "malformed", "the key is mistyped or not whole: its checksum is not right")
-        self._fail(client, "unknown", "the key is unknown")
-
-    def _fail(self, client: str, reason: str, said: str) -> NoReturn:
-        wait, last = self._failed.add(client, self._clock())
+        """Refuse what nobody was ever given: a slip, or a guess."""
+        wait, last = self._guesses.add(client, self._clock())
         if wait:
             _failures.labels("limited").inc()
             seconds = math.ceil(wait)
             raise Problem(
                 "too_many_failures",
-                f"too many keys from this address do not work: try again in {seconds} seconds",
+                f"too many unknown keys from this address: try again in {seconds} s",
                 {"retry_after_seconds": seconds},
                 ((b"retry-after", b"%d" % seconds),),
             )
-        _failures.labels(reason).inc()
         if last:
-            self._log.warning("many keys of one address do not work", client=client, reason=reason)
+            self._log.warning("many keys of one address are unknown", client=client)
+        if not is_whole(key):
+            self._fail("malformed", "the key is mistyped or not whole: its checksum is not right")
+        self._fail("unknown", "the key is unknown")
+
+    def _fail(self, reason: str, said: str) -> NoReturn:
+        _failures.labels(reason).inc()
         raise _unauthorized(f"{said}: {_HOW}", b', error="invalid_token"')
 
     def _away(self) -> Problem:
@@ -285,7 +286,8 @@ class Keyring:
 
 
 def _ready(key: Key) -> _Known:
-    caller = Caller(key.name, key.scope, key.projects or None)
+    # With the id: two keys may have one name.
+    caller = Caller(f"{key.name} ({key.id})", key.scope, key.projects or None)
     ends = math.inf if key.expires_at is None else key.expires_at.timestamp()
     return _Known(key.hash, caller, ends, key.revoked_at is not None)
 
@@ -325,24 +327,25 @@ def _is_loopback(host: bytes) -> bool:
         return False
 
 
-class _Failures:
-    """How often keys of an address did not work: some at once, then one every few seconds (GCRA).
+class _Guesses:
+    """How often an address sent keys that nobody has: some at once, then one every second (GCRA).
 
-    Keys that work are never held up: behind a proxy all come from one address.
+    Not that a key could be guessed, but whoever tries is to be seen and to cost little. Keys that work are never held
+    up: behind a proxy all come from one address.
     """
 
-    AT_ONCE = 20
-    SECONDS = 3.0
-    MOST = 10_000  # addresses remembered; those that failed longest ago are forgotten first
+    AT_ONCE = 60
+    SECONDS = 1.0
+    MOST = 10_000  # addresses remembered; those that guessed longest ago are forgotten first
 
     def __init__(self) -> None:
-        self._paid: dict[str, float] = {}  # address to the time by which its failures are forgotten
+        self._paid: dict[str, float] = {}  # address to the time by which its guesses are forgotten
 
     def __len__(self) -> int:
         return len(self._paid)
 
     def add(self, client: str, now: float) -> tuple[float, bool]:
-        """One more failure: the seconds to wait, 0 for none, and whether the next one would have to wait."""
+        """One more guess: the seconds to wait, 0 for none, and whether the next one would have to wait."""
         address = _network(client)
         paid = max(self._paid.pop(address, now), now)
         wait = paid + self.SECONDS - now - self.AT_ONCE * self.SECONDS

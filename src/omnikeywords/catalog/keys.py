@@ -12,7 +12,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, get_args
 from zlib import crc32
@@ -80,10 +80,10 @@ class Key:
 def hash_of(key: bytes) -> bytes:
     """What is kept of a key.
 
-    A fast hash is enough here, without salt or many rounds: those slow down whoever guesses passwords, which people
+    SHA-256 is enough here, without salt or many rounds: those slow down whoever guesses passwords, which people
     choose, while this secret is 256 random bits, which nobody guesses at any speed. And it is paid on every request.
     """
-    return blake2b(key, digest_size=32, person=b"okf api key").digest()
+    return sha256(key).digest()
 
 
 def id_of(key: bytes) -> bytes:
