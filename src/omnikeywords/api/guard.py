@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from omnikeywords.api.caller import LOCAL, Caller
+from omnikeywords.api.caller import LOCAL, NOBODY, Caller
 from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
 from omnikeywords.ops import counter, gauge, get_logger, histogram
@@ -204,7 +204,7 @@ class Guard:
         self._now += 1
         head = method == "HEAD"
         sent = _Sent()
-        caller = LOCAL
+        caller = LOCAL if self._keys is None else NOBODY
         try:
             if self._now > self._most and path not in _ALWAYS_ANSWERED:
                 _shed.inc()
