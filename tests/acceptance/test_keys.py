@@ -24,6 +24,7 @@ from omnikeywords.settings import Settings
 from tests.acceptance.test_serve import ANALYZE, OKF, Service, refused, serving, until
 
 WORKERS = 2
+ONE = ("--roles", "analyzer", "--workers", "1")
 ASKED = {"keywords": ["comprar ténis de corrida"]}
 BEARER = 'Bearer realm="omnikeywords"'
 
@@ -98,7 +99,7 @@ def by_every_worker(service: Service, key: str | None, status: int) -> bool:
 
 @pytest.fixture
 def service(catalogue: Catalogue) -> Iterator[Service]:
-    with serving("--workers", str(WORKERS), OKF_DATABASE_URL=catalogue.url) as running:
+    with serving("--roles", "analyzer", "--workers", str(WORKERS), OKF_DATABASE_URL=catalogue.url) as running:
         yield running
 
 
@@ -164,7 +165,7 @@ def test_a_key_works_until_its_time_and_no_longer(service: Service, catalogue: C
 def test_no_key_is_in_any_log(catalogue: Catalogue) -> None:
     works, never = catalogue.create("any"), "okf_aaaaaaaaaa_" + "s" * 49
     loud = {"OKF_ACCESS_LOG": "on", "OKF_LOG_LEVEL": "debug"}
-    with serving("--workers", "1", OKF_DATABASE_URL=catalogue.url, **loud) as service:
+    with serving(*ONE, OKF_DATABASE_URL=catalogue.url, **loud) as service:
         assert ask(service, works).status == 200
         assert ask(service, never).status == 401
         assert ask(service, path=f"/nothing/{'x' * 20}", **{"x-api-key": works}).status == 404
@@ -178,7 +179,7 @@ def test_no_key_is_in_any_log(catalogue: Catalogue) -> None:
 
 
 def test_every_call_needs_a_key_where_the_setting_says_so(catalogue: Catalogue) -> None:
-    with serving("--workers", "1", OKF_DATABASE_URL=catalogue.url, OKF_REQUIRE_KEY="always") as service:
+    with serving(*ONE, OKF_DATABASE_URL=catalogue.url, OKF_REQUIRE_KEY="always") as service:
         assert ask(service).status == 401
         (event,) = [event for event in service.events() if event["level"] == "warning"]
         assert event["advice"] == f"make one with `{OKF} keys create --name NAME`"
@@ -206,7 +207,7 @@ def test_a_key_that_works_no_more_is_no_key(catalogue: Catalogue, host: str) -> 
 
 def test_with_a_key_it_is_served_to_who_has_it(catalogue: Catalogue) -> None:
     key = catalogue.create("any")
-    with serving("--host", "0.0.0.0", "--workers", "1", OKF_DATABASE_URL=catalogue.url) as service:
+    with serving("--host", "0.0.0.0", *ONE, OKF_DATABASE_URL=catalogue.url) as service:
         assert (ask(service).status, ask(service, key).status) == (401, 200)
         assert [service.status(path) for path in ("/health", "/ready", "/metrics", "/docs")] == [200] * 4
 
