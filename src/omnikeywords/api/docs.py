@@ -14,7 +14,7 @@ import msgspec
 from omnikeywords import __version__
 from omnikeywords.api.guard import Call, Reply
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, PROBLEMS
-from omnikeywords.api.routes import Answer, Route
+from omnikeywords.api.route import Answer, Route
 from omnikeywords.api.schemas import ProblemDetails
 from omnikeywords.settings import Settings
 
