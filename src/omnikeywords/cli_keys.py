@@ -37,7 +37,7 @@ class Scope(StrEnum):
 def create(
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Who or what it is for; logs and events say it.")],
     scope: Annotated[
-        Scope, typer.Option("--scope", help="read; write: import, tag, correct too; admin: projects and jobs too.")
+        Scope, typer.Option("--scope", help="read; write: import, tag, correct too; admin: change projects too.")
     ] = Scope.READ,
     project: Annotated[
         list[str] | None,
