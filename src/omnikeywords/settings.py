@@ -324,6 +324,16 @@ TABLE: tuple[Setting, ...] = (
         "After that: time for requests in flight to finish before workers are killed.",
     ),
     Setting(
+        "OKF_REQUIRE_KEY",
+        "require_key",
+        "auto or always",
+        lambda: "auto",
+        "auto",
+        "",
+        "Whether callers need an API key: auto asks for none on a loopback address until the first key is made.",
+        _one_of("auto", "always"),
+    ),
+    Setting(
         "OKF_CORS_ORIGINS",
         "cors_origins",
         "list, by comma or line",
@@ -415,6 +425,7 @@ class Settings:
     analyze_max_keywords: int
     drain_delay_ms: int
     drain_timeout_ms: int
+    require_key: str
     cors_origins: tuple[str, ...]
     access_log: bool
     log_level: str

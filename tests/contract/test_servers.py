@@ -286,8 +286,8 @@ def test_an_import_goes_on_where_its_bucket_went(spread: Spread) -> None:
     catalogue = spread.catalogue("shop")
     catalogue.create()
     workflows = spread.fleet.workflows(FIRST)
-    uploads_of.keep_part(catalogue.database, "shop", "i1", 0, CSV)
     with catalogue.database.write("shop") as connection:
+        uploads_of.keep_part(connection, "shop", "i1", 0, CSV)
         begun = workflows.start_import(connection, ImportRequest("shop", "i1", "k.csv", "digest"))
     spread.fleet.move(catalogue.bucket, "second", "ana")
     with pytest.raises(NotFound), spread.fleet.first.read() as connection:
@@ -304,8 +304,8 @@ def test_who_writes_where_a_bucket_was_is_told(spread: Spread) -> None:
     spread.fleet.move(catalogue.bucket, "second", "ana")
     with pytest.raises(BucketMoved, match=f"bucket {catalogue.bucket} lies on another server since a moment ago"):
         catalogue.start("i1")
-    with pytest.raises(BucketMoved):
-        uploads_of.keep_part(catalogue.database, "shop", "i1", 0, CSV)
+    with pytest.raises(BucketMoved), catalogue.database.write("shop") as connection:
+        uploads_of.keep_part(connection, "shop", "i1", 0, CSV)
     with pytest.raises(BucketMoved):
         catalogue.follow()
 

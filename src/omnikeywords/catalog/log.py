@@ -22,7 +22,7 @@ from omnikeywords.catalog.tables import buckets, events
 from omnikeywords.db import Connection
 from omnikeywords.errors import BucketMoved, IdempotencyConflict, UnknownEvent, VersionConflict
 
-__all__ = ["ERASED", "Appended", "append", "enter", "erase", "head", "read", "read_stream", "utc"]
+__all__ = ["ERASED", "Appended", "append", "enter", "erase", "head", "read", "read_stream", "take_turn", "utc"]
 
 
 # What is left of an event that was erased.
@@ -127,6 +127,11 @@ def append(
 
 
 _ENVELOPE = ("bucket", "position", "project", "stream", "version", "type", "data", "actor", "recorded_at")
+
+
+def take_turn(connection: Connection, bucket: int) -> None:
+    """Let no other writer of a bucket go on before this transaction ends: what it reads from here on stays true."""
+    _take_positions(connection, bucket, 0)
 
 
 def read(connection: Connection, bucket: int, after: int, limit: int = 100) -> list[Event]:

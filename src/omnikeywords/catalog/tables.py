@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 __all__ = [
+    "api_keys",
     "buckets",
     "events",
     "followers",
@@ -255,6 +256,23 @@ observations = Table(
     Column("ctr", Float),
     Column("position", Float),
     Column("rest", Text, nullable=False),  # JSON: every other column that has a value
+)
+
+# ---- whom to let in: of no bucket, as a key may be for several projects
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _key("id", String(16)),
+    Column("name", String(100), nullable=False),
+    Column("hash", LargeBinary, nullable=False),  # of the whole key; the key itself is nowhere
+    Column("scope", String(8), nullable=False),  # keys.Scope
+    Column("projects", Text, nullable=False),  # JSON list; empty: all, those of the future too
+    Column("created_by", String(160), nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time),
+    Column("revoked_at", _Time),
+    Column("last_used_at", _Time),  # to about a minute
 )
 
 # ---- where buckets lie, where there are several servers; kept on the first of them

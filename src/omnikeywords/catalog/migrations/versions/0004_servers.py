@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005_servers"
-down_revision = "0002_jobs"
+revision = "0004_servers"
+down_revision = "0003_keys"
 phase = "pre"
 
 
