@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -403,7 +403,7 @@ class Settings:
     language_table: Path | None  # None: `language_table_path` says where
     database_url: str | None  # None: `database` says where
     database_owner_url: str | None
-    database_servers: Mapping[str, str]  # name to URL
+    database_servers: Mapping[str, str] = field(hash=False)  # name to URL
     region: str
     database_connections: int
     statement_timeout_ms: int
