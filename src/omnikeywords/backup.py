@@ -8,15 +8,13 @@ A backup is written under another name beside its place and renamed when it is w
 is one. A restore prepares everything beside the database and puts it in its place by one rename.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,8 +24,17 @@ import msgspec
 
 from omnikeywords import __version__
 from omnikeywords.analysis import MODEL_VERSION
-from omnikeywords.db import Database, alone, connect, lock_file, settle
-from omnikeywords.errors import Conflict, DamagedBackup, InvalidOption, NotFound, OmniKeywordsError, SchemaOutdated
+from omnikeywords.db import Database, connect
+from omnikeywords.errors import (
+    Conflict,
+    DamagedBackup,
+    DatabaseUnavailable,
+    InvalidOption,
+    NotFound,
+    OmniKeywordsError,
+    SchemaOutdated,
+)
+from omnikeywords.in_use import alone, lock_file, locked, settle
 
 __all__ = [
     "Backup",
@@ -120,7 +127,8 @@ def make_backup(
 ) -> tuple[Backup, list[Path]]:
     """Back up a SQLite database into a new folder in `folder`, while others read and write it.
 
-    With `keep` only so many backups stay, the newest; returns the backup and those that were deleted.
+    The copy is checked as `verify` does. With `keep` only so many backups stay, the newest; returns the backup and those
+    that were deleted.
 
     Raises NotFound where there is nothing to back up, Conflict while another backup goes to the same folder,
     InvalidOption, DatabaseUnavailable, DatabaseBusy, OSError.
@@ -136,7 +144,8 @@ def make_backup(
         raise NotFound(f"there is no database at {str(source)!r} yet: nothing to back up", path=str(source))
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(folder):
+    turn = Conflict(f"another backup is being written to {str(folder)!r}: wait for it", path=str(folder))
+    with locked(folder / f"{_PARTIAL}lock", turn):
         _clear_partial(folder)
         _check_room(folder, source.stat().st_size)
         partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder))
@@ -144,6 +153,15 @@ def make_backup(
             place = _free_place(folder)
             copied = partial / _DATABASE
             taken_at = snapshot.copy(database, copied, lambda done, of: progress("copying", done, of))
+            progress("checking", 0, 1)
+            found = snapshot.problems(copied)
+            if found:
+                raise DatabaseUnavailable(
+                    f"the database at {str(source)!r} is damaged: {found[0]}: nothing was backed up and no backup was "
+                    "deleted: restore the last one",
+                    path=str(source),
+                )
+            progress("checking", 1, 1)
             state = snapshot.examine(copied)
             if state.schema is None:
                 raise NotFound(f"the database at {str(source)!r} is empty: nothing to back up", path=str(source))
@@ -284,19 +302,6 @@ def restore(
 
 
 # ---- steps of a backup
-
-
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    lock = os.open(folder / f"{_PARTIAL}lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Conflict(f"another backup is being written to {str(folder)!r}: wait for it") from error
-        yield
-    finally:
-        os.close(lock)
 
 
 def _clear_partial(folder: Path) -> None:

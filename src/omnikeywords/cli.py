@@ -602,4 +602,4 @@ def help_pages() -> dict[str, str]:
     return {"okf": page(), **{f"okf {name}": page(name) for name in names}}
 
 
-from omnikeywords import cli_catalogue  # noqa: E402, F401  (more commands of the app above)
+from omnikeywords import cli_backup, cli_catalogue  # noqa: E402, F401  (more commands of the app above)

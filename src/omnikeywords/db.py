@@ -12,12 +12,9 @@ enforces it.
 """
 
 import contextlib
-import fcntl
 import math
-import os
 import random
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,19 +29,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from omnikeywords.errors import Conflict, DatabaseBusy, DatabaseUnavailable, InvalidOption, InvalidSetting
+from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, InvalidOption, InvalidSetting
+from omnikeywords.in_use import InUse
 from omnikeywords.settings import hide_password
 
-__all__ = [
-    "ALL_PROJECTS",
-    "Connection",
-    "Database",
-    "Limits",
-    "alone",
-    "connect",
-    "lock_file",
-    "settle",
-]
+__all__ = ["ALL_PROJECTS", "Connection", "Database", "Limits", "connect"]
 
 ALL_PROJECTS = "*"  # what row-level security reads as: this transaction may see every project
 
@@ -65,7 +54,7 @@ class Limits:
 class Database:
     """One database; safe to share between threads, not to be carried over a fork."""
 
-    def __init__(self, engine: Engine, limits: Limits, in_use: "_InUse | None" = None) -> None:
+    def __init__(self, engine: Engine, limits: Limits, in_use: InUse | None = None) -> None:
         self._engine = engine
         self._in_use = in_use
         self._reading, self._writing = _modes(engine)
@@ -203,7 +192,7 @@ def connect(url: str, limits: Limits | None = None) -> Database:
             connect_args={"timeout": limits.lock_ms / 1000, "check_same_thread": False},
         )
         assert made.database is not None
-        in_use = _InUse(Path(made.database))
+        in_use = InUse(Path(made.database))
         _prepare_sqlite(engine, limits, in_use)
         return Database(engine, limits, in_use)
     engine = create_engine(
@@ -238,101 +227,6 @@ def _url(url: str) -> URL:
     )
 
 
-def lock_file(path: Path) -> Path:
-    """The file beside a SQLite database that says whether it is in use: it is locked while it is."""
-    return path.with_name(f"{path.name}.lock")
-
-
-class _InUse:
-    """A shared lock that a process holds for as long as it may have a SQLite database open.
-
-    The system takes it back when the process ends, however it ends. SQLite's own locks are not enough for whoever puts
-    another file in the place of the database: a process that opened the old file a moment before would write to it, and
-    its log beside it would be taken for the new one's.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: int | None = None
-        self._turn = threading.Lock()
-
-    def begin(self) -> None:
-        """Take the lock, unless it is held already. Raises DatabaseBusy while the database is being replaced."""
-        with self._turn:
-            if self._file is not None:
-                return
-            try:
-                file = _open_lock(self._path)
-            except OSError:
-                return  # a folder that cannot be written: nobody replaces anything there
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(file)
-                if isinstance(error, BlockingIOError):
-                    raise _busy(str(self._path), "a backup is being restored") from error
-                return  # a file system without locks
-            self._file = file
-
-    def end(self) -> None:
-        """Give it back."""
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
-
-    def __del__(self) -> None:
-        self.end()
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Nobody has a SQLite database open, and nobody can open it, until the block ends.
-
-    Raises Conflict where somebody has it open: this program by the lock file, anything else by SQLite's own lock, which
-    every connection to a database in WAL mode holds from its first statement to its end.
-    """
-    lock = _open_lock(path)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _open_elsewhere(path) from error
-        settle(path)
-        yield
-    finally:
-        os.close(lock)
-
-
-def settle(path: Path) -> bool:
-    """Bring everything of a SQLite database that nobody has open into its one file; False where it is damaged.
-
-    Raises Conflict where somebody has it open.
-    """
-    if not path.exists():
-        return True
-    try:
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-        try:
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        if _sqlite_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise _open_elsewhere(path) from error
-        return False
-    return True
-
-
-def _open_lock(path: Path) -> int:
-    return os.open(lock_file(path), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-
-
-def _open_elsewhere(path: Path) -> Conflict:
-    return Conflict(f"database {str(path)!r} is open in another process: stop `okf serve` and imports first")
-
-
 class _Clock:
     """Ends the statement of one SQLite connection that takes too long."""
 
@@ -355,7 +249,7 @@ class _Clock:
         return time.monotonic() > self._until
 
 
-def _prepare_sqlite(engine: Engine, limits: Limits, in_use: _InUse) -> None:
+def _prepare_sqlite(engine: Engine, limits: Limits, in_use: InUse) -> None:
     seconds = limits.lock_ms / 1000
 
     @event.listens_for(engine, "do_connect")

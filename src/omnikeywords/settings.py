@@ -194,6 +194,24 @@ TABLE: tuple[Setting, ...] = (
         _text,
         secret=True,
     ),
+    Setting(
+        "OKF_BACKUP_DIR",
+        "backup_dir",
+        "path",
+        lambda: None,
+        "none",
+        "",
+        "Folder of backups: where `okf backup` puts them, and where `okf doctor` looks for the last.",
+        _path,
+    ),
+    _number(
+        "OKF_BACKUP_MAX_AGE_HOURS",
+        26,
+        1,
+        8760,
+        "hours",
+        "Age of the last backup from which on `okf doctor` calls it a problem.",
+    ),
     _number("OKF_DATABASE_CONNECTIONS", 5, 1, 1000, "connections", "Most database connections of one process."),
     _number("OKF_STATEMENT_TIMEOUT_MS", 10_000, 10, 600_000, "ms", "Longest that one database statement may take."),
     _number("OKF_LOCK_TIMEOUT_MS", 5000, 10, 600_000, "ms", "Longest that a transaction waits for another."),
@@ -360,6 +378,8 @@ class Settings:
     language_table: Path | None  # None: `language_table_path` says where
     database_url: str | None  # None: `database` says where
     database_owner_url: str | None
+    backup_dir: Path | None
+    backup_max_age_hours: int
     database_connections: int
     statement_timeout_ms: int
     lock_timeout_ms: int
