@@ -127,8 +127,8 @@ def make_backup(
 ) -> tuple[Backup, list[Path]]:
     """Back up a SQLite database into a new folder in `folder`, while others read and write it.
 
-    The copy is checked as `verify` does. With `keep` only so many backups stay, the newest; returns the backup and those
-    that were deleted.
+    The copy is checked as `verify` does. With `keep` only so many backups stay, the newest; returns the backup and
+    those that were deleted.
 
     Raises NotFound where there is nothing to back up, Conflict while another backup goes to the same folder,
     InvalidOption, DatabaseUnavailable, DatabaseBusy, OSError.
@@ -272,8 +272,8 @@ def restore(
 
     What is there is kept beside it, and only touched with `force`. Until everything is ready nothing is changed.
 
-    Raises Conflict where a database is there, or where somebody has it open; DamagedBackup; SchemaOutdated where a newer
-    version made the backup; LanguageTableMissing where keywords must be analysed; OSError.
+    Raises Conflict where a database is there, or where somebody has it open; DamagedBackup; SchemaOutdated where a
+    newer version made the backup; LanguageTableMissing where keywords must be analysed; OSError.
     """
     to = to.absolute()
     if to.is_dir():

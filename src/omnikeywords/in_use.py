@@ -1,9 +1,10 @@
 """Who has a SQLite database open: known before a file is put in its place.
 
-SQLite's own locks are not enough for that: a process that opened the old file a moment before would go on writing to it,
-and the write-ahead log beside it would be taken for the new one's. So every process holds a shared lock on a file beside
-the database for as long as it may have it open, and whoever replaces the database holds it alone. The system takes locks
-back when a process ends, however it ends. Where the system has no such locks SQLite's own are all there is.
+SQLite's own locks are not enough for that: a process that opened the old file a moment before would go on writing to
+it, and the write-ahead log beside it would be taken for the new one's. So every process holds a shared lock on a file
+beside the database for as long as it may have it open, and whoever replaces the database holds it alone. The system
+takes locks back when a process ends, however it ends. Where the system has no such locks SQLite's own are all there
+is.
 """
 
 import os

@@ -76,7 +76,7 @@ def copy(database: Database, to: Path, progress: Callable[[int, int], None] = la
 def examine(path: Path) -> State:
     """What the catalogue in a file that nobody writes to holds. Raises sqlite3.Error where it cannot be read."""
     with _opened(path) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+        if not connection.execute(_IS_CATALOGUE).fetchone():
             return State(None, {}, {}, (), 0, 0)
 
         def rows(statement: str) -> list[tuple[int, int]]:
@@ -103,6 +103,8 @@ def problems(path: Path) -> list[str]:
         with _opened(path) as connection:
             said = [text for (text,) in connection.execute("PRAGMA integrity_check(10)")]
             found = [] if said == ["ok"] else [f"SQLite says: {text}" for text in said]
+            if found or not connection.execute(_IS_CATALOGUE).fetchone():
+                return found
             for bucket, head, count, first, last in connection.execute(_GAPS):
                 found.append(
                     f"the events of bucket {bucket} have gaps: {count} from {first} to {last}, its head is {head}"
@@ -122,6 +124,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+_IS_CATALOGUE = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
 _GAPS = """
     WITH found AS (SELECT bucket, count(*) AS n, min(position) AS first, max(position) AS last FROM events GROUP BY 1),
     every AS (SELECT bucket FROM buckets UNION SELECT bucket FROM found)
