@@ -24,6 +24,7 @@ import msgspec
 
 from omnikeywords import __version__
 from omnikeywords.analysis import MODEL_VERSION
+from omnikeywords.analysis.frequency import FrequencyTable, default_table_path
 from omnikeywords.db import Database, connect
 from omnikeywords.errors import (
     Conflict,
@@ -43,7 +44,7 @@ __all__ = [
     "Restored",
     "Stored",
     "find_backups",
-    "last_backup",
+    "last_taken",
     "make_backup",
     "open_backup",
     "restore",
@@ -57,6 +58,7 @@ _PARTIAL = ".okf-backup-"  # what is being written, or being deleted
 _DATABASE = "catalogue.sqlite3"
 _COMPRESSED = "catalogue.sqlite3.zst"
 _MANIFEST = "manifest.json"
+_BASE_BACKUP = "backup_manifest"  # what makes a folder one of PostgreSQL's
 _BLOCK = 1 << 20
 _SYNC = 32 * _BLOCK
 
@@ -207,10 +209,21 @@ def find_backups(folder: Path) -> list[Path]:
     return there
 
 
-def last_backup(folder: Path) -> Backup | None:
-    """The newest backup in a folder; None where there is none. Raises DamagedBackup."""
-    there = find_backups(folder)
-    return open_backup(there[-1]) if there else None
+def last_taken(folder: Path) -> datetime | None:
+    """When the newest backup in a folder was taken, a base backup of PostgreSQL being one too; None where none is.
+
+    One that cannot be read is none.
+    """
+    times = []
+    for path in reversed(find_backups(folder)):
+        try:
+            times.append(open_backup(path).manifest.taken_at)
+            break
+        except (DamagedBackup, NotFound):
+            continue
+    # pg_basebackup writes its manifest last.
+    times += [datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in folder.glob(f"*/{_BASE_BACKUP}")]
+    return max(times, default=None)
 
 
 def open_backup(path: Path) -> Backup:
@@ -444,6 +457,9 @@ def _bring_up_to_date(
     said = backup.manifest
     behind = sum(position - said.followed.get(bucket, 0) for bucket, position in said.positions.items())
     other_model = any(version != MODEL_VERSION for version in said.keywords_model_versions)
+    if other_model or behind:
+        # Without it no keyword could be analysed, and followers would go on without what they cannot digest.
+        FrequencyTable.load(language_table or default_table_path())
     database = connect(f"sqlite:///{staged}")
     try:
         try:

@@ -77,6 +77,7 @@ def restore(
     from omnikeywords.backup import open_backup, verify
     from omnikeywords.backup import restore as put_back
     from omnikeywords.db import connect
+    from omnikeywords.finder import Finder
 
     settings = _settings()
     found = open_backup(backup)
@@ -89,7 +90,10 @@ def restore(
     place = to or connect(settings.database).path
     if place is None:
         raise InvalidOption("the catalogue is on PostgreSQL: name a SQLite file with --to, or see docs/backup.md")
+    finder = Finder(settings)
     with _progress() as tell:
+        if not finder.is_warm():  # a new machine: keywords may have to be analysed
+            finder.warm(lambda stage, done, of: tell(f"building the language table: {stage}", done, of))
         done = put_back(
             found,
             place,

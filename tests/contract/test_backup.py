@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from omnikeywords.analysis import MODEL_VERSION
-from omnikeywords.backup import Backup, find_backups, last_backup, make_backup, open_backup, restore, verify
+from omnikeywords.backup import Backup, find_backups, last_taken, make_backup, open_backup, restore, verify
 from omnikeywords.db import connect
 from omnikeywords.errors import (
     Conflict,
@@ -24,6 +24,7 @@ from omnikeywords.errors import (
     DatabaseBusy,
     DatabaseUnavailable,
     InvalidOption,
+    LanguageTableMissing,
     NotFound,
     OmniKeywordsError,
     SchemaOutdated,
@@ -184,6 +185,16 @@ def test_read_models_catch_up_with_the_log(catalogue: Path, tmp_path: Path) -> N
     assert done.behind == 1
     found = rows(tmp_path / "restored.sqlite3", branded)
     assert found == [("blue shoes", 0), ("red shoes", 0), ("zapatos rojos", 1)]
+
+
+def test_without_the_language_table_nothing_is_restored_that_must_be_analysed(catalogue: Path, tmp_path: Path) -> None:
+    finder = finder_on(catalogue)
+    finder.change_project("shop", "somebody", {"brands": ["zapatos"]})
+    finder.close()
+    made = back_up(catalogue, tmp_path / "backups")
+    with pytest.raises(LanguageTableMissing, match="build it with okf warm"):
+        restore(made, tmp_path / "restored.sqlite3", language_table=tmp_path / "none.okflang")
+    assert not (tmp_path / "restored.sqlite3").exists()
 
 
 def test_keywords_of_an_earlier_model_are_analysed_anew(catalogue: Path, tmp_path: Path) -> None:
@@ -350,9 +361,7 @@ def test_only_the_newest_are_kept(catalogue: Path, tmp_path: Path) -> None:
     (folder / "okf-backup-notes").mkdir()
     made = [back_up(catalogue, folder, keep=2) for _ in range(3)]
     assert find_backups(folder) == [backup.path for backup in made[1:]]
-    newest = last_backup(folder)
-    assert newest is not None
-    assert newest.path == made[2].path
+    assert last_taken(folder) == made[2].manifest.taken_at
     assert {path.name for path in folder.iterdir()} == {
         *(backup.path.name for backup in made[1:]),
         "okf-backup-notes",
