@@ -58,7 +58,7 @@ _PARTIAL = ".okf-backup-"  # what is being written, or being deleted
 _DATABASE = "catalogue.sqlite3"
 _COMPRESSED = "catalogue.sqlite3.zst"
 _MANIFEST = "manifest.json"
-_BASE_BACKUP = "backup_manifest"  # what makes a folder one of PostgreSQL's
+_BASE_BACKUP = re.compile(r"base-\d{8}T\d{6}Z")  # one of PostgreSQL's, as docs/backup.md names them
 _BLOCK = 1 << 20
 _SYNC = 32 * _BLOCK
 
@@ -221,8 +221,9 @@ def last_taken(folder: Path) -> datetime | None:
             break
         except (DamagedBackup, NotFound):
             continue
-    # pg_basebackup writes its manifest last.
-    times += [datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in folder.glob(f"*/{_BASE_BACKUP}")]
+    for path in folder.glob("base-*"):
+        if _BASE_BACKUP.fullmatch(path.name):
+            times.append(datetime.strptime(f"{path.name}+0000", "base-%Y%m%dT%H%M%SZ%z"))
     return max(times, default=None)
 
 
