@@ -598,8 +598,16 @@ def help_pages() -> dict[str, str]:
     def page(*words: str) -> str:
         return CliRunner().invoke(app, [*words, "--help"], prog_name="okf", terminal_width=100).output.strip()
 
-    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    return {"okf": page(), **{f"okf {name}": page(name) for name in names}}
+    def names(of: typer.Typer) -> list[str]:
+        return [command.name or command.callback.__name__ for command in of.registered_commands if command.callback]
+
+    pages = {"okf": page(), **{f"okf {name}": page(name) for name in names(app)}}
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        name = str(group.typer_instance.info.name)
+        pages[f"okf {name}"] = page(name)
+        pages |= {f"okf {name} {verb}": page(name, verb) for verb in names(group.typer_instance)}
+    return pages
 
 
-from omnikeywords import cli_backup, cli_catalogue  # noqa: E402, F401  (more commands of the app above)
+from omnikeywords import cli_backup, cli_catalogue, cli_keys  # noqa: E402, F401  (more commands of the app above)

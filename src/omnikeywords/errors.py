@@ -20,9 +20,11 @@ OmniKeywordsError
 ├── SchemaOutdated          the database lacks a migration, or has one of a newer version
 ├── DatabaseUnavailable     the database cannot be reached or used
 └── DatabaseBusy            the database did not get to it in time; later it may
+    └── BucketMoved             the project lies on another server since a moment ago
 """
 
 __all__ = [
+    "BucketMoved",
     "Conflict",
     "DamagedBackup",
     "DatabaseBusy",
@@ -171,3 +173,7 @@ class DatabaseBusy(OmniKeywordsError):
     """The database did not get to it in time; later it may."""
 
     code = "database_busy"
+
+
+class BucketMoved(DatabaseBusy):
+    """The project lies on another server since a moment ago: the same call finds it there."""

@@ -137,6 +137,18 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _servers(text: str) -> dict[str, str]:
+    found = {}
+    for item in _list(text):
+        name, equals, url = item.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or "://" not in url:
+            raise ValueError("write each as name=postgresql://user:password@host/name")
+        if name in found or name == "first":
+            raise ValueError(f"{name!r} is the name of another: give each its own")
+        found[name] = url
+    return found
+
+
 def _number(name: str, default: int, least: int, most: int, unit: str, help: str, field: str | None = None) -> Setting:
     return Setting(
         name,
@@ -211,6 +223,27 @@ TABLE: tuple[Setting, ...] = (
         8760,
         "hours",
         "Age of the last backup from which on `okf doctor` calls it a problem.",
+    ),
+    Setting(
+        "OKF_DATABASE_SERVERS",
+        "database_servers",
+        "list of name=URL, by comma or line",
+        dict,
+        "none",
+        "",
+        "Further PostgreSQL servers that the catalogue lies on, as `okf servers` says; the same list everywhere.",
+        _servers,
+        secret=True,
+    ),
+    Setting(
+        "OKF_REGION",
+        "region",
+        "text",
+        lambda: "default",
+        "default",
+        "",
+        "Region of the server of OKF_DATABASE_URL, where there are servers in several.",
+        _text,
     ),
     _number("OKF_DATABASE_CONNECTIONS", 5, 1, 1000, "connections", "Most database connections of one process."),
     _number("OKF_STATEMENT_TIMEOUT_MS", 10_000, 10, 600_000, "ms", "Longest that one database statement may take."),
@@ -309,6 +342,16 @@ TABLE: tuple[Setting, ...] = (
         "After that: time for requests in flight to finish before workers are killed.",
     ),
     Setting(
+        "OKF_REQUIRE_KEY",
+        "require_key",
+        "auto or always",
+        lambda: "auto",
+        "auto",
+        "",
+        "Whether callers need an API key: auto asks for none on a loopback address until the first key is made.",
+        _one_of("auto", "always"),
+    ),
+    Setting(
         "OKF_CORS_ORIGINS",
         "cors_origins",
         "list, by comma or line",
@@ -380,6 +423,8 @@ class Settings:
     database_owner_url: str | None
     backup_dir: Path | None
     backup_max_age_hours: int
+    database_servers: Mapping[str, str]  # name to URL
+    region: str
     database_connections: int
     statement_timeout_ms: int
     lock_timeout_ms: int
@@ -400,6 +445,7 @@ class Settings:
     analyze_max_keywords: int
     drain_delay_ms: int
     drain_timeout_ms: int
+    require_key: str
     cors_origins: tuple[str, ...]
     access_log: bool
     log_level: str
@@ -437,7 +483,7 @@ class Settings:
         return [
             SettingValue(
                 s.name,
-                hide_password(_shown(getattr(self, s.field))) if s.secret else _shown(getattr(self, s.field)),
+                _shown(getattr(self, s.field), hide_password if s.secret else str),
                 s.shown_default,
                 s.unit,
                 s.help,
@@ -454,14 +500,16 @@ def hide_password(url: str) -> str:
     return re.sub(r"(?i)([?&][a-z]*password=)[^&]*", r"\1***", url)
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, shown: Callable[[str], str]) -> str:
     if value is None:
         return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={shown(text)}" for name, text in value.items())
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
         return ", ".join(value)
-    return str(value)
+    return shown(str(value))
 
 
 def _texts(environ: Mapping[str, str]) -> list[tuple[str, str]]:
