@@ -15,6 +15,7 @@ from pathlib import Path
 
 from omnikeywords import __version__
 from omnikeywords.analysis.frequency import FrequencyTable
+from omnikeywords.backup import last_taken
 from omnikeywords.catalog.keys import KeyStore
 from omnikeywords.errors import LanguageTableMissing, OmniKeywordsError
 from omnikeywords.settings import Settings, available_cores
@@ -55,6 +56,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _language_table(settings)
     yield _folder("data folder", settings.data_dir)
     yield _folder("temporary files", Path(tempfile.gettempdir()), "set TMPDIR to a folder with more room")
+    if settings.backup_dir is not None:
+        yield _last_backup(settings.backup_dir, settings.backup_max_age_hours)
     yield _memory()
     yield Finding("cores", True, f"{available_cores()} for this process")
     yield _port(settings.host, settings.port)
@@ -96,6 +99,20 @@ def _folder(name: str, folder: Path, advice: str = "free some, or set OKF_DATA_D
         return Finding(name, False, f"{folder} cannot be written", advice.replace("free some, or ", ""))
     free = shutil.disk_usage(there).free
     return Finding(name, free >= _LEAST_DISK, f"{folder} ({free / _GB:.1f} GB free)", advice)
+
+
+def _last_backup(folder: Path, most_hours: int) -> Finding:
+    """Age of the newest backup, of SQLite or of PostgreSQL; it is not read through."""
+    taken = last_taken(folder)
+    if taken is None:
+        return Finding("last backup", False, f"none in {folder}", "run `okf backup`, or see docs/backup.md")
+    hours = (datetime.now(UTC) - taken).total_seconds() / 3600
+    return Finding(
+        "last backup",
+        hours <= most_hours,
+        f"{hours:,.1f} hours old, in {folder}",
+        f"it should be at most {most_hours} (OKF_BACKUP_MAX_AGE_HOURS): see whether the timer of backups runs",
+    )
 
 
 def _memory() -> Finding:

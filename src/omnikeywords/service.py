@@ -34,6 +34,7 @@ from granian.server.mp import MPServer
 
 from omnikeywords import __version__
 from omnikeywords.errors import InvalidOption, OmniKeywordsError
+from omnikeywords.in_use import InUse
 from omnikeywords.ops import Health, SharedFlag, configure_logs, get_logger, server_log_config, share_metrics
 from omnikeywords.settings import Settings
 
@@ -232,9 +233,17 @@ class _Processor:
         self._ending = threading.Event()
         self._process: SpawnProcess | None = None
         self._thread = threading.Thread(target=self._keep, name="processor", daemon=True)
+        self._in_use: InUse | None = None
 
     def __enter__(self) -> Self:
-        """Start the processor, and another one whenever it dies."""
+        """Start the processor, and another one whenever it dies. Raises DatabaseBusy while a backup is restored."""
+        from omnikeywords.db import connect
+
+        path = connect(self._settings.database).path
+        if path is not None:
+            # From now on and not only when some process first needs it: no backup is restored under a service.
+            self._in_use = InUse(path)
+            self._in_use.begin()
         self._thread.start()
         return self
 
@@ -247,6 +256,8 @@ class _Processor:
             if self._process.is_alive():
                 self._process.kill()
                 self._process.join()
+        if self._in_use is not None:
+            self._in_use.end()
 
     def _keep(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # not split off: the service has threads

@@ -48,6 +48,5 @@ def upgrade() -> None:
         op.execute("ALTER TABLE homes ENABLE ROW LEVEL SECURITY")
         op.execute("ALTER TABLE homes FORCE ROW LEVEL SECURITY")
         op.execute(
-            "CREATE POLICY by_project ON homes "
-            "USING ((SELECT current_setting('okf.project', true)) IN (project, '*'))"
+            "CREATE POLICY by_project ON homes USING ((SELECT current_setting('okf.project', true)) IN (project, '*'))"
         )
