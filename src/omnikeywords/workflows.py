@@ -137,7 +137,11 @@ class Workflows:
             follow.Follower(self._database, self.model, bucket).rebuild()
         on_bucket(len(there), len(there))
         for project in projects.list_projects(self._database):
-            groups.regroup(self._database, project.name, self._language_table)
+            self.regroup(project.name)
+
+    def regroup(self, project: str) -> int:
+        """Look for the near-duplicates of a project anew; returns for how many keywords that changed something."""
+        return groups.regroup(self._database, project, self._language_table)
 
     # ---- the steps of ImportKeywords
 
@@ -212,7 +216,7 @@ class Workflows:
 
     @contextmanager
     def _following(self, context: Context) -> Iterator[threading.Event]:
-        """Move the read models on beside the block, each time that the event is set; what fails is left to `_follow`."""
+        """Move the read models on beside the block, each time that the event is set; `_follow` does what fails."""
         appended, ending = threading.Event(), threading.Event()
         follower = follow.Follower(self._database, self.model, context.bucket)
 

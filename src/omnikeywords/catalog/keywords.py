@@ -21,7 +21,7 @@ from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, me
 from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Part
 from omnikeywords.catalog.marks import CORRECTABLE
-from omnikeywords.catalog.rows import put
+from omnikeywords.catalog.rows import fetch, put
 from omnikeywords.catalog.tables import keywords, marks, observations
 from omnikeywords.db import Connection, Database
 

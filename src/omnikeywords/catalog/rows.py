@@ -50,9 +50,7 @@ def put_columns(connection: Connection, table: Table, frame: pl.DataFrame) -> No
     if connection.dialect.name == "sqlite":
         values = ", ".join(f"{_q(name)} = ?" for name in changed)
         which = " AND ".join(f"{_q(name)} = ?" for name in key)
-        driver.executemany(
-            f"UPDATE {table.name} SET {values} WHERE {which}", _tuples(frame.select(*changed, *key))
-        )
+        driver.executemany(f"UPDATE {table.name} SET {values} WHERE {which}", _tuples(frame.select(*changed, *key)))
         return
     with driver.cursor() as cursor:
         changing = f"okf_changing_{table.name}"
