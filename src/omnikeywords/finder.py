@@ -336,6 +336,13 @@ class Finder:
             cursor=cursor,
         )
 
+    def count_keywords(self, project: str = DEFAULT_PROJECT) -> int:
+        """How many keywords a project has. Raises NotFound."""
+        from omnikeywords.catalog import listing
+
+        self.project(project)
+        return listing.count(self._database, project)
+
     def keyword(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
         """One keyword object. Raises NotFound."""
         from omnikeywords.catalog import listing
