@@ -1,8 +1,8 @@
 """`okf serve`: puts the parts together, starts them, and stops them so that no accepted request is lost.
 
-start   settings and roles are checked, the port is tried, the language table is opened: what is wrong is
-        one line and exit 1. Then a folder for what workers share, the processor, the workers, and word to the
-        terminal once /ready says yes.
+start   settings and roles are checked, the port is tried, the keys are read, the language table is opened: what is
+        wrong is one line and exit 1. Then a folder for what workers share, the processor, the workers, and word to
+        the terminal once /ready says yes.
 stop    SIGTERM: /ready says no for OKF_DRAIN_DELAY_MS while everything is still served; then workers take
         no new connections and end what is in flight, within OKF_DRAIN_TIMEOUT_MS; the processor gives its
         jobs back. SIGINT, SIGHUP (the terminal was closed) or a second signal goes without the delay.
@@ -12,6 +12,7 @@ import contextlib
 import errno
 import functools
 import http.client
+import ipaddress
 import multiprocessing
 import os
 import signal
@@ -24,7 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
@@ -33,8 +34,12 @@ from granian.server.mp import MPServer
 
 from omnikeywords import __version__
 from omnikeywords.errors import InvalidOption, OmniKeywordsError
+from omnikeywords.in_use import InUse
 from omnikeywords.ops import Health, SharedFlag, configure_logs, get_logger, server_log_config, share_metrics
 from omnikeywords.settings import Settings
+
+if TYPE_CHECKING:
+    from omnikeywords.api.keyring import Keyring
 
 __all__ = ["ROLES", "serve"]
 
@@ -43,6 +48,7 @@ ROLES = ("analyzer", "processor")
 
 _CONNECTIONS = 16_384  # of one worker, idle ones included; requests are limited by the guard
 _DRAINING = "draining"  # the file of the flag, in the folder that workers share
+_KEYED = "keyed"  # likewise: there is, or was, an API key
 
 
 def serve(
@@ -59,7 +65,8 @@ def serve(
     `roles` are names by comma; None is all of them. `program` is how it was called, for what to try next.
 
     Raises InvalidOption for an unknown role or a number that is none, LanguageTableMissing, OmniKeywordsError
-    for an address that is not of this machine or a port in use. Exits with 1 where workers keep dying.
+    for an address that is not of this machine or a port in use, and for an address that others reach where there is
+    no API key. Exits with 1 where workers keep dying.
     """
     chosen = _roles(roles)
     where = _reserve(settings.host if host is None else host, settings.port if port is None else port)
@@ -70,14 +77,16 @@ def serve(
         folder = Path(name)
         if number > 1 or "processor" in chosen:
             share_metrics(folder)
-        # Before the workers split off, so that they start at once and share the memory.
-        _application(settings, folder)
         configure_logs(settings.log_level, settings.log_format)
+        local = where.is_loopback and settings.require_key == "auto"
+        _check_keys(settings, folder, local, where, program)
+        # Before the workers split off, so that they start at once and share the memory.
+        _application(settings, folder, local)
         server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
         with _Processor(settings) if "processor" in chosen else contextlib.nullcontext():
-            server.serve(target_loader=functools.partial(_worker, settings, folder), wrap_loader=False)
+            server.serve(target_loader=functools.partial(_worker, settings, folder, local), wrap_loader=False)
 
 
 def _roles(given: str | None) -> tuple[str, ...]:
@@ -92,6 +101,11 @@ def _roles(given: str | None) -> tuple[str, ...]:
 class _Address:
     host: str
     port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return ipaddress.ip_address(self.host.partition("%")[0]).is_loopback
 
     @property
     def url(self) -> str:
@@ -135,7 +149,39 @@ def _reserve(host: str, port: int) -> _Address:
 
 
 @functools.cache
-def _application(settings: Settings, folder: Path) -> Any:
+def _keyring(settings: Settings, folder: Path, local: bool) -> "Keyring":
+    """Whom to let in, as of now; each worker follows it from there."""
+    from omnikeywords.api.keyring import Keyring
+    from omnikeywords.catalog.keys import KeyStore
+
+    keyring = Keyring(
+        KeyStore(settings.database), local=local, keyed=SharedFlag(folder / _KEYED), origins=settings.cors_origins
+    )
+    keyring.look()
+    keyring.release()
+    return keyring
+
+
+def _check_keys(settings: Settings, folder: Path, local: bool, where: _Address, program: str) -> None:
+    """Refuse an address that others reach where nobody could be told from anybody.
+
+    While the database is away that is not known: the service starts, and lets nobody in until it is.
+    """
+    keyring = _keyring(settings, folder, local)
+    if local or keyring.trouble is not None or keyring.usable:
+        return
+    how = f"make one with `{program} keys create --name NAME`"
+    if where.is_loopback:
+        get_logger("omnikeywords.service").warning("no key works, so nobody is let in", advice=how)
+        return
+    raise OmniKeywordsError(
+        f"host {where.host} can be reached from elsewhere and there is no API key: {how}, or listen on 127.0.0.1",
+        host=where.host,
+    )
+
+
+@functools.cache
+def _application(settings: Settings, folder: Path, local: bool) -> Any:
     """The application and all that answering needs, in memory; made once, before workers split off."""
     from omnikeywords.analysis import MODEL_VERSION, load_models
     from omnikeywords.api import create_app
@@ -154,14 +200,15 @@ def _application(settings: Settings, folder: Path) -> Any:
         model_version=MODEL_VERSION,
         warm=warm,
         checks=Health(SharedFlag(folder / _DRAINING)),
+        keys=_keyring(settings, folder, local),
     )
 
 
-def _worker(settings: Settings, folder: Path) -> Any:
+def _worker(settings: Settings, folder: Path, local: bool) -> Any:
     """What a worker calls in its own process to get the application."""
     configure_logs(settings.log_level, settings.log_format)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
-    return _application(settings, folder)
+    return _application(settings, folder, local)
 
 
 def _die_of_signals() -> None:
@@ -186,9 +233,17 @@ class _Processor:
         self._ending = threading.Event()
         self._process: SpawnProcess | None = None
         self._thread = threading.Thread(target=self._keep, name="processor", daemon=True)
+        self._in_use: InUse | None = None
 
     def __enter__(self) -> Self:
-        """Start the processor, and another one whenever it dies."""
+        """Start the processor, and another one whenever it dies. Raises DatabaseBusy while a backup is restored."""
+        from omnikeywords.db import connect
+
+        path = connect(self._settings.database).path
+        if path is not None:
+            # From now on and not only when some process first needs it: no backup is restored under a service.
+            self._in_use = InUse(path)
+            self._in_use.begin()
         self._thread.start()
         return self
 
@@ -201,6 +256,8 @@ class _Processor:
             if self._process.is_alive():
                 self._process.kill()
                 self._process.join()
+        if self._in_use is not None:
+            self._in_use.end()
 
     def _keep(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # not split off: the service has threads

@@ -14,7 +14,7 @@ import msgspec
 from omnikeywords import __version__
 from omnikeywords.api.guard import Call, Reply
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, PROBLEMS
-from omnikeywords.api.routes import Answer, Route
+from omnikeywords.api.route import Answer, Route
 from omnikeywords.api.schemas import ProblemDetails
 from omnikeywords.settings import Settings
 
@@ -22,6 +22,18 @@ __all__ = ["docs_routes", "openapi"]
 
 _REF = "#/components/schemas/{name}"
 _EVERYWHERE = ("overloaded", "error")
+_KEYED = ("unauthorized", "forbidden", "too_many_failures", "database_unavailable")  # under /api/
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key that `okf keys create` made."},
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Api-Key",
+        "description": "The same, for those who prefer it.",
+    },
+}
+# The last: none, on a loopback address as long as no key was made.
+_SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}, {}]
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -38,7 +50,7 @@ _PAGE = b"""<!doctype html>
 <body>
 <rapi-doc spec-url="/openapi.json" load-fonts="false" render-style="read" schema-style="table"
   regular-font="system-ui, sans-serif" mono-font="ui-monospace, monospace" primary-color="#0b6e4f"
-  show-header="false" allow-authentication="false" allow-server-selection="false"
+  show-header="false" allow-authentication="true" allow-server-selection="false"
   allow-spec-file-download="true" show-method-in-nav-bar="as-colored-text"
   schema-description-expanded="true" show-curl-before-try="true">
 </rapi-doc>
@@ -49,6 +61,9 @@ _PAGE = b"""<!doctype html>
 _DESCRIPTION = """Keyword analysis over HTTP: language, intent with its evidence, question, funnel, modifiers.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code` and `params` beside the English text.
+A key goes into `Authorization: Bearer KEY` or `X-Api-Key: KEY`. On a loopback address none is needed until the first
+one is made. What belongs to projects that are not the key's answers 404, as what does not exist.
+
 Every answer carries `X-Request-Id`, which is the one sent with the request where there was one."""
 
 
@@ -82,7 +97,7 @@ def openapi(routes: Sequence[Route], settings: Settings) -> dict[str, Any]:
             {"name": "system", "description": "For operators and machines."},
         ],
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": _KEYS},
     }
 
 
@@ -95,13 +110,16 @@ def _operation(route: Route, reference: dict[Any, dict[str, Any]]) -> dict[str, 
     }
     if route.description:
         operation["description"] = route.description
+    if route.path.startswith("/api/"):
+        operation["security"] = _SECURITY
     if route.takes is not None:
         operation["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": reference[route.takes], "example": route.example}},
         }
     by_status: dict[int, list[str]] = {}
-    for code in (*route.problems, *_EVERYWHERE):
+    keyed = _KEYED if route.path.startswith("/api/") else ()
+    for code in dict.fromkeys((*route.problems, *keyed, *_EVERYWHERE)):
         by_status.setdefault(PROBLEMS[code].status, []).append(code)
     for status, codes in sorted(by_status.items()):
         response = operation["responses"].setdefault(str(status), {"description": "", "content": {}})
@@ -156,6 +174,20 @@ _DETAILS = {
         "no answer within 10 seconds: try again, or send fewer keywords a call",
         {"timeout_seconds": 10},
     ),
+    "unauthorized": (
+        "the key is unknown: send it as `Authorization: Bearer KEY`; `okf keys create` makes one",
+        {},
+    ),
+    "forbidden": (
+        "this needs a key with scope write, and yours has read",
+        {"needed": "write", "scope": "read"},
+    ),
+    "not_found": ("project 'shop' does not exist", {"project": "shop"}),
+    "too_many_failures": (
+        "too many unknown keys from this address: try again in 1 s",
+        {"retry_after_seconds": 1},
+    ),
+    "database_unavailable": ("the keys cannot be read, so nobody is let in: try again in some seconds", {}),
     "overloaded": ("too many requests at once: try again in a second", {}),
     "error": ("an error of ours, logged under this request's id: report it with the id", {}),
 }

@@ -1,47 +1,12 @@
 """Every endpoint, as data, in one list: the guard calls it, the router knows it, /openapi.json tells it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 from omnikeywords.api.analyze import Analyze
-from omnikeywords.api.guard import Endpoint
+from omnikeywords.api.route import RETRY, Answer, Route
 from omnikeywords.api.schemas import AnalyzeAnswer, AnalyzeRequest, HealthAnswer, Readiness
 from omnikeywords.api.system import Ready, health, metrics
 from omnikeywords.ops import METRICS_CONTENT_TYPE, Health
 
-__all__ = ["Answer", "Route", "routes"]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an endpoint answers with one status."""
-
-    description: str
-    type: Any = None  # a struct, for JSON
-    media: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)  # name to description
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One endpoint."""
-
-    method: str
-    path: str
-    endpoint: Endpoint
-    name: str  # operationId
-    tag: str
-    summary: str
-    description: str = ""
-    takes: Any = None  # a struct, as the JSON body
-    example: Any = None  # of such a body
-    answers: Mapping[int, Answer] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()  # codes; every route may also answer `overloaded` and `error`
-    documented: bool = True  # in /openapi.json
-
-
-_RETRY = {"retry-after": "Seconds after which to try again."}
+__all__ = ["routes"]
 
 
 def routes(analyze: Analyze, checks: Health) -> list[Route]:
@@ -72,6 +37,7 @@ def routes(analyze: Analyze, checks: Health) -> list[Route]:
                 "unsupported_media_type",
                 "invalid_request",
                 "invalid_market",
+                "not_found",
                 "language_table_missing",
                 "deadline_exceeded",
             ),
@@ -96,7 +62,7 @@ def routes(analyze: Analyze, checks: Health) -> list[Route]:
             "For readiness probes and load balancers.",
             answers={
                 200: Answer("They may.", Readiness),
-                503: Answer("Not now: starting, draining, or something is missing.", Readiness, headers=_RETRY),
+                503: Answer("Not now: starting, draining, or something is missing.", Readiness, headers=RETRY),
             },
         ),
         Route(

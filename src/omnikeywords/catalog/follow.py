@@ -23,7 +23,7 @@ from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.tables import buckets, followers, parked
 from omnikeywords.db import Connection, Database
-from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, NotReached
+from omnikeywords.errors import BucketMoved, DatabaseBusy, DatabaseUnavailable, NotReached
 from omnikeywords.ops import counter, get_logger
 
 __all__ = [
@@ -101,7 +101,10 @@ class Follower:
                     events = log.read(connection, self._bucket, position, _BATCH)
                 if not events or stop():
                     return position
-                self._apply(position, events, ahead, stop)
+                try:
+                    self._apply(position, events, ahead, stop)
+                except _Overtaken:
+                    continue
 
     def _apply(self, position: int, events: list[Event], ahead: ThreadPoolExecutor, stop: Callable[[], bool]) -> None:
         groups = list(_groups(events))
@@ -117,9 +120,7 @@ class Follower:
                     if stop():
                         return
                 self._write(position, group[-1].position)
-            except _Overtaken:
-                return
-            except (DatabaseBusy, DatabaseUnavailable):
+            except (_Overtaken, DatabaseBusy, DatabaseUnavailable):
                 raise
             except Exception as error:
                 if len(group) > 1:
@@ -183,6 +184,9 @@ class Follower:
         if found is not None:
             return int(found.position)
         with self._database.write() as connection:
+            departed = (buckets.c.bucket == self._bucket) & (buckets.c.state == "departed")
+            if connection.execute(select(buckets.c.bucket).where(departed)).scalar() is not None:
+                raise BucketMoved(f"bucket {self._bucket} lies on another server now")
             insert = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
             connection.execute(
                 insert(followers)
@@ -199,7 +203,9 @@ class Follower:
 
     def _locked(self, connection: Connection) -> tuple[int, int]:
         """Position and attempts, which nobody else can change until this transaction ends."""
-        found = connection.execute(_LOCKED, {"b": self._bucket, "m": self._model.name}).one()
+        found = connection.execute(_LOCKED, {"b": self._bucket, "m": self._model.name}).one_or_none()
+        if found is None:  # the bucket went to another server
+            raise _Overtaken
         return found.position, found.attempts
 
     def rebuild(self, stop: Callable[[], bool] = lambda: False) -> int:
@@ -239,7 +245,8 @@ def _groups(events: list[Event]) -> Iterator[list[Event]]:
 
 def active_buckets(connection: Connection) -> list[int]:
     """The buckets that have any events."""
-    return list(connection.execute(select(buckets.c.bucket).order_by(buckets.c.bucket)).scalars())
+    here = select(buckets.c.bucket).where(buckets.c.state != "departed")
+    return list(connection.execute(here.order_by(buckets.c.bucket)).scalars())
 
 
 def buckets_behind(connection: Connection, model: str) -> dict[int, int]:
@@ -249,7 +256,7 @@ def buckets_behind(connection: Connection, model: str) -> dict[int, int]:
     behind = (
         select(buckets.c.bucket, buckets.c.head - reached)
         .select_from(buckets.outerjoin(followers, here))
-        .where(buckets.c.head > reached)
+        .where(buckets.c.head > reached, buckets.c.state != "departed")
         .order_by(buckets.c.bucket)
     )
     return {row[0]: row[1] for row in connection.execute(behind)}

@@ -6,6 +6,8 @@ skipped nor shown twice. What a keyword object holds beyond the table is made fr
 
 import base64
 import binascii
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,8 +25,23 @@ from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import keywords, observations
 from omnikeywords.db import Database
 from omnikeywords.errors import InvalidOption, NotFound
+from omnikeywords.model import Market
 
-__all__ = ["FILTERS", "ORDERS", "Compared", "Filters", "Page", "compare", "export", "find", "history", "page"]
+__all__ = [
+    "FILTERS",
+    "ORDERS",
+    "Compared",
+    "Filters",
+    "Page",
+    "compare",
+    "count",
+    "export",
+    "find",
+    "find_many",
+    "history",
+    "named",
+    "page",
+]
 
 FILTERS = (
     *("market", "language", "intent", "funnel", "question", "modifier", "tag", "source", "import", "words", "local"),
@@ -78,7 +95,9 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
             return column >= number if prefix == "min_" else column <= number
     match name:
         case "words" | "year":
-            return keywords.c[name] == int(_number(name, value))
+            if not re.fullmatch(r"[0-9]{1,4}", value):
+                raise InvalidOption(f"filter {name} is {value!r}: give a whole number below 10000", filter=name)
+            return keywords.c[name] == int(value)
         case "local" | "branded":
             if value not in ("true", "false"):
                 raise InvalidOption(f"filter {name} is {value!r}: use true or false", filter=name)
@@ -100,9 +119,12 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
 
 def _number(name: str, value: str) -> float:
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
-        raise InvalidOption(f"filter {name} is {value!r}: give a number", filter=name) from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidOption(f"filter {name} is {value!r}: give a number", filter=name)
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +168,60 @@ def page(
     return Page(_objects(rows, options).to_dicts(), total, following)
 
 
+def count(database: Database, project: str) -> int:
+    """How many keywords a project has."""
+    which = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    with database.read(project) as connection:
+        return connection.execute(select(func.count()).select_from(keywords).where(which)).scalar_one()
+
+
 def find(database: Database, project: str, options: Options, keyword_id: str) -> dict[str, Any]:
     """One keyword object.
 
     Raises NotFound.
     """
-    with database.read(project) as connection:
-        row = connection.execute(select(keywords).where(_which(project, keyword_id))).one_or_none()
-    if row is None:
+    found = find_many(database, project, options, [keyword_id])
+    if not found:
         raise NotFound(f"keyword {keyword_id!r} does not exist in project {project!r}", id=keyword_id)
-    return _objects([dict(row._mapping)], options).to_dicts()[0]
+    return found[0]
+
+
+def find_many(database: Database, project: str, options: Options, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The keyword objects of those ids that there are, in the order of the ids."""
+    of_project = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    with database.read(project) as connection:
+        found = connection.execute(select(keywords).where(of_project, keywords.c.id.in_(ids)))
+        rows = {row.id: dict(row._mapping) for row in found}
+    there = [rows[keyword_id] for keyword_id in dict.fromkeys(ids) if keyword_id in rows]
+    return _objects(there, options).to_dicts() if there else []
+
+
+def named(database: Database, project: str, text: str, market: Market | None = None) -> str:
+    """The id of the keyword that a person means: its id, or the phrase as they write it.
+
+    Raises NotFound, InvalidKeyword, and InvalidOption where the phrase is a keyword in several markets.
+    """
+    with database.read(project) as connection:
+        if connection.execute(select(keywords.c.id).where(_which(project, text))).scalar() is not None:
+            return text
+        which = and_(
+            keywords.c.bucket == bucket_of(project),
+            keywords.c.project == project,
+            keywords.c.normalized == normalise(text),
+        )
+        if market is not None:
+            which = and_(which, keywords.c.market == str(market))
+        found = connection.execute(select(keywords.c.id, keywords.c.market).where(which)).all()
+    if not found:
+        where = f" in market {market}" if market else ""
+        raise NotFound(f"keyword {text!r} does not exist in project {project!r}{where}", keyword=text)
+    if len(found) > 1:
+        markets = sorted(row.market or "none" for row in found)
+        raise InvalidOption(
+            f"keyword {text!r} is in several markets, {', '.join(markets)}: say which, or give its id", keyword=text
+        )
+    keyword_id: str = found[0].id
+    return keyword_id
 
 
 def history(database: Database, project: str, keyword_id: str) -> list[dict[str, Any]]:
@@ -315,7 +381,8 @@ def _read_cursor(cursor: str, order: str) -> tuple[Any, str]:
         found, value, keyword_id = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, msgspec.DecodeError, TypeError):
         found, value, keyword_id = None, None, ""
-    if found != order or not isinstance(keyword_id, str):
+    kind = str if ORDERS[order][0] in ("id", "normalized") else (int, float, type(None))
+    if found != order or not isinstance(keyword_id, str) or not isinstance(value, kind):
         raise InvalidOption("the cursor is of another list: begin again without it", cursor=cursor)
     return value, keyword_id
 

@@ -60,6 +60,7 @@ __all__ = [
     "any_due",
     "cancel",
     "claim",
+    "count_jobs",
     "end",
     "forget_ended",
     "free",
@@ -69,6 +70,7 @@ __all__ = [
     "list_jobs",
     "listen",
     "look",
+    "of_key",
     "oldest_waiting_ms",
     "park",
     "record_step",
@@ -193,6 +195,20 @@ def list_jobs(
     if before is not None:
         wanted = wanted.where(jobs.c.id < before)
     return [job_of(row) for row in connection.execute(wanted)]
+
+
+def count_jobs(connection: Connection, project: str) -> int:
+    """How many jobs of a project are remembered."""
+    found: int = connection.execute(
+        select(func.count()).select_from(jobs).where(jobs.c.project == project)
+    ).scalar_one()
+    return found
+
+
+def of_key(connection: Connection, project: str, key: str) -> Job | None:
+    """The job that was started under an idempotency key, without its steps, or None."""
+    row = connection.execute(select(jobs).where(jobs.c.project == project, jobs.c.idempotency_key == key)).one_or_none()
+    return None if row is None else job_of(row)
 
 
 def cancel(connection: Connection, job_id: str, project: str | None = None) -> Job:
