@@ -437,7 +437,10 @@ class Finder:
 
         act = {"cancel": jobs.cancel, "resume": jobs.resume, "retry": jobs.retry}[verb]
         with self._database.write(project) as connection:
-            return act(connection, job_id, project)
+            job = act(connection, job_id, project)
+            if verb == "cancel" and job.state.ended:
+                self.workflows.cancelled(connection, job)
+            return job
 
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""
