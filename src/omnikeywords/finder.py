@@ -606,8 +606,12 @@ class Finder:
         from omnikeywords import jobs
 
         act = {"cancel": jobs.cancel, "resume": jobs.resume, "retry": jobs.retry}[verb]
-        with self.fleet.database(self._server_of_job(job_id, project)).write(project) as connection:
-            return act(connection, job_id, project)
+        server = self._server_of_job(job_id, project)
+        with self.fleet.database(server).write(project) as connection:
+            job = act(connection, job_id, project)
+            if verb == "cancel" and job.state.ended:
+                self.fleet.workflows(server).cancelled(connection, job)
+            return job
 
     def _server_of_job(self, job_id: str, project: str | None = None) -> str:
         """The server that a job is on; any where there is no such job."""
