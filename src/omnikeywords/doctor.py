@@ -1,6 +1,7 @@
 """What `okf doctor` looks at: whether this machine and set-up can do the work, and what to do where not."""
 
 import importlib.metadata
+import ipaddress
 import os
 import platform
 import shutil
@@ -15,7 +16,8 @@ from pathlib import Path
 from omnikeywords import __version__
 from omnikeywords.analysis.frequency import FrequencyTable
 from omnikeywords.backup import last_taken
-from omnikeywords.errors import LanguageTableMissing
+from omnikeywords.catalog.keys import KeyStore
+from omnikeywords.errors import LanguageTableMissing, OmniKeywordsError
 from omnikeywords.settings import Settings, available_cores
 
 __all__ = ["Finding", "examine"]
@@ -59,6 +61,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _memory()
     yield Finding("cores", True, f"{available_cores()} for this process")
     yield _port(settings.host, settings.port)
+    yield _keys(settings)
     yield _encoding()
 
 
@@ -148,6 +151,33 @@ def _port(host: str, port: int) -> Finding:
             "stop what uses it (an `okf serve`?), or take another by OKF_PORT and OKF_HOST",
         )
     return Finding("port", True, f"{port} on {host} is free")
+
+
+def _keys(settings: Settings) -> Finding:
+    """Whether `okf serve` would find a key where it needs one."""
+    store = KeyStore(settings.database)
+    try:
+        found = store.changes(None)
+    except OmniKeywordsError as error:
+        return Finding("API keys", False, f"cannot be read: {error}", "nobody is let in until they can be")
+    finally:
+        store.close()
+    keys = found[1] if found else []
+    now = datetime.now(UTC)
+    number = sum(key.state(now) == "active" for key in keys)
+    if number:
+        return Finding("API keys", True, f"{number} of {len(keys)} can be used")
+    if not keys and settings.require_key == "auto" and _is_loopback(settings.host):
+        return Finding("API keys", True, f"none, and {settings.host} needs none until the first is made")
+    return Finding("API keys", False, "none can be used", "make one with `okf keys create --name NAME`")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return ipaddress.ip_address(str(found[0][4][0]).partition("%")[0]).is_loopback
 
 
 def _encoding() -> Finding:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import polars
 
     from omnikeywords.bulk import Progress, Results, Source
+    from omnikeywords.catalog.events import Event
+    from omnikeywords.catalog.follow import Parked
     from omnikeywords.catalog.imports import Import
     from omnikeywords.catalog.keys import Key
     from omnikeywords.catalog.listing import Compared, Page
@@ -427,13 +429,15 @@ class Finder:
 
         return imports.count_rejects(self._database, project, import_id)
 
-    def withdraw_import(self, import_id: str, project: str, actor: str, reason: str = "withdrawn") -> None:
-        """Make an import count nowhere, and erase what it said. Raises NotFound."""
+    def withdraw_import(
+        self, import_id: str, project: str, actor: str, reason: str = "withdrawn", *, erase: bool = True
+    ) -> None:
+        """Make an import count nowhere, and erase what it said unless the log is to keep it. Raises NotFound."""
         from omnikeywords.catalog import imports
 
         self.import_(import_id, project)
         with self._database.write(project, statement_ms=600_000) as connection:
-            imports.delete_facts(connection, project, import_id, reason, actor)
+            (imports.delete_facts if erase else imports.withdraw)(connection, project, import_id, reason, actor)
 
     def keywords(
         self,
@@ -458,6 +462,13 @@ class Finder:
             cursor=cursor,
         )
 
+    def count_keywords(self, project: str = DEFAULT_PROJECT) -> int:
+        """How many keywords a project has. Raises NotFound."""
+        from omnikeywords.catalog import listing
+
+        self.project(project)
+        return listing.count(self._database, project)
+
     def keyword(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
         """One keyword object. Raises NotFound."""
         from omnikeywords.catalog import listing
@@ -469,6 +480,18 @@ class Finder:
         from omnikeywords.catalog import listing
 
         return listing.find_many(self._database, project, self._project_options(project), ids)
+
+    def keyword_named(self, text: str, project: str = DEFAULT_PROJECT, market: str | None = None) -> str:
+        """The id of a keyword that a person names, by its id or as a phrase; `market` tells it from the same phrase in
+        others.
+
+        Raises NotFound, InvalidKeyword, InvalidMarket, and InvalidOption where it is in several markets.
+        """
+        from omnikeywords.catalog import listing
+
+        self.project(project)
+        asked = Market.parse(market) if market else None
+        return listing.named(self._database, project, text, asked)
 
     def mark(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> "Mark":
         """What people said of a keyword, and its version."""
@@ -558,6 +581,31 @@ class Finder:
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""
         self.workflows.rebuild(progress)
+
+    def catch_up(self, project: str = DEFAULT_PROJECT) -> None:
+        """Move the read models on as far as the log goes, where no processor does, and look for the near-duplicates of
+        a project anew."""
+        self.workflows.catch_up()
+        self.workflows.regroup(project)
+
+    def events(self, project: str = DEFAULT_PROJECT, *, after: int | None = None, limit: int = 50) -> "list[Event]":
+        """Events of a project without their rows, in their order: the first behind a position, or the last there are.
+
+        Raises NotFound.
+        """
+        from omnikeywords.catalog import log
+        from omnikeywords.catalog.projects import bucket_of
+
+        self.project(project)
+        with self._database.read(project) as connection:
+            return log.list_events(connection, bucket_of(project), project, after, limit)
+
+    def parked_events(self) -> "list[Parked]":
+        """The events that some read model goes without, because it could not digest them."""
+        from omnikeywords.catalog import follow
+
+        with self._database.read() as connection:
+            return follow.parked_events(connection)
 
     def _project_options(self, name: str) -> Options:
         """How a project's keywords are analysed."""

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -423,7 +423,7 @@ class Settings:
     database_owner_url: str | None
     backup_dir: Path | None
     backup_max_age_hours: int
-    database_servers: Mapping[str, str]  # name to URL
+    database_servers: Mapping[str, str] = field(hash=False)  # name to URL
     region: str
     database_connections: int
     statement_timeout_ms: int

@@ -18,6 +18,7 @@ import pytest
 from omnikeywords.catalog import keys
 from omnikeywords.cli import run
 from omnikeywords.db import connect
+from omnikeywords.doctor import examine
 from omnikeywords.errors import OmniKeywordsError
 from omnikeywords.service import serve
 from omnikeywords.settings import Settings
@@ -278,3 +279,19 @@ def test_the_last_day_of_the_calendar_is_a_day(catalogue: Catalogue) -> None:
     catalogue.create("for ever", "--expires", "9999-12-31")
     (shown,) = catalogue.listed()
     assert shown["expires_at"] == "9999-12-31T00:00:00Z"
+
+
+def test_the_doctor_says_whether_there_is_a_key_where_one_is_needed(catalogue: Catalogue) -> None:
+    def found(**environ: str) -> tuple[bool, str]:
+        settings = Settings.load({"OKF_DATABASE_URL": catalogue.url, **environ})
+        (finding,) = [each for each in examine(settings) if each.name == "API keys"]
+        return finding.fine, finding.text
+
+    assert found() == (True, "none, and 127.0.0.1 needs none until the first is made")
+    assert found(OKF_HOST="0.0.0.0") == found(OKF_REQUIRE_KEY="always") == (False, "none can be used")
+    key = catalogue.create("any")
+    assert found(OKF_HOST="0.0.0.0") == (True, "1 of 1 can be used")
+    catalogue.keys("revoke", key)
+    assert found() == (False, "none can be used")
+    away = found(OKF_DATABASE_URL="postgresql://okf@127.0.0.1:1/okf")
+    assert (away[0], away[1][:15]) == (False, "cannot be read:")
