@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -66,14 +66,14 @@ def serve(
 
     Raises InvalidOption for an unknown role or a number that is none, LanguageTableMissing, OmniKeywordsError
     for an address that is not of this machine or a port in use, and for an address that others reach where there is
-    no API key. Exits with 1 where workers keep dying.
+    no API key; DatabaseBusy while a backup is restored. Exits with 1 where workers keep dying.
     """
     chosen = _roles(roles)
     where = _reserve(settings.host if host is None else host, settings.port if port is None else port)
     number = settings.workers if workers is None else workers
     if number < 1:
         raise InvalidOption(f"{number} workers cannot serve: give 1 or more", workers=number)
-    with tempfile.TemporaryDirectory(prefix="okf-serve-") as name:
+    with tempfile.TemporaryDirectory(prefix="okf-serve-") as name, _catalogue_in_use(settings):
         folder = Path(name)
         if number > 1 or "processor" in chosen:
             share_metrics(folder)
@@ -87,6 +87,22 @@ def serve(
             os.register_at_fork(after_in_child=_die_of_signals)
         with _Processor(settings) if "processor" in chosen else contextlib.nullcontext():
             server.serve(target_loader=functools.partial(_worker, settings, folder, local), wrap_loader=False)
+
+
+@contextlib.contextmanager
+def _catalogue_in_use(settings: Settings) -> Iterator[None]:
+    """No backup is restored under a service, not even before a process of it first needs the catalogue."""
+    from omnikeywords.db import connect
+
+    path = connect(settings.database).path
+    in_use = InUse(path) if path is not None else None
+    if in_use is not None:
+        in_use.begin()
+    try:
+        yield
+    finally:
+        if in_use is not None:
+            in_use.end()
 
 
 def _roles(given: str | None) -> tuple[str, ...]:
@@ -233,17 +249,9 @@ class _Processor:
         self._ending = threading.Event()
         self._process: SpawnProcess | None = None
         self._thread = threading.Thread(target=self._keep, name="processor", daemon=True)
-        self._in_use: InUse | None = None
 
     def __enter__(self) -> Self:
-        """Start the processor, and another one whenever it dies. Raises DatabaseBusy while a backup is restored."""
-        from omnikeywords.db import connect
-
-        path = connect(self._settings.database).path
-        if path is not None:
-            # From now on and not only when some process first needs it: no backup is restored under a service.
-            self._in_use = InUse(path)
-            self._in_use.begin()
+        """Start the processor, and another one whenever it dies."""
         self._thread.start()
         return self
 
@@ -256,8 +264,6 @@ class _Processor:
             if self._process.is_alive():
                 self._process.kill()
                 self._process.join()
-        if self._in_use is not None:
-            self._in_use.end()
 
     def _keep(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # not split off: the service has threads
