@@ -3,20 +3,22 @@
 A follower's position is saved in the transaction that ends an event, so that a model holds everything up to it,
 whenever the process dies. What is much is applied in parts, a transaction each, so that nobody else waits long; parts
 may be applied twice and change nothing the second time. Chunks of rows that follow each other are applied together:
-the more of them, the fewer pages of an index are written again and again. Several processes may follow one model:
-whoever saves first wins, the other finds out and goes on from there.
+the more of them, the fewer pages of an index are written again and again. Several processes may follow one model: each
+part that one of them writes changes the time in the follower's row, so that another, whose next part was made of what
+the model held before, finds out, writes nothing, stands back for a moment and goes on from there.
 
 An event that a model cannot digest is tried a few times, then parked and reported, and the rest goes on.
 """
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Row, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from omnikeywords.catalog import log
@@ -41,6 +43,7 @@ __all__ = [
 _TOGETHER = 8  # chunks of rows
 _BATCH = 2 * _TOGETHER  # events read at a time
 _ATTEMPTS = 5  # at an event before it is parked
+_STAND_BACK_SECONDS = 2.0  # at most, while another is at work
 _log = get_logger("omnikeywords.catalog")
 _parked = counter("okf_events_parked_total", "Events that a read model could not digest.", ("model",))
 
@@ -88,6 +91,8 @@ class Follower:
         self._database = database
         self._model = model
         self._bucket = bucket
+        self._seen: datetime | None = None  # time in the follower's row when what is written next was read
+        self._overtaken = 0  # times in a row
 
     def advance(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Apply the events there are, until `stop` says so; returns the position reached.
@@ -103,7 +108,8 @@ class Follower:
                     return position
                 self._apply(position, events, ahead, stop)
 
-    def _apply(self, position: int, events: list[Event], ahead: ThreadPoolExecutor, stop: Callable[[], bool]) -> None:
+    def _apply(self, position: int, events: list[Event], ahead: ThreadPoolExecutor, stop: Callable[[], bool]) -> bool:
+        """Apply events; returns whether all of them are."""
         groups = list(_groups(events))
         following = [ahead.submit(self._model.digest, event) for event in groups[0]]
         for i, group in enumerate(groups):
@@ -115,40 +121,51 @@ class Follower:
                 for part in self._model.parts(self._database, group, digests):
                     self._write(position, position, part)
                     if stop():
-                        return
+                        return False
                 self._write(position, group[-1].position)
             except _Overtaken:
-                return
+                self._overtaken += 1
+                time.sleep(random.uniform(0, min(_STAND_BACK_SECONDS, 0.05 * 2**self._overtaken)))
+                return False
             except (DatabaseBusy, DatabaseUnavailable):
                 raise
             except Exception as error:
                 if len(group) > 1:
                     # One by one, to find out which of them it is.
-                    for event in group:
-                        self._apply(event.position - 1, [event], ahead, stop)
+                    all(self._apply(event.position - 1, [event], ahead, stop) for event in group)
                 else:
                     self._stumble(position, group[0], error)
-                return
+                return False
             position = group[-1].position
+            self._overtaken = 0
+        return True
 
     def _write(self, position: int, to: int, part: Part | None = None) -> None:
         """One transaction that writes a part, and takes the model from one position to the next."""
         with self._database.write(durable=False) as connection:
-            if self._locked(connection)[0] != position:
+            found = self._locked(connection)
+            if (found.position, log.utc(found.updated_at)) != (position, self._seen):
                 raise _Overtaken
             if part is not None:
                 part(connection)
             if to != position:
-                self._move(connection, to)
+                now = self._move(connection, to, found.updated_at)
+            else:
+                now = _later(found.updated_at)
+                connection.execute(_TOUCH, {"b": self._bucket, "m": self._model.name, "now": now})
+        self._seen = now
 
-    def _move(self, connection: Connection, to: int) -> None:
-        connection.execute(_MOVE, {"b": self._bucket, "m": self._model.name, "p": to, "now": datetime.now(UTC)})
+    def _move(self, connection: Connection, to: int, before: datetime) -> datetime:
+        now = _later(before)
+        connection.execute(_MOVE, {"b": self._bucket, "m": self._model.name, "p": to, "now": now})
+        return now
 
     def _stumble(self, position: int, event: Event, error: Exception) -> None:
         """Count an attempt in vain; after the last of them the model goes on without the event."""
         with self._database.write() as connection:
-            found, attempts = self._locked(connection)
-            if found != position:
+            found = self._locked(connection)
+            attempts = found.attempts
+            if found.position != position:
                 return
             if attempts + 1 < _ATTEMPTS:
                 connection.execute(_COUNT, {"b": self._bucket, "m": self._model.name, "a": attempts + 1})
@@ -163,7 +180,7 @@ class Follower:
                         "parked_at": datetime.now(UTC),
                     },
                 )
-                self._move(connection, event.position)
+                self._move(connection, event.position, found.updated_at)
         if attempts + 1 < _ATTEMPTS:
             time.sleep(0.05 * 2**attempts)
             return
@@ -179,8 +196,9 @@ class Follower:
 
     def _position(self) -> int:
         with self._database.read() as connection:
-            found = connection.execute(_POSITION, {"b": self._bucket, "m": self._model.name}).one_or_none()
+            found = connection.execute(_STANDING, {"b": self._bucket, "m": self._model.name}).one_or_none()
         if found is not None:
+            self._seen = log.utc(found.updated_at)
             return int(found.position)
         with self._database.write() as connection:
             insert = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
@@ -195,12 +213,11 @@ class Follower:
                 )
                 .on_conflict_do_nothing()
             )
-        return 0
+        return self._position()
 
-    def _locked(self, connection: Connection) -> tuple[int, int]:
-        """Position and attempts, which nobody else can change until this transaction ends."""
-        found = connection.execute(_LOCKED, {"b": self._bucket, "m": self._model.name}).one()
-        return found.position, found.attempts
+    def _locked(self, connection: Connection) -> Row[Any]:
+        """Position, attempts and time, which nobody else can change until this transaction ends."""
+        return connection.execute(_LOCKED, {"b": self._bucket, "m": self._model.name}).one()
 
     def rebuild(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Make the model anew from the first event on; readers see it grow. Returns the position reached.
@@ -210,14 +227,19 @@ class Follower:
         self._position()  # so that there is one
         while True:
             with self._database.write() as connection:
-                self._locked(connection)
+                found = self._locked(connection)
                 more = self._model.clear(connection, self._bucket)
-                self._move(connection, 0)
+                self._move(connection, 0, found.updated_at)
                 connection.execute(
                     parked.delete().where(parked.c.bucket == self._bucket, parked.c.model == self._model.name)
                 )
             if not more:
                 return self.advance(stop)
+
+
+def _later(before: datetime) -> datetime:
+    """Now, or a moment after another time where the clock was set back."""
+    return max(datetime.now(UTC), log.utc(before) + timedelta(microseconds=1))
 
 
 def _groups(events: list[Event]) -> Iterator[list[Event]]:
@@ -289,6 +311,8 @@ def parked_events(connection: Connection) -> list[Parked]:
 
 _HERE = (followers.c.bucket == bindparam("b")) & (followers.c.model == bindparam("m"))
 _POSITION = select(followers.c.position).where(_HERE)
-_LOCKED = select(followers.c.position, followers.c.attempts).where(_HERE).with_for_update()
+_STANDING = select(followers.c.position, followers.c.attempts, followers.c.updated_at).where(_HERE)
+_LOCKED = _STANDING.with_for_update()
+_TOUCH = update(followers).where(_HERE).values(updated_at=bindparam("now"))
 _MOVE = update(followers).where(_HERE).values(position=bindparam("p"), attempts=0, updated_at=bindparam("now"))
 _COUNT = update(followers).where(_HERE).values(attempts=bindparam("a"))
