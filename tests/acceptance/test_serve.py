@@ -173,7 +173,8 @@ class TestRunning:
             assert {status for status, _ in crowd.map(lambda body: service.ask("POST", ANALYZE, body), calls)} == {200}
         # New connections reach either worker; each must tell the same.
         assert {metric(service, name) for _ in range(12)} == {before + 400}
-        assert metric(service, "okf_processes") == 3  # the supervisor too
+        # The supervisor, two workers and the processor, which counts as soon as it has started.
+        until(lambda: metric(service, "okf_processes") == 4)
         assert metric(service, "process_resident_memory_bytes") > 1e7
 
     def test_a_second_service_on_its_port_is_refused(self, service: Service) -> None:
