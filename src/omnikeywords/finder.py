@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     import polars
 
     from omnikeywords.bulk import Progress, Results, Source
+    from omnikeywords.catalog.events import Event
+    from omnikeywords.catalog.follow import Parked
     from omnikeywords.catalog.imports import Import
     from omnikeywords.catalog.listing import Compared, Page
+    from omnikeywords.catalog.marks import Mark
     from omnikeywords.catalog.projects import Project
     from omnikeywords.db import Database
     from omnikeywords.formats import Export
@@ -300,13 +303,15 @@ class Finder:
         self.import_(import_id, project)
         return imports.list_rejects(self._database, project, import_id)
 
-    def withdraw_import(self, import_id: str, project: str, actor: str, reason: str = "withdrawn") -> None:
-        """Make an import count nowhere, and erase what it said. Raises NotFound."""
+    def withdraw_import(
+        self, import_id: str, project: str, actor: str, reason: str = "withdrawn", *, erase: bool = True
+    ) -> None:
+        """Make an import count nowhere, and erase what it said unless the log is to keep it. Raises NotFound."""
         from omnikeywords.catalog import imports
 
         self.import_(import_id, project)
         with self._database.write(project, statement_ms=600_000) as connection:
-            imports.delete_facts(connection, project, import_id, reason, actor)
+            (imports.delete_facts if erase else imports.withdraw)(connection, project, import_id, reason, actor)
 
     def keywords(
         self,
@@ -336,6 +341,25 @@ class Finder:
         from omnikeywords.catalog import listing
 
         return listing.find(self._database, project, self._project_options(project), keyword_id)
+
+    def keyword_named(self, text: str, project: str = DEFAULT_PROJECT, market: str | None = None) -> str:
+        """The id of a keyword that a person names, by its id or as a phrase; `market` tells it from the same phrase in
+        others.
+
+        Raises NotFound, InvalidKeyword, InvalidMarket, and InvalidOption where it is in several markets.
+        """
+        from omnikeywords.catalog import listing
+
+        self.project(project)
+        asked = Market.parse(market) if market else None
+        return listing.named(self._database, project, text, asked)
+
+    def mark(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> "Mark":
+        """What people said of a keyword, and its version."""
+        from omnikeywords.catalog import marks
+
+        with self._database.read(project) as connection:
+            return marks.find(connection, project, keyword_id)
 
     def mark_keyword(
         self,
@@ -368,13 +392,13 @@ class Finder:
 
         return listing.history(self._database, project, keyword_id)
 
-    def compare(self, before: str, after: str, project: str = DEFAULT_PROJECT) -> "Compared":
+    def compare(self, before: str, after: str, project: str = DEFAULT_PROJECT, *, limit: int = 1000) -> "Compared":
         """What is new, lost or moved in one import against another. Raises NotFound."""
         from omnikeywords.catalog import listing
 
         self.import_(before, project)
         self.import_(after, project)
-        return listing.compare(self._database, project, before, after)
+        return listing.compare(self._database, project, before, after, limit)
 
     def export(
         self, project: str = DEFAULT_PROJECT, q: str = "", filters: Mapping[str, str] | None = None
@@ -386,12 +410,12 @@ class Finder:
         chosen.where(project)  # what is wrong with it is said before the first frame
         return listing.export(self._database, project, self._project_options(project), chosen)
 
-    def jobs(self, project: str | None = None) -> "list[Job]":
-        """Jobs, the newest first, of one project or of all."""
+    def jobs(self, project: str | None = None, *, limit: int = 50, before: str | None = None) -> "list[Job]":
+        """Jobs, the newest first, of one project or of all; `before` is the id of the last one of the page before."""
         from omnikeywords.jobs import list_jobs
 
         with self._database.read(project) as connection:
-            return list(list_jobs(connection, project=project))
+            return list(list_jobs(connection, project=project, limit=limit, before=before))
 
     def job(self, job_id: str, project: str | None = None) -> "Job":
         """One job with its steps. Raises NotFound."""
@@ -411,6 +435,31 @@ class Finder:
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""
         self.workflows.rebuild(progress)
+
+    def catch_up(self, project: str = DEFAULT_PROJECT) -> None:
+        """Move the read models on as far as the log goes, where no processor does, and look for the near-duplicates of
+        a project anew."""
+        self.workflows.catch_up()
+        self.workflows.regroup(project)
+
+    def events(self, project: str = DEFAULT_PROJECT, *, after: int | None = None, limit: int = 50) -> "list[Event]":
+        """Events of a project without their rows, in their order: the first behind a position, or the last there are.
+
+        Raises NotFound.
+        """
+        from omnikeywords.catalog import log
+        from omnikeywords.catalog.projects import bucket_of
+
+        self.project(project)
+        with self._database.read(project) as connection:
+            return log.list_events(connection, bucket_of(project), project, after, limit)
+
+    def parked_events(self) -> "list[Parked]":
+        """The events that some read model goes without, because it could not digest them."""
+        from omnikeywords.catalog import follow
+
+        with self._database.read() as connection:
+            return follow.parked_events(connection)
 
     def _project_options(self, name: str) -> Options:
         """How a project's keywords are analysed."""

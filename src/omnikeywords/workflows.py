@@ -6,7 +6,10 @@ An import that is refused, cancelled or given up is withdrawn: from that event o
 are appended there is no way back by itself; then it can be withdrawn like any other.
 """
 
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,11 +25,14 @@ from omnikeywords.formats.merge import with_parts
 from omnikeywords.formats.write import extra_as_text
 from omnikeywords.jobs import Context, Saga, Started, Step, crash_point, declare_crash_points, start
 from omnikeywords.model import Market
+from omnikeywords.ops import get_logger
 
 __all__ = ["CHUNK", "ImportRequest", "Workflows"]
 
 CHUNK = 10_000  # rows of one event
 _MOST_REJECTS = 100_000  # kept one by one; all of them are counted
+_ALIVE_SECONDS = 1.0  # between signs of life of a step that goes on for long
+_log = get_logger(__name__)
 
 declare_crash_points(
     {
@@ -131,7 +137,11 @@ class Workflows:
             follow.Follower(self._database, self.model, bucket).rebuild()
         on_bucket(len(there), len(there))
         for project in projects.list_projects(self._database):
-            groups.regroup(self._database, project.name, self._language_table)
+            self.regroup(project.name)
+
+    def regroup(self, project: str) -> int:
+        """Look for the near-duplicates of a project anew; returns for how many keywords that changed something."""
+        return groups.regroup(self._database, project, self._language_table)
 
     # ---- the steps of ImportKeywords
 
@@ -164,7 +174,11 @@ class Workflows:
         project, import_id = context.project, context.input["import_id"]
         done: Mapping[str, int] = context.state or {"chunks": 0, "rows": 0, "rejects": 0, "unusable": 0}
         chunks, rows, noted, unusable = (done[name] for name in ("chunks", "rows", "rejects", "unusable"))
-        with self._upload(context) as file, _opened(file, context.input) as export:
+        with (
+            self._upload(context) as file,
+            _opened(file, context.input) as export,
+            self._following(context) as appended,
+        ):
             for number, batch in enumerate(export.batches(CHUNK)):
                 if number < chunks:
                     continue
@@ -186,6 +200,7 @@ class Workflows:
                         connection, {"chunks": chunks, "rows": rows, "rejects": noted, "unusable": unusable}
                     )
                 crash_point("import.chunk.appended")
+                appended.set()
             skipped = dict(export.skipped.reasons)
             rejects = [(row.line, row.reason) for row in export.skipped]
         if unusable:
@@ -199,18 +214,49 @@ class Workflows:
             context.record(connection, {"position": position})
         crash_point("import.completed")
 
+    @contextmanager
+    def _following(self, context: Context) -> Iterator[threading.Event]:
+        """Move the read models on beside the block, each time that the event is set; `_follow` does what fails."""
+        appended, ending = threading.Event(), threading.Event()
+        follower = follow.Follower(self._database, self.model, context.bucket)
+
+        def work() -> None:
+            while not ending.is_set():
+                appended.wait()
+                appended.clear()
+                try:
+                    follower.advance(ending.is_set)
+                except Exception as error:
+                    _log.warning("read models do not follow an import yet", job=context.job_id, error=str(error))
+                    return
+
+        thread = threading.Thread(target=work, name=f"okf-follow-{context.job_id}", daemon=True)
+        thread.start()
+        try:
+            yield appended
+        finally:
+            ending.set()
+            appended.set()
+            thread.join()
+
     def _follow(self, context: Context) -> None:
         """Wait until the read models hold every row; whoever gets there first makes them."""
         position: int = context.outputs["append"]["position"]
         follower = follow.Follower(self._database, self.model, context.bucket)
+        alive = 0.0
 
         def reached() -> bool:
+            nonlocal alive
+            if time.monotonic() - alive < _ALIVE_SECONDS:
+                return False
             context.heartbeat()
+            alive = time.monotonic()
             with self._database.read() as connection:
                 return follow.position_of(connection, MODEL, context.bucket) >= position
 
         while not reached():
             follower.advance(reached)
+            alive = 0.0
         crash_point("import.followed")
 
     def _group(self, context: Context) -> dict[str, int]:

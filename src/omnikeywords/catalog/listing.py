@@ -23,8 +23,9 @@ from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import keywords, observations
 from omnikeywords.db import Database
 from omnikeywords.errors import InvalidOption, NotFound
+from omnikeywords.model import Market
 
-__all__ = ["FILTERS", "ORDERS", "Compared", "Filters", "Page", "compare", "export", "find", "history", "page"]
+__all__ = ["FILTERS", "ORDERS", "Compared", "Filters", "Page", "compare", "export", "find", "history", "named", "page"]
 
 FILTERS = (
     *("market", "language", "intent", "funnel", "question", "modifier", "tag", "source", "import", "words", "local"),
@@ -156,6 +157,34 @@ def find(database: Database, project: str, options: Options, keyword_id: str) ->
     if row is None:
         raise NotFound(f"keyword {keyword_id!r} does not exist in project {project!r}", id=keyword_id)
     return _objects([dict(row._mapping)], options).to_dicts()[0]
+
+
+def named(database: Database, project: str, text: str, market: Market | None = None) -> str:
+    """The id of the keyword that a person means: its id, or the phrase as they write it.
+
+    Raises NotFound, InvalidKeyword, and InvalidOption where the phrase is a keyword in several markets.
+    """
+    with database.read(project) as connection:
+        if connection.execute(select(keywords.c.id).where(_which(project, text))).scalar() is not None:
+            return text
+        which = and_(
+            keywords.c.bucket == bucket_of(project),
+            keywords.c.project == project,
+            keywords.c.normalized == normalise(text),
+        )
+        if market is not None:
+            which = and_(which, keywords.c.market == str(market))
+        found = connection.execute(select(keywords.c.id, keywords.c.market).where(which)).all()
+    if not found:
+        where = f" in market {market}" if market else ""
+        raise NotFound(f"keyword {text!r} does not exist in project {project!r}{where}", keyword=text)
+    if len(found) > 1:
+        markets = sorted(row.market or "none" for row in found)
+        raise InvalidOption(
+            f"keyword {text!r} is in several markets, {', '.join(markets)}: say which, or give its id", keyword=text
+        )
+    keyword_id: str = found[0].id
+    return keyword_id
 
 
 def history(database: Database, project: str, keyword_id: str) -> list[dict[str, Any]]:
