@@ -22,7 +22,7 @@ from omnikeywords.catalog.tables import buckets, events
 from omnikeywords.db import Connection
 from omnikeywords.errors import IdempotencyConflict, UnknownEvent, VersionConflict
 
-__all__ = ["Appended", "append", "erase", "head", "list_events", "read", "read_stream", "utc"]
+__all__ = ["Appended", "append", "erase", "head", "list_events", "read", "read_stream", "utc", "version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,11 @@ def list_events(
         except UnknownEvent:
             break
     return found
+
+
+def version(connection: Connection, bucket: int, project: str, stream: str) -> int:
+    """The newest version of a stream, 0 where there is none; events that were erased count."""
+    return _versions(connection, bucket, project, [stream])[stream]
 
 
 def head(connection: Connection, bucket: int) -> int:
