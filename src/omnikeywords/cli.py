@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from omnikeywords.finder import Finder
     from omnikeywords.formats import Export
 
-__all__ = ["app", "help_pages", "main", "run"]
+__all__ = ["app", "guess_rows", "help_pages", "main", "make_warm", "run", "source_of"]
 
 _MOST_SHOWN = 50  # keywords of -k that are shown one by one; more are summed up
 
@@ -77,6 +77,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code. Errors are printed, as one line."""
     try:
+        _arm_crash_point()
         # Not by `app(...)`, which has its own ideas of interruptions and broken pipes.
         command = typer.main.get_command(app)
         with command.make_context("okf", list(arguments) or ["--help"]) as context:
@@ -105,6 +106,15 @@ def run(arguments: Sequence[str]) -> int:
         message = error.format_message().replace("Value error, ", "")
         path = getattr(getattr(error, "ctx", None), "command_path", "okf")
         return _failed(f"{message[:1].lower()}{message[1:].rstrip('.')} (see {path} --help)", 2)
+
+
+def _arm_crash_point() -> None:
+    """For tests: where OKF_CRASH_AT names a point, this process kills itself there."""
+    if os.environ.get("OKF_CRASH_AT"):
+        from omnikeywords import workflows  # noqa: F401  (it declares its points)
+        from omnikeywords.jobs import arm_crash_point
+
+        arm_crash_point(load_settings().crash_at)
 
 
 def _mend_streams() -> None:
@@ -212,9 +222,9 @@ def analyze(
         _doubt(options)
     if sample:
         names.insert(0, str(finder.sample()))
-    sources = [_source(name) for name in names]
+    sources = [source_of(name) for name in names]
     check_output(out, names, asked)
-    _warm(finder, quiet)
+    make_warm(finder, quiet)
     begun = time.perf_counter()
     with _analysed(finder, sources, options, keywords, duplicates, quiet) as results:
         command = _command(files or [], keywords, sample)
@@ -261,7 +271,7 @@ def _check_text(text: str) -> None:
         raise InvalidOption(f"{text!r} is no text in UTF-8: mend the terminal's encoding, or give a file") from None
 
 
-def _source(name: str) -> "Source":
+def source_of(name: str) -> "Source":
     from omnikeywords.bulk import Source
 
     if name == "-":
@@ -279,7 +289,7 @@ def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str
     return " ".join(words)
 
 
-def _warm(finder: "Finder", quiet: bool) -> None:
+def make_warm(finder: "Finder", quiet: bool) -> None:
     """Build the language table if this is the first use."""
     if not finder.is_warm():
         _build_table(finder, quiet)
@@ -309,7 +319,7 @@ def _analysed(
 ) -> "Results":
     from omnikeywords.settings import available_cores
 
-    with progress(_guess_rows(sources), quiet) as tell:
+    with progress(guess_rows(sources), quiet) as tell:
         return finder.analyse_files(
             sources,
             options,
@@ -320,7 +330,7 @@ def _analysed(
         )
 
 
-def _guess_rows(sources: Sequence["Source"]) -> int | None:
+def guess_rows(sources: Sequence["Source"]) -> int | None:
     """About how many rows text files hold, by their lines; None where another kind of source is among
     them."""
     rows = 0
@@ -391,7 +401,7 @@ def formats(
     from omnikeywords.finder import Finder
     from omnikeywords.terminal import console, show_export
 
-    with Finder(load_settings()).describe(_source(file), market) as export:
+    with Finder(load_settings()).describe(source_of(file), market) as export:
         preview = [row["keyword"] for row in export.preview(5).to_dicts()]
         for _ in export.batches():
             pass
@@ -494,7 +504,7 @@ def serve(
     from omnikeywords.finder import Finder
 
     loaded = load_settings()
-    _warm(Finder(loaded), quiet=False)
+    make_warm(Finder(loaded), quiet=False)
     service.serve(loaded, host=host, port=port, workers=workers, roles=roles, program=program_name())
 
 
@@ -505,8 +515,16 @@ def help_pages() -> dict[str, str]:
     def page(*words: str) -> str:
         return CliRunner().invoke(app, [*words, "--help"], prog_name="okf", terminal_width=100).output.strip()
 
-    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    return {"okf": page(), **{f"okf {name}": page(name) for name in names}}
+    def names(of: typer.Typer) -> list[str]:
+        return [command.name or command.callback.__name__ for command in of.registered_commands if command.callback]
+
+    pages = {"okf": page(), **{f"okf {name}": page(name) for name in names(app)}}
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        name = str(group.typer_instance.info.name)
+        pages[f"okf {name}"] = page(name)
+        pages |= {f"okf {name} {verb}": page(name, verb) for verb in names(group.typer_instance)}
+    return pages
 
 
-from omnikeywords import cli_catalogue  # noqa: E402, F401  (more commands of the app above)
+from omnikeywords import cli_catalogue, cli_imports, cli_keywords  # noqa: E402, F401  (more commands of the app above)

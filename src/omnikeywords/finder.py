@@ -336,6 +336,13 @@ class Finder:
             cursor=cursor,
         )
 
+    def count_keywords(self, project: str = DEFAULT_PROJECT) -> int:
+        """How many keywords a project has. Raises NotFound."""
+        from omnikeywords.catalog import listing
+
+        self.project(project)
+        return listing.count(self._database, project)
+
     def keyword(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
         """One keyword object. Raises NotFound."""
         from omnikeywords.catalog import listing
@@ -430,7 +437,10 @@ class Finder:
 
         act = {"cancel": jobs.cancel, "resume": jobs.resume, "retry": jobs.retry}[verb]
         with self._database.write(project) as connection:
-            return act(connection, job_id, project)
+            job = act(connection, job_id, project)
+            if verb == "cancel" and job.state.ended:
+                self.workflows.cancelled(connection, job)
+            return job
 
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""

@@ -25,7 +25,20 @@ from omnikeywords.db import Database
 from omnikeywords.errors import InvalidOption, NotFound
 from omnikeywords.model import Market
 
-__all__ = ["FILTERS", "ORDERS", "Compared", "Filters", "Page", "compare", "export", "find", "history", "named", "page"]
+__all__ = [
+    "FILTERS",
+    "ORDERS",
+    "Compared",
+    "Filters",
+    "Page",
+    "compare",
+    "count",
+    "export",
+    "find",
+    "history",
+    "named",
+    "page",
+]
 
 FILTERS = (
     *("market", "language", "intent", "funnel", "question", "modifier", "tag", "source", "import", "words", "local"),
@@ -145,6 +158,13 @@ def page(
     rows = rows[:limit]
     following = _cursor(order, rows[-1][column], rows[-1]["id"]) if more and rows else None
     return Page(_objects(rows, options).to_dicts(), total, following)
+
+
+def count(database: Database, project: str) -> int:
+    """How many keywords a project has."""
+    which = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    with database.read(project) as connection:
+        return connection.execute(select(func.count()).select_from(keywords).where(which)).scalar_one()
 
 
 def find(database: Database, project: str, options: Options, keyword_id: str) -> dict[str, Any]:

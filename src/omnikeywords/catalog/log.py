@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, literal, select, update
+from sqlalchemy import Row, Select, bindparam, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from omnikeywords.catalog.events import SCHEMA_VERSIONS, Event, EventType, NewEvent, encode, upcast
@@ -148,15 +148,12 @@ def list_events(
 
     They end before one that a newer version of the program wrote.
     """
-    statement = select(*(c for c in events.c if c.name != "data"), literal(None).label("data")).where(
-        events.c.bucket == bucket, events.c.project == project
-    )
-    rows: Sequence[Row[Any]]
+    statement: Select[Any] = select(*(c for c in events.c if c.name != "data"), literal(None).label("data"))
+    statement = statement.where(events.c.bucket == bucket, events.c.project == project).limit(limit)
     if after is None:
-        rows = connection.execute(statement.order_by(events.c.position.desc()).limit(limit)).all()[::-1]
+        rows = connection.execute(statement.order_by(events.c.position.desc())).all()[::-1]
     else:
-        behind = statement.where(events.c.position > after)
-        rows = connection.execute(behind.order_by(events.c.position).limit(limit)).all()
+        rows = connection.execute(statement.where(events.c.position > after).order_by(events.c.position)).all()
     found: list[Event] = []
     for row in rows:
         try:

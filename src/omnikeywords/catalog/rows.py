@@ -70,15 +70,18 @@ def fetch(
     connection: Connection, statement: Select[Any], schema: dict[str, Any], parameters: dict[str, Any] | None = None
 ) -> pl.DataFrame:
     """What a statement finds, as a frame; rows are Python's own a part at a time only."""
-    parts = [pl.DataFrame(schema=schema)]
+    # SQLite has neither days nor times: they are the texts of `_tuples`.
+    texts = [name for name, kind in schema.items() if kind.is_temporal() and connection.dialect.name == "sqlite"]
+    raw = schema | dict.fromkeys(texts, pl.String())
+    parts = [pl.DataFrame(schema=raw)]
     result = connection.execute(statement, parameters or {})
     # Not through the result's own rows: they cost more than the values in them.
     cursor = result.cursor
     assert cursor is not None
     while rows := cursor.fetchmany(_FETCHED):
-        parts.append(pl.DataFrame(rows, schema=schema, orient="row"))
+        parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
     result.close()
-    return pl.concat(parts)
+    return pl.concat(parts).with_columns(pl.col(name).str.strptime(schema[name], strict=True) for name in texts)
 
 
 def _driver(connection: Connection) -> Any:
