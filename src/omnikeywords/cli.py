@@ -555,7 +555,7 @@ def doctor() -> None:
 def warm(
     again: Annotated[bool, typer.Option("--again", help="Build the table anew even if it is there.")] = False,
 ) -> None:
-    """Build the language table, unless it is there.
+    """Build the language table and compile the loops of the analysis, unless they are there.
 
     Analysis does this itself on first use; images and services do it beforehand. Needs no network.
     """
@@ -564,6 +564,9 @@ def warm(
     finder = Finder(_settings())
     if again or not finder.is_warm():
         _build_table(finder, quiet=False, again=again)
+    else:
+        with _progress(None, quiet=False) as tell:
+            finder.warm(lambda stage, done, of: tell(f"compiling {stage}", done, of))
     _note(f"the language table is ready: {finder.settings.language_table_path}")
 
 

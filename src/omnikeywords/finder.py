@@ -141,7 +141,11 @@ class Finder:
         built = again or not self.is_warm()
         if built:
             build_table(self.settings.language_table_path, progress)
+        if progress:
+            progress("loops", 0, 1)
         analyse(("load", "models"), self.options()).with_near_duplicates()
+        if progress:
+            progress("loops", 1, 1)
         return built
 
     def is_warm(self) -> bool:

@@ -1,16 +1,18 @@
 """`okf serve`: puts the parts together, starts them, and stops them so that no accepted request is lost.
 
 start   settings and roles are checked, the port is tried, the language table is opened: what is wrong is
-        one line and exit 1. Then a folder for what workers share, the workers, and word to the terminal
-        once /ready says yes.
+        one line and exit 1. Then a folder for what workers share, the processor, the workers, and word to the
+        terminal once /ready says yes.
 stop    SIGTERM: /ready says no for OKF_DRAIN_DELAY_MS while everything is still served; then workers take
-        no new connections and end what is in flight, within OKF_DRAIN_TIMEOUT_MS. SIGINT, SIGHUP (the
-        terminal was closed) or a second signal goes without the delay.
+        no new connections and end what is in flight, within OKF_DRAIN_TIMEOUT_MS; the processor gives its
+        jobs back. SIGINT, SIGHUP (the terminal was closed) or a second signal goes without the delay.
 """
 
+import contextlib
 import errno
 import functools
 import http.client
+import multiprocessing
 import os
 import signal
 import socket
@@ -20,8 +22,9 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
@@ -35,7 +38,8 @@ from omnikeywords.settings import Settings
 
 __all__ = ["ROLES", "serve"]
 
-ROLES = ("analyzer",)  # analyzer: /api/v1/analyze; touches no disk, keeps nothing
+# analyzer: /api/v1/analyze, which touches no disk and keeps nothing; processor: the catalogue, its jobs and read models
+ROLES = ("analyzer", "processor")
 
 _CONNECTIONS = 16_384  # of one worker, idle ones included; requests are limited by the guard
 _DRAINING = "draining"  # the file of the flag, in the folder that workers share
@@ -57,14 +61,14 @@ def serve(
     Raises InvalidOption for an unknown role or a number that is none, LanguageTableMissing, OmniKeywordsError
     for an address that is not of this machine or a port in use. Exits with 1 where workers keep dying.
     """
-    _check_roles(roles)
+    chosen = _roles(roles)
     where = _reserve(settings.host if host is None else host, settings.port if port is None else port)
     number = settings.workers if workers is None else workers
     if number < 1:
         raise InvalidOption(f"{number} workers cannot serve: give 1 or more", workers=number)
     with tempfile.TemporaryDirectory(prefix="okf-serve-") as name:
         folder = Path(name)
-        if number > 1:
+        if number > 1 or "processor" in chosen:
             share_metrics(folder)
         # Before the workers split off, so that they start at once and share the memory.
         _application(settings, folder)
@@ -72,17 +76,16 @@ def serve(
         server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
-        server.serve(target_loader=functools.partial(_worker, settings, folder), wrap_loader=False)
+        with _Processor(settings) if "processor" in chosen else contextlib.nullcontext():
+            server.serve(target_loader=functools.partial(_worker, settings, folder), wrap_loader=False)
 
 
-def _check_roles(roles: str | None) -> None:
-    for role in roles.split(",") if roles is not None else ():
-        if role.strip() not in ROLES:
-            raise InvalidOption(
-                f"role {role.strip()!r} is unknown: use {', '.join(ROLES)}",
-                role=role.strip(),
-                allowed=list(ROLES),
-            )
+def _roles(given: str | None) -> tuple[str, ...]:
+    roles = ROLES if given is None else tuple(role.strip() for role in given.split(","))
+    for role in roles:
+        if role not in ROLES:
+            raise InvalidOption(f"role {role!r} is unknown: use {', '.join(ROLES)}", role=role, allowed=list(ROLES))
+    return roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,49 @@ def _end_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Processor:
+    """Keeps one processor running in a process of its own, and stops it in the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ending = threading.Event()
+        self._process: SpawnProcess | None = None
+        self._thread = threading.Thread(target=self._keep, name="processor", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start the processor, and another one whenever it dies."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let it come to a checkpoint, for as long as the settings say, then end it; its jobs go on elsewhere."""
+        self._ending.set()
+        if self._process is not None and self._process.is_alive():
+            self._process.terminate()
+            self._process.join(self._settings.drain_timeout_ms / 1000)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+
+    def _keep(self) -> None:
+        spawn = multiprocessing.get_context("spawn")  # not split off: the service has threads
+        while not self._ending.is_set():
+            self._process = spawn.Process(target=_process, args=(self._settings, os.getpid()), name="okf-processor")
+            self._process.start()
+            self._process.join()
+            if not self._ending.is_set():
+                get_logger("omnikeywords.service").error("the processor ended", code=self._process.exitcode)
+                self._ending.wait(1)
+
+
+def _process(settings: Settings, parent: int) -> None:
+    """What the processor's own process runs."""
+    # Imported there alone: what it measures must not be declared here before the numbers are shared.
+    from omnikeywords.processor import process
+
+    process(settings, parent)
 
 
 class _Server(MPServer):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from omnikeywords.analysis.normalise import normalise_batch
-from omnikeywords.catalog import follow, groups, imports, projects, uploads
+from omnikeywords.catalog import follow, groups, imports, migrate, projects, uploads
 from omnikeywords.catalog.events import rows_of
 from omnikeywords.catalog.keywords import MODEL, KeywordsModel
 from omnikeywords.db import Connection, Database
@@ -59,7 +59,7 @@ class Workflows:
     """The sagas over one database."""
 
     def __init__(self, database: Database, language_table: Path | None = None, brands: tuple[str, ...] = ()) -> None:
-        self._database = database
+        self.database = self._database = database
         self._language_table = language_table
         self.model = KeywordsModel(database, language_table, brands)
         self.import_keywords = Saga(
@@ -104,13 +104,23 @@ class Workflows:
         return started
 
     def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
-        """Move every read model on as far as the log goes; returns how many buckets there are."""
+        """Move every read model on as far as the log goes; returns how many buckets had something new."""
         with self._database.read() as connection:
-            there = follow.active_buckets(connection)
-        for bucket in there:
+            behind = follow.buckets_behind(connection, MODEL)
+        for bucket in behind:
             if not stop():
                 follow.Follower(self._database, self.model, bucket).advance(stop)
-        return len(there)
+        return len(behind)
+
+    def lag(self) -> int:
+        """Events that the read models do not hold yet, of the bucket that is furthest behind."""
+        with self._database.read() as connection:
+            return max(follow.buckets_behind(connection, MODEL).values(), default=0)
+
+    def make_partitions(self, first: date, months: int) -> None:
+        """See to it that the observations of the coming months have a place of their own, on PostgreSQL."""
+        if self._database.dialect == "postgresql":
+            migrate.make_partitions(self._database, first, months)
 
     def rebuild(self, on_bucket: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""

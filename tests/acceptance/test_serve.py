@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -79,7 +80,9 @@ class Service:
 def serving(*options: str, before: Sequence[str] = (), **environ: str) -> Iterator[Service]:
     port = free_port()
     command = [*before, str(OKF), "serve", "--port", str(port), *options]
-    settings = {"OKF_DRAIN_DELAY_MS": "0", "OKF_DRAIN_TIMEOUT_MS": "5000", "OKF_LOG_FORMAT": "json"} | environ
+    data = tempfile.TemporaryDirectory(prefix="okf-test-", ignore_cleanup_errors=True)
+    settings = {"OKF_DRAIN_DELAY_MS": "0", "OKF_DRAIN_TIMEOUT_MS": "5000", "OKF_LOG_FORMAT": "json"}
+    settings |= {"OKF_DATABASE_URL": f"sqlite:///{data.name}/catalogue.sqlite3"} | environ
     process = subprocess.Popen(command, env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True)
     service = Service(port, process)
     try:
@@ -90,6 +93,7 @@ def serving(*options: str, before: Sequence[str] = (), **environ: str) -> Iterat
         if process.poll() is None:
             service.stop()
         process.stderr.close()  # type: ignore[union-attr]
+        data.cleanup()
 
 
 def until(condition: Any, seconds: float = 20.0) -> None:
@@ -169,7 +173,8 @@ class TestRunning:
             assert {status for status, _ in crowd.map(lambda body: service.ask("POST", ANALYZE, body), calls)} == {200}
         # New connections reach either worker; each must tell the same.
         assert {metric(service, name) for _ in range(12)} == {before + 400}
-        assert metric(service, "okf_processes") == 3  # the supervisor too
+        # The supervisor, two workers and the processor, which counts as soon as it has started.
+        until(lambda: metric(service, "okf_processes") == 4)
         assert metric(service, "process_resident_memory_bytes") > 1e7
 
     def test_a_second_service_on_its_port_is_refused(self, service: Service) -> None:
@@ -233,11 +238,8 @@ def test_stopping_says_not_ready_first_and_finishes_what_was_begun() -> None:
         waiting.close()
         assert answer.startswith(b"HTTP/1.1 200")
         assert service.process.wait(20) == 0
-        assert [event["event"] for event in service.events() if event["level"] == "info"] == [
-            "ready",
-            "draining",
-            "stopped",
-        ]
+        said = [event["event"] for event in service.events() if event["logger"] == "omnikeywords.service"]
+        assert said == ["ready", "draining", "stopped"]
         assert not [event for event in service.events() if event["level"] in ("warning", "error")]
 
 
@@ -292,7 +294,7 @@ def test_workers_end_when_their_supervisor_is_killed() -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "said"),
     [
-        ({"roles": "analyser"}, InvalidOption, "role 'analyser' is unknown: use analyzer"),
+        ({"roles": "analyser"}, InvalidOption, "role 'analyser' is unknown: use analyzer, processor"),
         ({"port": 70_000}, InvalidOption, "port 70000 is none: give 0 to 65535"),
         ({"port": 0, "workers": 0}, InvalidOption, "0 workers cannot serve: give 1 or more"),
         (
@@ -318,9 +320,69 @@ def test_what_cannot_be_served_is_said_at_once(
 
 def test_a_missing_table_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(LanguageTableMissing, match="okf warm"):
-        serve(Settings.load({"OKF_LANGUAGE_TABLE": str(tmp_path / "none.okflang")}), port=0, workers=1)
+        serve(
+            Settings.load({"OKF_LANGUAGE_TABLE": str(tmp_path / "none.okflang")}), port=0, workers=1, roles="analyzer"
+        )
 
 
 def test_a_wrong_setting_is_one_line() -> None:
     said = refused(exit=2, OKF_PORT="many")
     assert said == "okf: OKF_PORT='many' cannot be used: give a whole number from 0 to 65535"
+
+
+def processors_of(service: Service) -> list[int]:
+    """The processes that the service started beside its workers."""
+    found = []
+    for children in Path(f"/proc/{service.process.pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return found
+
+
+def told(service: Service, event: str) -> list[dict[str, Any]]:
+    return [one for one in service.events() if one["event"] == event]
+
+
+def test_a_processor_that_dies_is_replaced_and_none_is_left_in_the_end() -> None:
+    with serving("--workers", "1") as service:
+        until(lambda: told(service, "job worker started"))
+        (first,) = processors_of(service)
+        os.kill(first, signal.SIGKILL)
+        until(lambda: len(told(service, "job worker started")) == 2)
+        (second,) = processors_of(service)
+        assert second != first
+        assert service.ask("POST", ANALYZE, {"keywords": ["still here"]})[0] == 200
+        assert service.stop() == 0
+    assert not Path(f"/proc/{second}").exists()
+
+
+def test_a_processor_ends_when_its_service_is_killed() -> None:
+    with serving("--workers", "1") as service:
+        until(lambda: told(service, "job worker started"))
+        (processor,) = processors_of(service)
+        service.process.kill()
+        until(lambda: not Path(f"/proc/{processor}").exists() or b"Z" in state_of(processor))
+
+
+def state_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except FileNotFoundError:
+        return b"Z"
+
+
+def test_an_analyzer_alone_touches_no_database(tmp_path: Path) -> None:
+    catalogue = tmp_path / "catalogue.sqlite3"
+    with serving("--workers", "1", "--roles", "analyzer", OKF_DATABASE_URL=f"sqlite:///{catalogue}") as service:
+        assert service.ask("POST", ANALYZE, {"keywords": ["best running shoes"]})[0] == 200
+        assert processors_of(service) == []
+    assert not catalogue.exists()
+
+
+def test_keywords_are_analysed_while_the_database_is_away() -> None:
+    away = f"postgresql://okf:secret@127.0.0.1:{free_port()}/okf"
+    with serving("--workers", "1", OKF_DATABASE_URL=away) as service:
+        until(lambda: told(service, "the catalogue's database cannot be used"))
+        assert service.ask("POST", ANALYZE, {"keywords": ["best running shoes"]})[0] == 200
+        assert not any("secret" in line for line in service.said)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from omnikeywords.catalog import log
@@ -26,7 +26,17 @@ from omnikeywords.db import Connection, Database
 from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, NotReached
 from omnikeywords.ops import counter, get_logger
 
-__all__ = ["Follower", "Parked", "Part", "ReadModel", "parked_events", "position_of", "wait_until"]
+__all__ = [
+    "Follower",
+    "Parked",
+    "Part",
+    "ReadModel",
+    "active_buckets",
+    "buckets_behind",
+    "parked_events",
+    "position_of",
+    "wait_until",
+]
 
 _TOGETHER = 8  # chunks of rows
 _BATCH = 2 * _TOGETHER  # events read at a time
@@ -230,6 +240,19 @@ def _groups(events: list[Event]) -> Iterator[list[Event]]:
 def active_buckets(connection: Connection) -> list[int]:
     """The buckets that have any events."""
     return list(connection.execute(select(buckets.c.bucket).order_by(buckets.c.bucket)).scalars())
+
+
+def buckets_behind(connection: Connection, model: str) -> dict[int, int]:
+    """The buckets with events that a model does not hold yet, and how many."""
+    reached = func.coalesce(followers.c.position, 0)
+    here = (followers.c.bucket == buckets.c.bucket) & (followers.c.model == model)
+    behind = (
+        select(buckets.c.bucket, buckets.c.head - reached)
+        .select_from(buckets.outerjoin(followers, here))
+        .where(buckets.c.head > reached)
+        .order_by(buckets.c.bucket)
+    )
+    return {row[0]: row[1] for row in connection.execute(behind)}
 
 
 def position_of(connection: Connection, model: str, bucket: int) -> int:

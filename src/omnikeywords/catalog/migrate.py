@@ -5,6 +5,7 @@ working: they run before a roll-out. Those marked `post` take away what only tha
 """
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from alembic.config import Config
@@ -18,7 +19,7 @@ from sqlalchemy.exc import ProgrammingError
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import DatabaseUnavailable, NotFound, SchemaOutdated
 
-__all__ = ["Migrated", "check", "migrate", "newest"]
+__all__ = ["Migrated", "check", "make_partitions", "migrate", "newest"]
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x6F6B66  # any number of our own: two migrations wait for each other
@@ -88,6 +89,12 @@ def check(database: Database) -> None:
     if any(script.module.phase == "pre" for script in waiting):
         what = "is empty" if found is None else f"is at {found}"
         raise SchemaOutdated(f"database {database.shown_url} {what}: run `okf migrate`", revision=found)
+
+
+def make_partitions(database: Database, first: date, months: int) -> None:
+    """Make the partitions of so many months of observations from that of a day on; those that are there stay."""
+    with database.write(statement_ms=600_000) as connection:
+        connection.execute(text("SELECT okf_make_partitions(:first, :months)"), {"first": first, "months": months})
 
 
 def newest() -> str:

@@ -1,0 +1,91 @@
+"""The processor: the process beside the HTTP workers that runs jobs and keeps the read models up with the log.
+
+It needs nothing but the database: several of them, on several machines, share the work. Where the database is away it
+waits for it, and says so; whoever answers small calls does not notice.
+"""
+
+import os
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+
+from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, OmniKeywordsError, SchemaOutdated, UnknownEvent
+from omnikeywords.finder import Finder
+from omnikeywords.jobs import WorkerOptions, arm_crash_point, run_worker
+from omnikeywords.ops import configure_logs, gauge, get_logger
+from omnikeywords.settings import Settings
+
+__all__ = ["process", "run_processor"]
+
+_LONGEST_PAUSE = 0.5  # seconds between looks at the log
+_RETRY = 5.0  # seconds until a database that was away is tried again
+_PARTITIONS_AHEAD = 4  # months, on PostgreSQL
+_DAY = 86_400.0
+
+_behind = gauge(
+    "okf_follower_lag_events",
+    "Events of the log that the read models do not hold yet, of the bucket that is furthest behind.",
+    over_processes="livemax",
+)
+_log = get_logger("omnikeywords.processor")
+
+
+def process(settings: Settings, parent: int) -> None:
+    """What the processor's own process runs, until SIGTERM or the end of its parent."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
+    configure_logs(settings.log_level, settings.log_format)
+    threading.Thread(target=_end_with_parent, args=(parent, stop), name="parent", daemon=True).start()
+    run_processor(settings, stop)
+
+
+def run_processor(settings: Settings, stop: threading.Event) -> None:
+    """Run jobs and follow the log until `stop` is set; then let jobs come to a checkpoint and give them back."""
+    finder = Finder(settings)
+    try:
+        while not stop.is_set():
+            try:
+                workflows = finder.workflows
+                break
+            except (DatabaseUnavailable, DatabaseBusy, SchemaOutdated) as error:
+                _log.warning("the catalogue's database cannot be used", reason=str(error))
+                stop.wait(_RETRY)
+        else:
+            return
+        arm_crash_point(settings.crash_at)
+        followed = threading.Thread(target=_follow, args=(finder, stop), name="follow")
+        followed.start()
+        run_worker(workflows.database, workflows.sagas, stop, WorkerOptions.of(settings))
+        followed.join()
+    finally:
+        finder.close()
+
+
+def _follow(finder: Finder, stop: threading.Event) -> None:
+    """Keep the read models up with the log, and what the log needs in place."""
+    workflows = finder.workflows
+    pause = 0.0
+    next_care = 0.0
+    while not stop.wait(pause):
+        try:
+            moved = workflows.catch_up(stop.is_set)
+            _behind.set(workflows.lag())
+            pause = 0.02 if moved else min(_LONGEST_PAUSE, max(pause, 0.01) * 2)
+            if time.monotonic() >= next_care:
+                workflows.make_partitions(datetime.now(UTC).date(), _PARTITIONS_AHEAD)
+                next_care = time.monotonic() + _DAY
+        except (DatabaseUnavailable, DatabaseBusy, UnknownEvent) as error:
+            _log.warning("the read models cannot follow", reason=str(error))
+            pause = _RETRY
+        except OmniKeywordsError as error:
+            _log.error("the read models cannot follow", reason=str(error))
+            pause = _RETRY
+
+
+def _end_with_parent(parent: int, stop: threading.Event) -> None:
+    """A processor whose service was killed would go on with nobody to stop it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    stop.set()
