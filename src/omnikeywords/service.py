@@ -71,13 +71,13 @@ def serve(
         if number > 1 or "processor" in chosen:
             share_metrics(folder)
         # Before the workers split off, so that they start at once and share the memory.
-        _application(settings, folder)
+        _application(settings, folder, chosen)
         configure_logs(settings.log_level, settings.log_format)
         server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
         with _Processor(settings) if "processor" in chosen else contextlib.nullcontext():
-            server.serve(target_loader=functools.partial(_worker, settings, folder), wrap_loader=False)
+            server.serve(target_loader=functools.partial(_worker, settings, folder, chosen), wrap_loader=False)
 
 
 def _roles(given: str | None) -> tuple[str, ...]:
@@ -135,10 +135,10 @@ def _reserve(host: str, port: int) -> _Address:
 
 
 @functools.cache
-def _application(settings: Settings, folder: Path) -> Any:
+def _application(settings: Settings, folder: Path, roles: tuple[str, ...]) -> Any:
     """The application and all that answering needs, in memory; made once, before workers split off."""
     from omnikeywords.analysis import MODEL_VERSION, load_models
-    from omnikeywords.api import create_app
+    from omnikeywords.api import Catalogue, create_app, database_check
     from omnikeywords.finder import Finder
 
     finder = Finder(settings)
@@ -147,21 +147,26 @@ def _application(settings: Settings, folder: Path) -> Any:
     def warm() -> None:
         finder.analyse(["how to choose trail running shoes", "comprar ténis de corrida"])
 
+    checks = Health(SharedFlag(folder / _DRAINING))
+    if "analyzer" not in roles:
+        # Who serves analyze too goes on with that while the database is away.
+        checks.register("database", database_check(finder))
     return create_app(
         finder,
         settings,
         version=__version__,
         model_version=MODEL_VERSION,
         warm=warm,
-        checks=Health(SharedFlag(folder / _DRAINING)),
+        checks=checks,
+        catalogue=Catalogue(finder, settings) if "processor" in roles else None,
     )
 
 
-def _worker(settings: Settings, folder: Path) -> Any:
+def _worker(settings: Settings, folder: Path, roles: tuple[str, ...]) -> Any:
     """What a worker calls in its own process to get the application."""
     configure_logs(settings.log_level, settings.log_format)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
-    return _application(settings, folder)
+    return _application(settings, folder, roles)
 
 
 def _die_of_signals() -> None:

@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from omnikeywords.api.analyze import Analyst, Analyze
+from omnikeywords.api.catalogue import Catalogue
 from omnikeywords.api.docs import docs_routes
 from omnikeywords.api.guard import Call, Guard, Receive
 from omnikeywords.api.problems import Problem
@@ -34,14 +35,15 @@ def create_app(
     model_version: str,
     warm: Callable[[], None],
     checks: Health,
+    catalogue: Catalogue | None = None,
 ) -> Guard:
-    """The ASGI application of one process.
+    """The ASGI application of one process; with the endpoints of the `catalogue` if it serves one.
 
     `warm` loads what analysis needs; it runs in a thread once the application starts, and /ready says no
     until it is done.
     """
     analyze = Analyze(analyst, model_version, settings)
-    listed = routes(analyze, checks)
+    listed = routes(analyze, checks, catalogue)
     listed += docs_routes(listed, settings)
     _build.labels(version, model_version).set(1)
     models = _Models(warm)
@@ -57,6 +59,8 @@ def create_app(
             watching.cancel()
             await loading
             analyze.close()
+            if catalogue is not None:
+                catalogue.close()
 
     router = Litestar(
         [_handler(route) for route in listed],

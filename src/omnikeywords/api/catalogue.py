@@ -149,9 +149,7 @@ def read_cursor(list_name: str, cursor: str, *kinds: type) -> tuple[Any, ...]:
             return tuple(place)
     except (ValueError, TypeError, binascii.Error, msgspec.DecodeError):
         pass
-    raise Problem(
-        "invalid_request", "cursor: it is of another list: begin again without it", {"field": "cursor"}
-    )
+    raise Problem("invalid_request", "cursor: it is of another list: begin again without it", {"field": "cursor"})
 
 
 def params_of(given: Mapping[str, str], *names: str) -> dict[str, str]:

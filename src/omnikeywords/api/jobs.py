@@ -27,7 +27,7 @@ from omnikeywords.api.schemas import Cursor, Limit, ProjectName, ProjectQuery, T
 from omnikeywords.jobs import Job, JobState, Trouble
 from omnikeywords.ops import Health
 
-__all__ = ["JobObject", "Progress", "job_routes", "progress_of"]
+__all__ = ["JobObject", "Progress", "TroubleObject", "failure_of", "job_routes", "progress_of"]
 
 _LOOK_SECONDS = 0.5  # between looks at a job that somebody follows
 _HEARTBEAT_SECONDS = 15.0
@@ -59,6 +59,9 @@ class Progress(Struct, frozen=True):
 
     rows_read: int | None
     rows_kept: int | None
+    rows_merged: Annotated[
+        int | None, Meta(description="Of those kept: rows of a keyword that another row of the file is of too.")
+    ]
     rows_skipped: int | None
     rows_per_second: float | None
     seconds_left: Annotated[float | None, Meta(description="Until all rows are read; an estimate from what was.")]
@@ -70,9 +73,7 @@ class JobObject(Struct, frozen=True):
     id: str
     project: str
     kind: str
-    state: Annotated[
-        str, Meta(description="queued, running, compensating, completed, failed, cancelled or stuck")
-    ]
+    state: Annotated[str, Meta(description="queued, running, compensating, completed, failed, cancelled or stuck")]
     run: int
     step: str | None
     import_id: str | None
@@ -84,7 +85,7 @@ class JobObject(Struct, frozen=True):
     started_at: datetime | None
     updated_at: datetime
     ended_at: datetime | None
-    steps: Annotated[list[StepObject], Meta(description="Empty in lists.")]
+    steps: list[StepObject]
 
 
 class JobList(Struct, frozen=True):
@@ -104,8 +105,10 @@ class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Cursor = None
 
 
-def progress_of(job: Job) -> dict[str, Any]:
-    """How far a job is, how fast, and how long it still may take."""
+def progress_of(job: Job | None) -> dict[str, Any]:
+    """How far a job is, how fast, and how long it still may take; nothing is known of one that was forgotten."""
+    if job is None:
+        return dict.fromkeys(Progress.__struct_fields__)
     rows = job.progress.get("rows_read")
     rate = left = None
     began = next((step.done_at for step in job.steps if step.name == "validate"), None) or job.started_at
@@ -121,6 +124,7 @@ def progress_of(job: Job) -> dict[str, Any]:
     return {
         "rows_read": rows,
         "rows_kept": job.progress.get("rows_kept"),
+        "rows_merged": job.progress.get("rows_merged"),
         "rows_skipped": job.progress.get("rows_skipped"),
         "rows_per_second": rate,
         "seconds_left": left,
@@ -157,6 +161,11 @@ def _object(job: Job) -> dict[str, Any]:
     }
 
 
+def failure_of(job: Job | None) -> dict[str, Any] | None:
+    """Why a job turned back."""
+    return _trouble(job.failure) if job else None
+
+
 def _trouble(trouble: Trouble | None) -> dict[str, Any] | None:
     if trouble is None:
         return None
@@ -180,12 +189,12 @@ class Jobs:
 
     def _list(self, project: str, limit: int, before: str | None) -> Reply:
         self._finder.project(project)
-        found = self._finder.jobs(project, limit=limit, before=before)
+        listed = self._finder.jobs(project, limit=limit, before=before)
+        with_steps = self._finder.jobs_of([job.id for job in listed], project)
+        found = [with_steps.get(job.id, job) for job in listed]
         # A full page may be the last: then the next one is empty.
         following = cursor_of("jobs", found[-1].id) if len(found) == limit else None
-        return json_reply(
-            page("jobs", [_object(job) for job in found], self._finder.count_jobs(project), following)
-        )
+        return json_reply(page("jobs", [_object(job) for job in found], self._finder.count_jobs(project), following))
 
     async def show(self, call: Call) -> Reply:
         job_id, project = self._asked(call, "read")
@@ -205,26 +214,29 @@ class Jobs:
         if self._streams >= _MOST_STREAMS:
             raise Problem("overloaded", "too many streams at once: try again in a second", headers=_LATER)
         job = await self._run(self._finder.job, job_id, project)
-        return Reply(b"", content_type=b"text/event-stream", more=self._events(job))
+        seen = call.headers.get(b"last-event-id", b"")
+        return Reply(b"", content_type=b"text/event-stream", more=self._events(job, seen))
 
     def _asked(self, call: Call, scope: Any) -> tuple[str, str]:
         asked, _ = read_query(call, ProjectQuery)
         project = allowed(call, scope, asked.project)
         return part_of(call, "job_id"), project
 
-    async def _events(self, job: Job) -> AsyncGenerator[bytes, None]:
-        """The job whenever it changed, a comment where it did not for a while, and a last event when it has ended."""
+    async def _events(self, job: Job, seen: bytes) -> AsyncGenerator[bytes, None]:
+        """The job whenever it changed, a comment where it did not for a while, and a last event when it has ended.
+
+        `seen` is the id of the last event that the client had before: what it told is not told again.
+        """
         self._streams += 1
         try:
             began = spoke = time.monotonic()
             yield b"retry: 2000\n\n"
-            said: Any = None
             while True:
-                state = _object(job)
+                number = _event_id(job.updated_at)
                 over = job.state.ended or job.state is JobState.STUCK
-                if over or state != said:
-                    yield _event("end" if over else "progress", msgspec.json.encode(state), job.updated_at)
-                    said, spoke = state, time.monotonic()
+                if over or number != seen:
+                    yield _event("end" if over else "progress", msgspec.json.encode(_object(job)), number)
+                    seen, spoke = number, time.monotonic()
                 elif time.monotonic() - spoke >= _HEARTBEAT_SECONDS:
                     yield b": nothing new\n\n"
                     spoke = time.monotonic()
@@ -236,7 +248,7 @@ class Jobs:
                 except Exception as error:
                     problem = problem_of(error)
                     if problem.status != 503:
-                        yield _event("problem", body_of(problem), datetime.now(UTC))
+                        yield _event("problem", body_of(problem), _event_id(datetime.now(UTC)))
                         return
                     # Too much to do just now: look again later.
         finally:
@@ -246,8 +258,12 @@ class Jobs:
 _LATER = ((b"retry-after", b"1"),)
 
 
-def _event(name: str, data: bytes, at: datetime) -> bytes:
-    return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), int(at.timestamp() * 1000), data)
+def _event_id(at: datetime) -> bytes:
+    return b"%d" % int(at.timestamp() * 1000)
+
+
+def _event(name: str, data: bytes, number: bytes) -> bytes:
+    return b"event: %s\nid: %s\ndata: %s\n\n" % (name.encode(), number, data)
 
 
 def job_routes(catalogue: Catalogue, checks: Health) -> list[Route]:
@@ -308,12 +324,12 @@ def job_routes(catalogue: Catalogue, checks: Health) -> list[Route]:
             "followJob",
             "jobs",
             "Follow a job",
-            "Server-sent events: `progress` with the job whenever it changed, and `end` with the job when it has ended, "
-            "then nothing more: close it there. A stream ends after ten minutes at the latest; browsers open it again.",
+            "Server-sent events: `progress` with the job whenever it changed, and `end` with the job when it has "
+            "ended; close it there. A comment comes where nothing changed for 15 seconds. A stream ends after ten minutes at "
+            "the latest; browsers open it again, and are told what changed meanwhile.",
             asks=ProjectQuery,
+            headers={"last-event-id": "The id of the last event that came; what it told is not told again."},
             answers={200: Answer("Events as they happen.", None, "text/event-stream")},
             problems=("invalid_request", *DATABASE_PROBLEMS),
         ),
     ]
-
-

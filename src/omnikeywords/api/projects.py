@@ -51,10 +51,10 @@ class NewProject(Struct, frozen=True, forbid_unknown_fields=True):
 class ProjectChanges(Struct, frozen=True, forbid_unknown_fields=True):
     """What is to be otherwise; null takes a market or a region away. What is left out stays."""
 
-    market: MarketText | None | UnsetType = UNSET
+    market: MarketText | UnsetType | None = UNSET
     brands: Brands | UnsetType = UNSET
     weights: Weights | UnsetType = UNSET
-    home_region: Region | None | UnsetType = UNSET
+    home_region: Region | UnsetType | None = UNSET
 
 
 class ProjectObject(Struct, frozen=True):

@@ -73,6 +73,7 @@ class ProjectQuery(Struct, frozen=True, forbid_unknown_fields=True):
         ProjectName | None, Meta(description="Its project; left out: the key's only one, else `default`.")
     ] = None
 
+
 AnalysisType = Literal["basic", "comprehensive"]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
@@ -137,7 +138,9 @@ class Score(Struct, frozen=True):
     """A score and the parts that add up to it."""
 
     score: Annotated[float, Meta(ge=0, le=100)]
-    parts: Annotated[dict[str, float], Meta(description="What each part contributes.")]
+    parts: Annotated[
+        dict[str, float | None], Meta(description="What each part contributes; null where nothing was known of it.")
+    ]
     basis: Literal["observed", "estimated"] | UnsetType = UNSET
 
 
