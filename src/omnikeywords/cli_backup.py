@@ -1,24 +1,19 @@
 """Commands of the command line that back the embedded catalogue up and put a backup back."""
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from omnikeywords.cli import app
+from omnikeywords.cli_output import counted, load_settings, note, progress
+from omnikeywords.cli_session import opened
 from omnikeywords.errors import InvalidOption
-
-if TYPE_CHECKING:
-    from omnikeywords.backup import Progress
-    from omnikeywords.settings import Settings
 
 __all__ = ["backup", "restore"]
 
 _MB = 1_000_000
+_TIME = "%Y-%m-%d %H:%M:%S UTC"
 
 
 @app.command()
@@ -38,24 +33,24 @@ def backup(
     from omnikeywords.backup import make_backup
     from omnikeywords.db import connect
 
-    settings = _settings()
+    settings = load_settings()
     into = folder or settings.backup_dir
     if into is None:
         raise InvalidOption("no folder to back up to: name one, or set OKF_BACKUP_DIR")
     database = connect(settings.database)
     try:
-        with _progress() as tell:
+        with progress(None, quiet=False) as tell:
             made, deleted = make_backup(database, into, keep=keep, compress=compress, progress=tell)
     finally:
         database.close()
-    manifest = made.manifest
+    said = made.manifest
     print(made.path)
-    _note(
-        f"backed up {_count(manifest.keywords, 'keyword')} of {_count(manifest.projects, 'project')}, "
-        f"{made.stored.bytes / _MB:,.1f} MB, as of {manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC; checked"
+    note(
+        f"backed up {counted(said.keywords, 'keyword')} of {counted(said.projects, 'project')}, "
+        f"{made.stored.bytes / _MB:,.1f} MB, as of {said.taken_at:{_TIME}}; checked"
     )
     if deleted:
-        _note(f"deleted {_count(len(deleted), 'older backup')}")
+        note(f"deleted {counted(len(deleted), 'older backup')}")
 
 
 @app.command()
@@ -77,23 +72,23 @@ def restore(
     from omnikeywords.backup import open_backup, verify
     from omnikeywords.backup import restore as put_back
     from omnikeywords.db import connect
-    from omnikeywords.finder import Finder
 
-    settings = _settings()
     found = open_backup(backup)
+    said = found.manifest
+    held = f"{counted(said.keywords, 'keyword')} of {counted(said.projects, 'project')}, as of {said.taken_at:{_TIME}}"
     if check:
-        with _progress() as tell:
+        with progress(None, quiet=False) as tell:
             verify(found, tell)
         print(found.path)
-        _note(f"whole: {_count(found.manifest.keywords, 'keyword')} of {_count(found.manifest.projects, 'project')}")
+        note(f"whole: {held}")
         return
-    place = to or connect(settings.database).path
-    if place is None:
-        raise InvalidOption("the catalogue is on PostgreSQL: name a SQLite file with --to, or see docs/backup.md")
-    finder = Finder(settings)
-    with _progress() as tell:
+    with opened() as finder, progress(None, quiet=False) as tell:
+        settings = finder.settings
+        place = to or connect(settings.database).path
+        if place is None:
+            raise InvalidOption("the catalogue is on PostgreSQL: name a SQLite file with --to, or see docs/backup.md")
         if not finder.is_warm():  # a new machine: keywords may have to be analysed
-            finder.warm(lambda stage, done, of: tell(f"building the language table: {stage}", done, of))
+            finder.warm(lambda stage, done, of: tell(f"language table: {stage}", done, of))
         done = put_back(
             found,
             place,
@@ -104,38 +99,9 @@ def restore(
         )
     print(done.database)
     for name in done.migrated:
-        _note(f"applied {name}")
+        note(f"applied {name}")
     if done.rebuilt:
-        _note("keywords were analysed anew, by the model of this version")
-    _note(
-        f"restored {_count(found.manifest.keywords, 'keyword')} of {_count(found.manifest.projects, 'project')} as of "
-        f"{found.manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC"
-    )
+        note("keywords were analysed anew, by the model of this version")
+    note(f"restored {held}")
     if done.aside:
-        _note(f"the database that was there is kept as {done.aside}: delete it when you do not need it")
-
-
-@contextmanager
-def _progress() -> Iterator["Progress"]:
-    """A bar on a terminal, nothing elsewhere."""
-    from omnikeywords.terminal import console, progress_bar
-
-    if not sys.stderr.isatty():
-        yield lambda stage, done, of: None
-        return
-    with progress_bar(console(sys.stderr), None) as tell:
-        yield lambda stage, done, of: tell(stage, done, of)
-
-
-def _settings() -> "Settings":
-    from omnikeywords.settings import Settings
-
-    return Settings.load(os.environ)
-
-
-def _note(text: str) -> None:
-    print(f"okf: {text}", file=sys.stderr)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+        note(f"the database that was there is kept as {done.aside}: delete it when you do not need it")

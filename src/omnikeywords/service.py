@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -66,14 +66,14 @@ def serve(
 
     Raises InvalidOption for an unknown role or a number that is none, LanguageTableMissing, OmniKeywordsError
     for an address that is not of this machine or a port in use, and for an address that others reach where there is
-    no API key. Exits with 1 where workers keep dying.
+    no API key; DatabaseBusy while a backup is restored. Exits with 1 where workers keep dying.
     """
     chosen = _roles(roles)
     where = _reserve(settings.host if host is None else host, settings.port if port is None else port)
     number = settings.workers if workers is None else workers
     if number < 1:
         raise InvalidOption(f"{number} workers cannot serve: give 1 or more", workers=number)
-    with tempfile.TemporaryDirectory(prefix="okf-serve-") as name:
+    with tempfile.TemporaryDirectory(prefix="okf-serve-") as name, _catalogue_in_use(settings):
         folder = Path(name)
         if number > 1 or "processor" in chosen:
             share_metrics(folder)
@@ -81,12 +81,28 @@ def serve(
         local = where.is_loopback and settings.require_key == "auto"
         _check_keys(settings, folder, local, where, program)
         # Before the workers split off, so that they start at once and share the memory.
-        _application(settings, folder, local)
+        _application(settings, folder, chosen, local)
         server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
         with _Processor(settings) if "processor" in chosen else contextlib.nullcontext():
-            server.serve(target_loader=functools.partial(_worker, settings, folder, local), wrap_loader=False)
+            server.serve(target_loader=functools.partial(_worker, settings, folder, chosen, local), wrap_loader=False)
+
+
+@contextlib.contextmanager
+def _catalogue_in_use(settings: Settings) -> Iterator[None]:
+    """No backup is restored under a service, not even before a process of it first needs the catalogue."""
+    from omnikeywords.db import connect
+
+    path = connect(settings.database).path
+    in_use = InUse(path) if path is not None else None
+    if in_use is not None:
+        in_use.begin()
+    try:
+        yield
+    finally:
+        if in_use is not None:
+            in_use.end()
 
 
 def _roles(given: str | None) -> tuple[str, ...]:
@@ -181,10 +197,10 @@ def _check_keys(settings: Settings, folder: Path, local: bool, where: _Address, 
 
 
 @functools.cache
-def _application(settings: Settings, folder: Path, local: bool) -> Any:
+def _application(settings: Settings, folder: Path, roles: tuple[str, ...], local: bool) -> Any:
     """The application and all that answering needs, in memory; made once, before workers split off."""
     from omnikeywords.analysis import MODEL_VERSION, load_models
-    from omnikeywords.api import create_app
+    from omnikeywords.api import Catalogue, create_app, database_check
     from omnikeywords.finder import Finder
 
     finder = Finder(settings)
@@ -193,22 +209,27 @@ def _application(settings: Settings, folder: Path, local: bool) -> Any:
     def warm() -> None:
         finder.analyse(["how to choose trail running shoes", "comprar ténis de corrida"])
 
+    checks = Health(SharedFlag(folder / _DRAINING))
+    if "analyzer" not in roles:
+        # Who serves analyze too goes on with that while the database is away.
+        checks.register("database", database_check(finder))
     return create_app(
         finder,
         settings,
         version=__version__,
         model_version=MODEL_VERSION,
         warm=warm,
-        checks=Health(SharedFlag(folder / _DRAINING)),
+        checks=checks,
         keys=_keyring(settings, folder, local),
+        catalogue=Catalogue(finder, settings) if "processor" in roles else None,
     )
 
 
-def _worker(settings: Settings, folder: Path, local: bool) -> Any:
+def _worker(settings: Settings, folder: Path, roles: tuple[str, ...], local: bool) -> Any:
     """What a worker calls in its own process to get the application."""
     configure_logs(settings.log_level, settings.log_format)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
-    return _application(settings, folder, local)
+    return _application(settings, folder, roles, local)
 
 
 def _die_of_signals() -> None:
@@ -233,17 +254,9 @@ class _Processor:
         self._ending = threading.Event()
         self._process: SpawnProcess | None = None
         self._thread = threading.Thread(target=self._keep, name="processor", daemon=True)
-        self._in_use: InUse | None = None
 
     def __enter__(self) -> Self:
-        """Start the processor, and another one whenever it dies. Raises DatabaseBusy while a backup is restored."""
-        from omnikeywords.db import connect
-
-        path = connect(self._settings.database).path
-        if path is not None:
-            # From now on and not only when some process first needs it: no backup is restored under a service.
-            self._in_use = InUse(path)
-            self._in_use.begin()
+        """Start the processor, and another one whenever it dies."""
         self._thread.start()
         return self
 
@@ -256,8 +269,6 @@ class _Processor:
             if self._process.is_alive():
                 self._process.kill()
                 self._process.join()
-        if self._in_use is not None:
-            self._in_use.end()
 
     def _keep(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # not split off: the service has threads

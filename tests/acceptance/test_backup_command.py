@@ -69,7 +69,7 @@ def test_the_runbook_of_sqlite_is_what_the_program_does(tmp_path: Path) -> None:
     restored = follow("Restore", OKF_DATABASE_URL=url, BACKUP=str(folder))
     assert (restored.returncode, restored.stdout) == (0, f"{path}\n")
     first, second = restored.stderr.splitlines()
-    assert first.startswith("okf: restored 2 keywords of 1 project as of 20")
+    assert first.startswith("okf: restored 2 keywords of 1 project, as of 20")
     kept = Path(re.findall(r"^okf: the database that was there is kept as (\S+): delete it when", second)[0])
 
     def keywords(of: Path) -> list[tuple[str]]:

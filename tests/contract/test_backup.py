@@ -14,9 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
 
 from omnikeywords.analysis import MODEL_VERSION
 from omnikeywords.backup import Backup, find_backups, last_taken, make_backup, open_backup, restore, verify
+from omnikeywords.catalog import migrations
+from omnikeywords.catalog.migrate import newest
 from omnikeywords.db import connect
 from omnikeywords.errors import (
     Conflict,
@@ -31,7 +37,6 @@ from omnikeywords.errors import (
 )
 from omnikeywords.finder import Finder
 from omnikeywords.in_use import alone
-from omnikeywords.jobs import metadata as jobs_metadata
 from omnikeywords.settings import Settings
 
 SHOES = b"Keyword,Volume\nred shoes,100\nblue shoes,50\nzapatos rojos,20\n"
@@ -135,7 +140,7 @@ def test_a_backup_says_what_is_in_it(backed_up: Backup) -> None:
     assert head == 4  # the project, the import, its one chunk of rows, its end
     assert said["followed"] == {bucket: 4}
     assert (said["format"], said["projects"], said["keywords"]) == (1, 1, 3)
-    assert (said["schema"], said["model_version"]) == ("0002_jobs", MODEL_VERSION)
+    assert (said["schema"], said["model_version"]) == (newest(), MODEL_VERSION)
     assert said["database"]["bytes"] == (backed_up.path / "catalogue.sqlite3").stat().st_size
     assert len(said["database"]["sha256"]) == 64
     assert said["taken_at"].endswith("Z")
@@ -205,15 +210,27 @@ def test_keywords_of_an_earlier_model_are_analysed_anew(catalogue: Path, tmp_pat
     assert found == [(MODEL_VERSION, 0)]
 
 
-def test_a_backup_of_an_earlier_schema_is_brought_to_this_one(catalogue: Path, tmp_path: Path) -> None:
-    change(
-        catalogue,
-        *(f"DROP TABLE {table.name}" for table in reversed(jobs_metadata.sorted_tables)),
-        "UPDATE alembic_version SET version_num = '0001_catalogue'",
-    )
-    made = back_up(catalogue, tmp_path / "backups")
-    assert restore(made, tmp_path / "restored.sqlite3").migrated[:1] == ("0002_jobs",)
-    assert len(listed(tmp_path / "restored.sqlite3")) == 3
+def test_a_backup_of_an_earlier_schema_is_brought_to_this_one(tmp_path: Path) -> None:
+    path, restored = tmp_path / "catalogue.sqlite3", tmp_path / "restored.sqlite3"
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__path__[0])))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    database = connect(f"sqlite:///{path}")
+    with database.write() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"fn": lambda revision, _: scripts._upgrade_revs("0001_catalogue", revision)}
+        )
+        with Operations.context(context):
+            context.run_migrations()
+    database.close()
+    made = back_up(path, tmp_path / "backups")
+    assert made.manifest.schema == "0001_catalogue"
+
+    assert restore(made, restored).migrated[:2] == ("0002_jobs", "0003_keys")
+
+    assert not rows(path, "SELECT 1 FROM sqlite_master WHERE name = 'api_keys'")
+    assert rows(restored, "SELECT 1 FROM sqlite_master WHERE name = 'api_keys'")
 
 
 def test_a_backup_of_a_later_schema_is_refused(catalogue: Path, tmp_path: Path) -> None:
