@@ -65,7 +65,8 @@ def test_every_column_of_results_is_documented() -> None:
 
 
 def test_every_command_named_in_the_documentation_exists() -> None:
-    known = {*COMMANDS} | {str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance}
+    known = {*COMMANDS}
+    known |= {str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance}
     for page in [*DOCS.glob("*.md"), *ROOT.glob("README*.md")]:
         for block in re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", read(page), re.DOTALL):
             for name in re.findall(r"^\s*(?:\$ )?okf ([a-z]+)", "".join(block), re.MULTILINE):
