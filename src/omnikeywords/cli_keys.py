@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnikeywords.cli import ReportFormat, app
+from omnikeywords.cli import app
+from omnikeywords.cli_output import ReportFormat
 from omnikeywords.errors import InvalidOption
 
 if TYPE_CHECKING:

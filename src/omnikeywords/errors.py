@@ -8,6 +8,7 @@ OmniKeywordsError
 │   ├── InvalidSetting          an OKF_ setting: unknown name, wrong type, out of range
 │   └── TooManyKeywords         more than one call may carry
 ├── UnreadableExport        a file that is no keyword export, or is damaged
+├── DamagedBackup           a backup that is incomplete, changed or of a newer version
 ├── LanguageTableMissing    the word-frequency table was never built, or is of another version
 ├── NotFound                nothing is known under that name, or not to whoever asks
 ├── Conflict                what was asked no longer fits what is there
@@ -25,6 +26,7 @@ OmniKeywordsError
 __all__ = [
     "BucketMoved",
     "Conflict",
+    "DamagedBackup",
     "DatabaseBusy",
     "DatabaseUnavailable",
     "IdempotencyConflict",
@@ -99,6 +101,12 @@ class UnreadableExport(OmniKeywordsError):
     """A file that is no keyword export, or is damaged."""
 
     code = "unreadable_export"
+
+
+class DamagedBackup(OmniKeywordsError):
+    """A backup that is incomplete, was changed, or that a newer version of the program wrote."""
+
+    code = "damaged_backup"
 
 
 class LanguageTableMissing(OmniKeywordsError):

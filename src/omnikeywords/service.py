@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -34,6 +34,7 @@ from granian.server.mp import MPServer
 
 from omnikeywords import __version__
 from omnikeywords.errors import InvalidOption, OmniKeywordsError
+from omnikeywords.in_use import InUse
 from omnikeywords.ops import Health, SharedFlag, configure_logs, get_logger, server_log_config, share_metrics
 from omnikeywords.settings import Settings
 
@@ -65,14 +66,14 @@ def serve(
 
     Raises InvalidOption for an unknown role or a number that is none, LanguageTableMissing, OmniKeywordsError
     for an address that is not of this machine or a port in use, and for an address that others reach where there is
-    no API key. Exits with 1 where workers keep dying.
+    no API key; DatabaseBusy while a backup is restored. Exits with 1 where workers keep dying.
     """
     chosen = _roles(roles)
     where = _reserve(settings.host if host is None else host, settings.port if port is None else port)
     number = settings.workers if workers is None else workers
     if number < 1:
         raise InvalidOption(f"{number} workers cannot serve: give 1 or more", workers=number)
-    with tempfile.TemporaryDirectory(prefix="okf-serve-") as name:
+    with tempfile.TemporaryDirectory(prefix="okf-serve-") as name, _catalogue_in_use(settings):
         folder = Path(name)
         if number > 1 or "processor" in chosen:
             share_metrics(folder)
@@ -86,6 +87,22 @@ def serve(
             os.register_at_fork(after_in_child=_die_of_signals)
         with _Processor(settings) if "processor" in chosen else contextlib.nullcontext():
             server.serve(target_loader=functools.partial(_worker, settings, folder, local), wrap_loader=False)
+
+
+@contextlib.contextmanager
+def _catalogue_in_use(settings: Settings) -> Iterator[None]:
+    """No backup is restored under a service, not even before a process of it first needs the catalogue."""
+    from omnikeywords.db import connect
+
+    path = connect(settings.database).path
+    in_use = InUse(path) if path is not None else None
+    if in_use is not None:
+        in_use.begin()
+    try:
+        yield
+    finally:
+        if in_use is not None:
+            in_use.end()
 
 
 def _roles(given: str | None) -> tuple[str, ...]:

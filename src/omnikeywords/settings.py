@@ -207,6 +207,24 @@ TABLE: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting(
+        "OKF_BACKUP_DIR",
+        "backup_dir",
+        "path",
+        lambda: None,
+        "none",
+        "",
+        "Folder of backups: where `okf backup` puts them, and where `okf doctor` looks for the last.",
+        _path,
+    ),
+    _number(
+        "OKF_BACKUP_MAX_AGE_HOURS",
+        26,
+        1,
+        8760,
+        "hours",
+        "Age of the last backup from which on `okf doctor` calls it a problem.",
+    ),
+    Setting(
         "OKF_DATABASE_SERVERS",
         "database_servers",
         "list of name=URL, by comma or line",
@@ -403,6 +421,8 @@ class Settings:
     language_table: Path | None  # None: `language_table_path` says where
     database_url: str | None  # None: `database` says where
     database_owner_url: str | None
+    backup_dir: Path | None
+    backup_max_age_hours: int
     database_servers: Mapping[str, str] = field(hash=False)  # name to URL
     region: str
     database_connections: int

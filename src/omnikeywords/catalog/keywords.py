@@ -21,7 +21,7 @@ from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, me
 from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Part
 from omnikeywords.catalog.marks import CORRECTABLE
-from omnikeywords.catalog.rows import put
+from omnikeywords.catalog.rows import fetch, put
 from omnikeywords.catalog.tables import keywords, marks, observations
 from omnikeywords.db import Connection, Database
 
@@ -266,10 +266,8 @@ def _observed(connection: Connection, event: Event, ids: pl.Series) -> pl.DataFr
     schema = {column.name: kinds[column.name] for column in observations.columns}
     if not rows:
         return pl.DataFrame(schema=schema)
-    found = connection.execute(
-        select(observations).where(_of_project(event, observations), of_places(connection)), places_of(connection, rows)
-    ).all()
-    return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+    which = select(observations).where(_of_project(event, observations), of_places(connection))
+    return fetch(connection, which, schema, places_of(connection, rows))
 
 
 def _marks(connection: Connection, event: Event, ids: pl.Series) -> pl.DataFrame:

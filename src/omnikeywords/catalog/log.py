@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import Row, Select, bindparam, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from omnikeywords.catalog.events import SCHEMA_VERSIONS, Event, EventType, NewEvent, encode, upcast
@@ -22,7 +22,19 @@ from omnikeywords.catalog.tables import buckets, events
 from omnikeywords.db import Connection
 from omnikeywords.errors import BucketMoved, IdempotencyConflict, UnknownEvent, VersionConflict
 
-__all__ = ["ERASED", "Appended", "append", "enter", "erase", "head", "read", "read_stream", "take_turn", "utc"]
+__all__ = [
+    "ERASED",
+    "Appended",
+    "append",
+    "enter",
+    "erase",
+    "head",
+    "list_events",
+    "read",
+    "read_stream",
+    "take_turn",
+    "utc",
+]
 
 
 # What is left of an event that was erased.
@@ -156,6 +168,28 @@ def read_stream(connection: Connection, bucket: int, project: str, stream: str) 
     Raises UnknownEvent where a newer version of the program wrote one.
     """
     return [_event(row) for row in connection.execute(_STREAM, {"b": bucket, "p": project, "s": stream})]
+
+
+def list_events(
+    connection: Connection, bucket: int, project: str, after: int | None = None, limit: int = 100
+) -> list[Event]:
+    """Events of one project without their rows, in their order: the first behind a position, or else the last.
+
+    They end before one that a newer version of the program wrote.
+    """
+    statement: Select[Any] = select(*(c for c in events.c if c.name != "data"), literal(None).label("data"))
+    statement = statement.where(events.c.bucket == bucket, events.c.project == project).limit(limit)
+    if after is None:
+        rows = connection.execute(statement.order_by(events.c.position.desc())).all()[::-1]
+    else:
+        rows = connection.execute(statement.where(events.c.position > after).order_by(events.c.position)).all()
+    found: list[Event] = []
+    for row in rows:
+        try:
+            found.append(_event(row))
+        except UnknownEvent:
+            break
+    return found
 
 
 def head(connection: Connection, bucket: int) -> int:

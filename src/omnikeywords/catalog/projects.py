@@ -95,7 +95,7 @@ def find(database: Database, name: str) -> Project:
     if found is None:
         if name == DEFAULT_PROJECT:
             return Project(name)
-        raise NotFound(f"project {name!r} does not exist: `okf projects` lists those there are", project=name)
+        raise NotFound(f"project {name!r} does not exist: `okf projects list` lists those there are", project=name)
     return found
 
 
@@ -135,7 +135,7 @@ def change(
     found = _found(connection, name)
     if found is None:
         if name != DEFAULT_PROJECT:
-            raise NotFound(f"project {name!r} does not exist: `okf projects` lists those there are", project=name)
+            raise NotFound(f"project {name!r} does not exist: `okf projects list` lists those there are", project=name)
         found = Project(name)
     changed = replace(found, **changes)
     changed.score_weights()

@@ -44,3 +44,9 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_moves")),
     )
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE homes ENABLE ROW LEVEL SECURITY")
+        op.execute("ALTER TABLE homes FORCE ROW LEVEL SECURITY")
+        op.execute(
+            "CREATE POLICY by_project ON homes USING ((SELECT current_setting('okf.project', true)) IN (project, '*'))"
+        )
