@@ -9,7 +9,9 @@ import contextlib
 import functools
 import io
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from omnikeywords.analysis import Analysis, Kind, Options, analyse
 from omnikeywords.analysis.frequency import FrequencyTable, build_table
-from omnikeywords.errors import IdempotencyConflict, InvalidOption, LanguageTableMissing, NotFound
+from omnikeywords.errors import IdempotencyConflict, InvalidOption, LanguageTableMissing, NotFound, NotReached
 from omnikeywords.model import Market
 from omnikeywords.settings import Settings
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from omnikeywords.catalog.follow import Parked
     from omnikeywords.catalog.imports import Import
     from omnikeywords.catalog.keys import Key
-    from omnikeywords.catalog.listing import Compared, Page
+    from omnikeywords.catalog.listing import Compared, Group, Page
     from omnikeywords.catalog.marks import Mark
     from omnikeywords.catalog.projects import Project
     from omnikeywords.catalog.uploads import Keeping
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PROJECT", "Finder", "Importing"]
 
 DEFAULT_PROJECT = "default"
+_MARKED_AT_ONCE = 50  # keywords of which something is said in one transaction
+_FOLLOWED_SECONDS = 2.0  # for what a person said to be seen
 
 TableProgress = Callable[[str, int, int], None]  # stage, done, of
 
@@ -541,22 +545,78 @@ class Finder:
 
         Raises NotFound, InvalidOption, VersionConflict.
         """
-        from omnikeywords.catalog import follow, marks
-        from omnikeywords.catalog.keywords import MODEL
-        from omnikeywords.catalog.projects import bucket_of
+        from omnikeywords.catalog import marks
 
         self.keyword(keyword_id, project)
         with self._at(project).write(project) as connection:
             done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=corrected, expected=expected)
-        follow.Follower(self._at(project), self._workflows(project).model, bucket_of(project)).advance()
-        follow.wait_until(self._at(project), MODEL, bucket_of(project), done.position, 5)
+        self._follow_shortly(project, done.position)
         return self.keyword(keyword_id, project)
+
+    def mark_keywords(
+        self,
+        ids: Sequence[str],
+        project: str,
+        actor: str,
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        corrected: Mapping[str, str | None] | None = None,
+    ) -> list[str]:
+        """Say the same of several keywords; returns the ids of those that there are.
+
+        Raises NotFound for the project, InvalidOption before anything is said.
+        """
+        from omnikeywords.catalog import marks
+
+        there = [row["id"] for row in self.keywords_of(ids, project)]
+        position = 0
+        for start in range(0, len(there), _MARKED_AT_ONCE):
+            with self._at(project).write(project) as connection:
+                for keyword_id in there[start : start + _MARKED_AT_ONCE]:
+                    before = marks.find(connection, project, keyword_id).tags
+                    tags = sorted({*before, *add_tags} - set(remove_tags)) if add_tags or remove_tags else None
+                    done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=corrected)
+                    position = done.position
+        if there:
+            self._follow_shortly(project, position)
+        return there
+
+    def _follow_shortly(self, project: str, position: int) -> None:
+        """Let what was just said be seen, if that is soon: behind a large import it takes until that is read."""
+        from omnikeywords.catalog import follow
+        from omnikeywords.catalog.keywords import MODEL
+        from omnikeywords.catalog.projects import bucket_of
+
+        until = time.monotonic() + _FOLLOWED_SECONDS
+        follower = follow.Follower(self._at(project), self._workflows(project).model, bucket_of(project))
+        follower.advance(lambda: time.monotonic() > until)
+        with suppress(NotReached):
+            follow.wait_until(
+                self._at(project), MODEL, bucket_of(project), position, max(0.0, until - time.monotonic())
+            )
 
     def history(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> list[dict[str, Any]]:
         """Everything that any import said of a keyword. Raises NotFound."""
         from omnikeywords.catalog import listing
 
         return listing.history(self._at(project), project, keyword_id)
+
+    def groups(self, project: str = DEFAULT_PROJECT, *, limit: int = 50, after: str = "") -> "list[Group]":
+        """Groups of near-duplicates by their heads; `after` is the head of the last one of the page before.
+
+        Raises NotFound.
+        """
+        from omnikeywords.catalog import listing
+
+        self.project(project)
+        return listing.groups(self._at(project), project, limit=limit, after=after)
+
+    def count_groups(self, project: str = DEFAULT_PROJECT) -> int:
+        """How many groups of near-duplicates a project has."""
+        from omnikeywords.catalog import listing
+
+        return listing.count_groups(self._at(project), project)
 
     def compare(self, before: str, after: str, project: str = DEFAULT_PROJECT, *, limit: int = 1000) -> "Compared":
         """What is new, lost or moved in one import against another. Raises NotFound."""
@@ -600,6 +660,13 @@ class Finder:
 
         with self.fleet.database(self._server_of_job(job_id, project)).read(project) as connection:
             return status(connection, job_id, project)
+
+    def jobs_of(self, ids: Sequence[str], project: str) -> "dict[str, Job]":
+        """Those of the jobs that are still remembered, with their steps, by id."""
+        from omnikeywords.jobs import jobs_of
+
+        with self._at(project).read(project) as connection:
+            return jobs_of(connection, ids)
 
     def steer_job(self, verb: str, job_id: str, project: str | None = None) -> "Job":
         """`cancel`, `resume` or `retry` a job. Raises NotFound, Conflict where it is past that."""
