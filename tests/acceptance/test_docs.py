@@ -35,7 +35,11 @@ def test_the_help_in_the_documentation_is_the_help_of_the_program() -> None:
     assert read(DOCS / "cli.md") == cli_page(), "run: python tests/acceptance/test_docs.py"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+GROUPS = [str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance]
+
+
+@pytest.mark.parametrize("command", COMMANDS + GROUPS)
 def test_every_command_is_documented(command: str) -> None:
     assert f"### `okf {command}`" in read(DOCS / "cli.md")
 
@@ -65,8 +69,7 @@ def test_every_column_of_results_is_documented() -> None:
 
 
 def test_every_command_named_in_the_documentation_exists() -> None:
-    known = {*COMMANDS}
-    known |= {str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance}
+    known = {*COMMANDS, *GROUPS}
     for page in [*DOCS.glob("*.md"), *ROOT.glob("README*.md")]:
         for block in re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", read(page), re.DOTALL):
             for name in re.findall(r"^\s*(?:\$ )?okf ([a-z]+)", "".join(block), re.MULTILINE):
