@@ -117,17 +117,30 @@ def complete(connection: Connection, project: str, import_id: str, facts: Mappin
 
 
 def withdraw(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
-    """Make an import count nowhere from now on; returns the position in the log."""
-    return _append(
-        connection, project, import_id, EventType.IMPORT_WITHDRAWN, {"reason": reason}, actor, key="withdrawn"
-    )
+    """Make an import count nowhere from now on; returns the position in the log.
+
+    Again it does nothing, whatever the reason.
+    """
+    state = connection.execute(select(imports.c.state).where(_which(project, import_id)).with_for_update()).scalar()
+    if state == "withdrawn":
+        return log.head(connection, bucket_of(project))
+    return _withdraw(connection, project, import_id, reason, actor)
 
 
 def delete_facts(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
-    """Withdraw an import and erase everything that it said; returns the position in the log."""
+    """Withdraw an import and erase everything that it said; returns the position in the log.
+
+    One that was withdrawn is withdrawn once more: the event that said so may be erased before it was followed.
+    """
     log.erase(connection, bucket_of(project), project, stream_of(import_id))
     connection.execute(delete(rejects).where(_rejected(project, import_id)))
-    return withdraw(connection, project, import_id, reason, actor)
+    return _withdraw(connection, project, import_id, reason, actor)
+
+
+def _withdraw(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
+    return _append(
+        connection, project, import_id, EventType.IMPORT_WITHDRAWN, {"reason": reason}, actor, key="withdrawn"
+    )
 
 
 def find(database: Database, project: str, import_id: str) -> Import:
