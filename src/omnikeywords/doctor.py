@@ -17,7 +17,7 @@ from omnikeywords import __version__
 from omnikeywords.analysis.frequency import FrequencyTable
 from omnikeywords.backup import last_taken
 from omnikeywords.catalog.keys import KeyStore
-from omnikeywords.errors import LanguageTableMissing, OmniKeywordsError
+from omnikeywords.errors import LanguageTableMissing, OmniKeywordsError, SchemaOutdated
 from omnikeywords.settings import Settings, available_cores
 
 __all__ = ["Finding", "examine"]
@@ -25,6 +25,8 @@ __all__ = ["Finding", "examine"]
 _GB = 1_000_000_000
 _LEAST_MEMORY = 1 * _GB
 _LEAST_DISK = 1 * _GB
+_LEAST_MONTHS = 2  # with partitions of their own
+_MOST_BEHIND = 1_000  # events
 _LIBRARIES = (
     "numpy",
     "polars",
@@ -35,6 +37,8 @@ _LIBRARIES = (
     "wordfreq",
     "fastexcel",
     "xlsxwriter",
+    "sqlalchemy",
+    "psycopg",
 )
 
 
@@ -63,6 +67,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _port(settings.host, settings.port)
     yield _keys(settings)
     yield _encoding()
+    yield from _catalogue(settings)
 
 
 def _python() -> Finding:
@@ -178,6 +183,43 @@ def _is_loopback(host: str) -> bool:
     except OSError:
         return False
     return ipaddress.ip_address(str(found[0][4][0]).partition("%")[0]).is_loopback
+
+
+def _catalogue(settings: Settings) -> Iterator[Finding]:
+    """The catalogue's database; what cannot be asked of it because of what was found before is left out."""
+    from omnikeywords.catalog.migrate import check
+    from omnikeywords.catalog.standing import standing_of
+    from omnikeywords.db import connect
+
+    database = connect(settings.database)
+    try:
+        if database.dialect == "sqlite" and not Path(settings.database.removeprefix("sqlite:///")).exists():
+            yield Finding("catalogue", True, f"{database.shown_url}: none yet; the first import makes it")
+            return
+        check(database)
+        standing = standing_of(database, datetime.now(UTC).date())
+    except SchemaOutdated as error:
+        yield Finding("catalogue", database.dialect == "sqlite", str(error), "run `okf migrate`")
+        return
+    except OmniKeywordsError as error:
+        yield Finding("catalogue", False, str(error), "see to the database, or set OKF_DATABASE_URL to another")
+        return
+    finally:
+        database.close()
+    yield Finding("catalogue", True, f"{database.shown_url} has the schema of this version")
+    if standing.role is not None:
+        said = "may see and change everything" if standing.sees_all else "is held to what the program needs"
+        advice = "set OKF_DATABASE_URL to a role that does not own the tables and is no superuser: docs/database.md"
+        yield Finding("database role", not standing.sees_all, f"{standing.role} {said}", advice)
+    if standing.months_ahead is not None:
+        text = f"{standing.months_ahead} months, this one and the next, have a partition of their own"
+        advice = "run `okf serve` with the processor, which makes them, or SELECT okf_make_partitions(current_date, 4)"
+        yield Finding("partitions", standing.months_ahead >= _LEAST_MONTHS, text, advice)
+    text = f"{standing.behind:,} events behind the log" if standing.behind else "up with the log"
+    yield Finding("read models", standing.behind <= _MOST_BEHIND, text, "run `okf serve`: its processor catches up")
+    text = f"{standing.parked:,} parked" if standing.parked else "none parked"
+    advice = "`okf events --parked` says why; once that is mended, `okf rebuild` takes them in"
+    yield Finding("events", not standing.parked, text, advice)
 
 
 def _encoding() -> Finding:

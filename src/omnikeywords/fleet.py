@@ -75,8 +75,10 @@ class Fleet:
 
     def server_of(self, project: str) -> Server:
         """The server that holds a project. Raises as `placement` does."""
-        known = self.placement()
-        return known.server_of(bucket_of(project))
+        if not self.several:
+            return Server(FIRST, self._settings.region, 0)
+        self.placement()  # learn first which bucket it is in
+        return self.placement().server_of(bucket_of(project))
 
     def at(self, project: str) -> Database:
         """The database that holds a project. Raises as `placement` does."""

@@ -81,12 +81,12 @@ def serve(
         local = where.is_loopback and settings.require_key == "auto"
         _check_keys(settings, folder, local, where, program)
         # Before the workers split off, so that they start at once and share the memory.
-        _application(settings, folder, local)
+        _application(settings, folder, chosen, local)
         server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
         with _Processor(settings) if "processor" in chosen else contextlib.nullcontext():
-            server.serve(target_loader=functools.partial(_worker, settings, folder, local), wrap_loader=False)
+            server.serve(target_loader=functools.partial(_worker, settings, folder, chosen, local), wrap_loader=False)
 
 
 @contextlib.contextmanager
@@ -197,10 +197,10 @@ def _check_keys(settings: Settings, folder: Path, local: bool, where: _Address, 
 
 
 @functools.cache
-def _application(settings: Settings, folder: Path, local: bool) -> Any:
+def _application(settings: Settings, folder: Path, roles: tuple[str, ...], local: bool) -> Any:
     """The application and all that answering needs, in memory; made once, before workers split off."""
     from omnikeywords.analysis import MODEL_VERSION, load_models
-    from omnikeywords.api import create_app
+    from omnikeywords.api import Catalogue, create_app, database_check
     from omnikeywords.finder import Finder
 
     finder = Finder(settings)
@@ -209,22 +209,27 @@ def _application(settings: Settings, folder: Path, local: bool) -> Any:
     def warm() -> None:
         finder.analyse(["how to choose trail running shoes", "comprar ténis de corrida"])
 
+    checks = Health(SharedFlag(folder / _DRAINING))
+    if "analyzer" not in roles:
+        # Who serves analyze too goes on with that while the database is away.
+        checks.register("database", database_check(finder))
     return create_app(
         finder,
         settings,
         version=__version__,
         model_version=MODEL_VERSION,
         warm=warm,
-        checks=Health(SharedFlag(folder / _DRAINING)),
+        checks=checks,
         keys=_keyring(settings, folder, local),
+        catalogue=Catalogue(finder, settings) if "processor" in roles else None,
     )
 
 
-def _worker(settings: Settings, folder: Path, local: bool) -> Any:
+def _worker(settings: Settings, folder: Path, roles: tuple[str, ...], local: bool) -> Any:
     """What a worker calls in its own process to get the application."""
     configure_logs(settings.log_level, settings.log_format)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
-    return _application(settings, folder, local)
+    return _application(settings, folder, roles, local)
 
 
 def _die_of_signals() -> None:

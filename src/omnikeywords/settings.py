@@ -324,6 +324,9 @@ TABLE: tuple[Setting, ...] = (
         "Time for a request's body to arrive, and for a call of more than 50 keywords to be answered.",
     ),
     _number("OKF_MAX_BODY_BYTES", 4_194_304, 1024, 1_073_741_824, "bytes", "Longest request body."),
+    _number(
+        "OKF_MAX_UPLOAD_BYTES", 2_147_483_648, 1024, 1_099_511_627_776, "bytes", "Longest file that is taken to import."
+    ),
     _number("OKF_ANALYZE_MAX_KEYWORDS", 1000, 1, 100_000, "keywords", "Most keywords in one call of analyze."),
     _number(
         "OKF_DRAIN_DELAY_MS",
@@ -442,6 +445,7 @@ class Settings:
     queue: int
     request_timeout_ms: int
     max_body_bytes: int
+    max_upload_bytes: int
     analyze_max_keywords: int
     drain_delay_ms: int
     drain_timeout_ms: int

@@ -57,6 +57,7 @@ TOOLS = {
     "google_ads": "Google Ads",
     "google_keyword_planner": "Google Keyword Planner",
     "google_search_console": "Google Search Console",
+    "google_trends": "Google Trends",
     "mangools": "Mangools",
     "moz": "Moz",
     "okf": "Omni Keywords Finder",

@@ -245,13 +245,10 @@ def show_jobs(to: Console, rows: Sequence[Row]) -> None:
     """A line a job."""
     columns = [
         _Column("id", _text("id", "dim")),
-        _Column("kind", _text("kind")),
         _Column("state", _state("state")),
-        _Column("step", _text("step")),
+        _Column("step", lambda row: None if row["state"].ended else Text(row["step"] or "")),
         _Column("project", _text("project")),
-        _Column(
-            "rows", lambda row: None if "rows_read" not in row["progress"] else f"{row['progress']['rows_read']:,}"
-        ),
+        _Column("rows", lambda row: f"{row['progress']['rows_read']:,}" if "rows_read" in row["progress"] else None),
         _Column("made (UTC)", _time("created_at")),
         _Column("why", _why, wide=True),
     ]

@@ -27,7 +27,7 @@ from omnikeywords.db import Connection, Database
 from omnikeywords.formats import Export, open_export
 from omnikeywords.formats.merge import with_parts
 from omnikeywords.formats.write import extra_as_text
-from omnikeywords.jobs import Context, Saga, Started, Step, crash_point, declare_crash_points, start
+from omnikeywords.jobs import Context, Job, Saga, Started, Step, crash_point, declare_crash_points, start
 from omnikeywords.model import Market
 from omnikeywords.ops import get_logger
 
@@ -113,6 +113,13 @@ class Workflows:
         }
         imports.start(connection, request.project, request.import_id, facts, request.actor)
         return started
+
+    def cancelled(self, connection: Connection, job: Job) -> None:
+        """What is left to do, in the caller's transaction, for a job that was cancelled before anybody began it."""
+        if job.kind == self.import_keywords.kind:
+            import_id: str = job.input["import_id"]
+            imports.withdraw(connection, job.project, import_id, "cancelled: before it began", job.input["actor"])
+            uploads.forget(connection, job.project, import_id)
 
     def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Move every read model on as far as the log goes; returns how many buckets had something new."""

@@ -131,7 +131,7 @@ def test_postgresql_is_restored_to_a_point_in_time(operator: Operator) -> None:
     [base] = operator.backups.iterdir()
     bring_in(finder, BOOTS)
     finder.change_project("shop", "somebody", {"brands": ["boots"]})  # which no read model holds yet
-    assert finder.workflows.lag() == 1
+    assert finder.fleet.workflows("first").lag() == 1
     then = rows(server)
     with psycopg.connect(server.admin_url()) as connection:
         [moment] = connection.execute("SELECT clock_timestamp()").fetchone()  # type: ignore[misc]
@@ -149,7 +149,7 @@ def test_postgresql_is_restored_to_a_point_in_time(operator: Operator) -> None:
     processor = threading.Thread(target=run_processor, args=(settings, stop))
     processor.start()
     limit = time.monotonic() + 20
-    while finder.workflows.lag():
+    while finder.fleet.workflows("first").lag():
         assert time.monotonic() < limit, "the read models did not catch up"
         time.sleep(0.02)
     assert keywords(server) == [("blue shoes", 50, False), ("red boots", 70, True), ("red shoes", 100, False)]

@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from omnikeywords.api.analyze import Analyst, Analyze
+from omnikeywords.api.catalogue import Catalogue
 from omnikeywords.api.docs import docs_routes
 from omnikeywords.api.guard import Call, Guard, Receive
 from omnikeywords.api.keyring import Keyring
@@ -36,8 +37,9 @@ def create_app(
     warm: Callable[[], None],
     checks: Health,
     keys: Keyring | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Guard:
-    """The ASGI application of one process.
+    """The ASGI application of one process; with the endpoints of the `catalogue` if it serves one.
 
     `keys` say who calls; without them everybody may do everything.
 
@@ -45,7 +47,7 @@ def create_app(
     until it is done.
     """
     analyze = Analyze(analyst, model_version, settings)
-    listed = routes(analyze, checks)
+    listed = routes(analyze, checks, catalogue)
     listed += docs_routes(listed, settings)
     _build.labels(version, model_version).set(1)
     models = _Models(warm)
@@ -69,6 +71,8 @@ def create_app(
             if keys is not None:
                 await asyncio.to_thread(keys.stop)
             analyze.close()
+            if catalogue is not None:
+                catalogue.close()
 
     router = Litestar(
         [_handler(route) for route in listed],

@@ -20,7 +20,7 @@ from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, pr
 from omnikeywords.ops import counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
 
-__all__ = ["Call", "Endpoint", "Guard", "Reply", "read_body"]
+__all__ = ["Call", "ClientLeft", "Endpoint", "Guard", "Reply", "read_body"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -98,7 +98,7 @@ _LATE = "the body is late"
 _broken_off = Problem("invalid_json", "the body broke off before it was whole: send all of it")
 
 
-class _ClientLeft(Exception):
+class ClientLeft(Exception):
     """The connection was closed, or the body was cut into wrong chunks, before it was whole."""
 
 
@@ -136,7 +136,7 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
     finally:
         late.cancel()
     if message["type"] == "http.disconnect":
-        raise _ClientLeft
+        raise ClientLeft
     if len(body) > most_bytes:
         raise _too_long(most_bytes)
     return body
@@ -238,7 +238,7 @@ class Guard:
             else:
                 scope["okf.caller"] = caller
                 await self._route(scope, receive, send, sent, added)
-        except _ClientLeft:
+        except ClientLeft:
             # To us a body in broken chunks is the same as a client that left; the first can read an answer.
             broken = body_of(_broken_off, request_id.decode())
             with suppress(Exception):

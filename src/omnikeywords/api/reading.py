@@ -1,6 +1,7 @@
 """What a request says, read and checked: its body as JSON, its query, its headers."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +20,7 @@ __all__ = [
     "media_of",
     "printable",
     "read_query",
+    "read_texts",
     "wrong_field",
 ]
 
@@ -108,8 +110,16 @@ def read_query(call: Call, type: type[S]) -> tuple[S, dict[str, str]]:
             raise Problem("invalid_request", f"{name}: it is given twice: give it once", {"field": name})
         if pair:
             given[name] = value
+    return read_texts(given, type), given
+
+
+def read_texts(given: Mapping[str, str], type: type[S]) -> S:
+    """Parameters that came as texts, checked.
+
+    Raises Problem for one that is unknown or wrong.
+    """
     try:
-        return msgspec.convert(given, type, strict=False), given
+        return msgspec.convert(given, type, strict=False)
     except msgspec.ValidationError as error:
         raise wrong_field(str(error), type, "parameter") from None
 
@@ -154,7 +164,7 @@ def _lower(text: str) -> str:
 _SHAPES = {
     "market": "this is not a language and region: write it as pt-BR, en or und-BR",
     "project": "this is no name of a project: use up to 64 letters, digits, points, dashes and underscores",
-    "date": "this is no day, month or range of days: write it as 2026-10-31, 2026-10 or 2026-10-01/2026-10-31",
+    "date": "this is no day, month or range of days: write it as 2026-10-31, 2026-10 or 2026-10-01..2026-10-28",
     "intent": "this is no intent: use informational, navigational, commercial or transactional, with | between several",
     "funnel": "this is no funnel stage: use awareness, consideration or decision, with | between several",
 }

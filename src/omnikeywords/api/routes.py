@@ -1,6 +1,12 @@
 """Every endpoint, as data, in one list: the guard calls it, the router knows it, /openapi.json tells it."""
 
 from omnikeywords.api.analyze import Analyze
+from omnikeywords.api.catalogue import Catalogue
+from omnikeywords.api.exports import export_routes
+from omnikeywords.api.imports import import_routes
+from omnikeywords.api.jobs import job_routes
+from omnikeywords.api.keywords import keyword_routes
+from omnikeywords.api.projects import project_routes
 from omnikeywords.api.route import RETRY, Answer, Route
 from omnikeywords.api.schemas import AnalyzeAnswer, AnalyzeRequest, HealthAnswer, Readiness
 from omnikeywords.api.system import Ready, health, metrics
@@ -9,8 +15,19 @@ from omnikeywords.ops import METRICS_CONTENT_TYPE, Health
 __all__ = ["routes"]
 
 
-def routes(analyze: Analyze, checks: Health) -> list[Route]:
-    """The endpoints, bound to what answers them."""
+def routes(analyze: Analyze, checks: Health, catalogue: Catalogue | None = None) -> list[Route]:
+    """The endpoints, bound to what answers them; those of the catalogue where there is one."""
+    kept = (
+        []
+        if catalogue is None
+        else [
+            *project_routes(catalogue),
+            *import_routes(catalogue),
+            *keyword_routes(catalogue),
+            *export_routes(catalogue),
+            *job_routes(catalogue, checks),
+        ]
+    )
     return [
         Route(
             "POST",
@@ -42,6 +59,7 @@ def routes(analyze: Analyze, checks: Health) -> list[Route]:
                 "deadline_exceeded",
             ),
         ),
+        *kept,
         Route(
             "GET",
             "/health",

@@ -32,12 +32,15 @@ __all__ = [
     "ORDERS",
     "Compared",
     "Filters",
+    "Group",
     "Page",
     "compare",
     "count",
+    "count_groups",
     "export",
     "find",
     "find_many",
+    "groups",
     "history",
     "named",
     "page",
@@ -241,7 +244,46 @@ def history(database: Database, project: str, keyword_id: str) -> list[dict[str,
     rows = _frame([dict(row._mapping) for row in found], STORED_SCHEMA)
     frame = unstored(rows).sort(order, nulls_last=True)
     dropped = [name for name in ("bucket", "project", "id", "split_by", "part") if name in frame]
-    return frame.drop(dropped).to_dicts()
+    return frame.drop(dropped).with_columns(frame["recorded_at"].dt.replace_time_zone("UTC")).to_dicts()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A keyword and its near-duplicates."""
+
+    head: str  # normalized: the one that people use most
+    members: list[dict[str, Any]]  # id, keyword, market, volume, impressions, reason; the head first, without a reason
+
+
+def groups(database: Database, project: str, *, limit: int = 50, after: str = "") -> list[Group]:
+    """Groups of near-duplicates by their heads, those behind the head `after`."""
+    c = keywords.c
+    of_project = (c.bucket == bucket_of(project)) & (c.project == project)
+    heads = select(c.near_duplicate_of).where(of_project, c.near_duplicate_of > after).distinct()
+    head = func.coalesce(c.near_duplicate_of, c.normalized).label("head")
+    columns = [head, c.id, c.normalized.label("keyword"), c.market, c.volume, c.impressions]
+    with database.read(project) as connection:
+        named = connection.execute(heads.order_by(c.near_duplicate_of).limit(limit)).scalars().all()
+        among = or_(c.near_duplicate_of.in_(named), and_(c.near_duplicate_of.is_(None), c.normalized.in_(named)))
+        found = connection.execute(
+            select(*columns, c.near_duplicate_reason.label("reason"))
+            .where(of_project, among)
+            .order_by(c.near_duplicate_reason.is_not(None), c.normalized, c.id)
+        )
+        members: dict[str, list[dict[str, Any]]] = {name: [] for name in named}
+        for row in found:
+            members[row.head].append({name: value for name, value in row._mapping.items() if name != "head"})
+    return [Group(name, members[name]) for name in named]
+
+
+def count_groups(database: Database, project: str) -> int:
+    """How many groups of near-duplicates a project has."""
+    of_project = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    with database.read(project) as connection:
+        found: int = connection.execute(
+            select(func.count(keywords.c.near_duplicate_of.distinct())).where(of_project)
+        ).scalar_one()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +361,8 @@ def _objects(rows: Sequence[Mapping[str, Any]], options: Options) -> pl.DataFram
         table["corrected"].fill_null("{}").str.json_decode(pl.Struct(dict.fromkeys(CORRECTABLE, pl.String()))),
         *(table[name] for name in _OBSERVED),
         *observed.get_columns(),
-        table["created_at"],
-        table["updated_at"],
+        table["created_at"].dt.replace_time_zone("UTC"),
+        table["updated_at"].dt.replace_time_zone("UTC"),
     )
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "read_stream",
     "take_turn",
     "utc",
+    "version",
 ]
 
 
@@ -190,6 +191,11 @@ def list_events(
         except UnknownEvent:
             break
     return found
+
+
+def version(connection: Connection, bucket: int, project: str, stream: str) -> int:
+    """The newest version of a stream, 0 where there is none; events that were erased count."""
+    return _versions(connection, bucket, project, [stream])[stream]
 
 
 def head(connection: Connection, bucket: int) -> int:

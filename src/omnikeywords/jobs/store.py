@@ -66,6 +66,7 @@ __all__ = [
     "free",
     "give_back",
     "holders",
+    "jobs_of",
     "keep",
     "list_jobs",
     "listen",
@@ -195,6 +196,16 @@ def list_jobs(
     if before is not None:
         wanted = wanted.where(jobs.c.id < before)
     return [job_of(row) for row in connection.execute(wanted)]
+
+
+def jobs_of(connection: Connection, ids: Collection[str]) -> dict[str, Job]:
+    """Those of the jobs that there are, with their steps, by id."""
+    rows = connection.execute(select(jobs).where(jobs.c.id.in_(ids))).all()
+    steps: dict[str, list[StepRecord]] = {row.id: [] for row in rows}
+    recorded = select(job_steps).where(job_steps.c.job_id.in_(steps)).order_by(job_steps.c.job_id, job_steps.c.position)
+    for step in connection.execute(recorded):
+        steps[step.job_id].append(step_of(step))
+    return {row.id: job_of(row, tuple(steps[row.id])) for row in rows}
 
 
 def count_jobs(connection: Connection, project: str) -> int:
