@@ -214,27 +214,23 @@ class Finder:
     def change_project(
         self, name: str, actor: str, changes: Mapping[str, Any], expected: int | None = None
     ) -> "Project":
-        """Give a project another `market`, `brands`, `weights` or `home_region`; its keywords are derived anew.
+        """Give a project another `market`, `brands`, `weights` or `home_region`; a job derives its keywords anew.
 
         Raises NotFound, VersionConflict, InvalidOption, InvalidMarket.
         """
-        from omnikeywords.catalog import projects
-
         given = dict(changes)
         if given.get("market"):
             given["market"] = Market.parse(given["market"])
         if "brands" in given:
             given["brands"] = tuple(given["brands"])
         with self._database.write(name) as connection:
-            return projects.change(connection, name, actor, expected=expected, changes=given)
+            return self.workflows.change_project(connection, name, actor, given, expected)
 
     def delete_project(self, name: str, actor: str) -> None:
         """Delete a project and erase everything that was ever said in it. Raises NotFound."""
-        from omnikeywords.catalog import projects
-
         self.project(name)
         with self._database.write(name, statement_ms=600_000) as connection:
-            projects.delete_all(connection, name, actor)
+            self.workflows.delete_project(connection, name, actor)
 
     def start_import(
         self,
@@ -309,9 +305,12 @@ class Finder:
         """Make an import count nowhere, and erase what it said unless the log is to keep it. Raises NotFound."""
         from omnikeywords.catalog import imports
 
-        self.import_(import_id, project)
+        found = self.import_(import_id, project)
         with self._database.write(project, statement_ms=600_000) as connection:
-            (imports.delete_facts if erase else imports.withdraw)(connection, project, import_id, reason, actor)
+            if erase:
+                self.workflows.delete_import(connection, found, reason, actor)
+            else:
+                imports.withdraw(connection, project, import_id, reason, actor)
 
     def keywords(
         self,

@@ -127,6 +127,7 @@ def delete_facts(connection: Connection, project: str, import_id: str, reason: s
     """Withdraw an import and erase everything that it said; returns the position in the log."""
     log.erase(connection, bucket_of(project), project, stream_of(import_id))
     connection.execute(delete(rejects).where(_rejected(project, import_id)))
+    connection.execute(imports.update().where(_which(project, import_id)).values(name=None, content=""))
     return withdraw(connection, project, import_id, reason, actor)
 
 

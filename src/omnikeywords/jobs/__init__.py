@@ -10,7 +10,7 @@ from omnikeywords.jobs.context import Context
 from omnikeywords.jobs.crash import arm_crash_point, crash_point, crash_points, declare_crash_points
 from omnikeywords.jobs.job import Job, JobState, Started, StepRecord, StepState, Trouble
 from omnikeywords.jobs.saga import Retry, Saga, Step
-from omnikeywords.jobs.store import cancel, list_jobs, resume, retry, start, status
+from omnikeywords.jobs.store import cancel, erase, list_jobs, resume, retry, start, status
 from omnikeywords.jobs.tables import metadata
 from omnikeywords.jobs.worker import WorkerOptions, run_until_done, run_worker
 
@@ -31,6 +31,7 @@ __all__ = [
     "crash_point",
     "crash_points",
     "declare_crash_points",
+    "erase",
     "list_jobs",
     "metadata",
     "resume",
