@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from omnikeywords.api.catalogue import (
     DATABASE_PROBLEMS,
     Catalogue,
+    PlainText,
     allowed,
     cursor_of,
     json_reply,
@@ -184,7 +185,7 @@ class Jobs:
     async def list(self, call: Call) -> Reply:
         asked, _ = read_query(call, JobsQuery)
         project = allowed(call, "read", asked.project)
-        before = read_cursor("jobs", asked.cursor, str)[0] if asked.cursor else None
+        before = read_cursor("jobs", asked.cursor, PlainText)[0] if asked.cursor else None
         return await self._run(self._list, project, asked.limit, before)
 
     def _list(self, project: str, limit: int, before: str | None) -> Reply:
@@ -325,8 +326,8 @@ def job_routes(catalogue: Catalogue, checks: Health) -> list[Route]:
             "jobs",
             "Follow a job",
             "Server-sent events: `progress` with the job whenever it changed, and `end` with the job when it has "
-            "ended; close it there. A comment comes where nothing changed for 15 seconds. A stream ends after ten minutes at "
-            "the latest; browsers open it again, and are told what changed meanwhile.",
+            "ended; close it there. A comment comes where nothing changed for 15 seconds. A stream ends after ten "
+            "minutes at the latest; browsers open it again, and are told what changed meanwhile.",
             asks=ProjectQuery,
             headers={"last-event-id": "The id of the last event that came; what it told is not told again."},
             answers={200: Answer("Events as they happen.", None, "text/event-stream")},

@@ -10,6 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from omnikeywords.api.catalogue import (
     DATABASE_PROBLEMS,
     Catalogue,
+    Offset,
+    PlainText,
     allowed,
     cursor_of,
     json_reply,
@@ -404,7 +406,7 @@ class Keywords:
         asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
         keyword_id = part_of(call, "keyword_id")
-        first = read_cursor("history", asked.cursor, int)[0] if asked.cursor else 0
+        first = read_cursor("history", asked.cursor, Offset)[0] if asked.cursor else 0
         rows = await self._run(self._finder.history, keyword_id, project)
         shown = [_observed(row) for row in rows[first : first + asked.limit]]
         following = cursor_of("history", first + asked.limit) if len(rows) > first + asked.limit else None
@@ -413,7 +415,7 @@ class Keywords:
     async def groups(self, call: Call) -> Reply:
         asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
-        after = read_cursor("groups", asked.cursor, str)[0] if asked.cursor else ""
+        after = read_cursor("groups", asked.cursor, PlainText)[0] if asked.cursor else ""
         return await self._run(self._groups, project, asked.limit, after)
 
     def _groups(self, project: str, limit: int, after: str) -> Reply:

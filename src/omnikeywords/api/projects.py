@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from omnikeywords.api.catalogue import (
     DATABASE_PROBLEMS,
     Catalogue,
+    PlainText,
     allowed,
     cursor_of,
     json_reply,
@@ -104,7 +105,7 @@ class Projects:
     async def list(self, call: Call) -> Reply:
         call.caller.must("read")
         asked, _ = read_query(call, ProjectsQuery)
-        after = read_cursor("projects", asked.cursor, str)[0] if asked.cursor else ""
+        after = read_cursor("projects", asked.cursor, PlainText)[0] if asked.cursor else ""
         mine = call.caller.projects
         there = await self._run(self._finder.projects)
         there = [project for project in there if mine is None or project.name in mine]
