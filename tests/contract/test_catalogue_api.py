@@ -45,7 +45,7 @@ class Api:
     """The API over one database, and a processor that runs when it is told to."""
 
     def __init__(self, place: Place, **environ: str) -> None:
-        loaded = Settings.load({"OKF_DATABASE_URL": place.url, **environ})
+        loaded = Settings.load({"OKF_DATABASE_URL": place.url, "OKF_JOB_POLL_MS": "10", **environ})
         self.finder = Finder(loaded)
         self.checks = Health()
         self.app = create_app(
@@ -129,7 +129,9 @@ class TestProjects:
         assert_problem(api.ask("POST", "/projects", json={"name": "shop"}), 409, "conflict")
         assert_problem(api.ask("POST", "/projects", json={"name": "no spaces"}), 422, "invalid_request")
         assert_problem(api.ask("POST", "/projects", json={"name": "a", "colour": 1}), 422, "invalid_request")
-        assert_problem(api.ask("POST", "/projects", json={"name": "a", "weights": {"x": 1}}), 422, "invalid_option")
+        assert_problem(api.ask("POST", "/projects", json={"name": "a", "weights": {"x": 1}}), 422, "invalid_request")
+        nothing = {"competition": 0, "cpc": 0, "results": 0, "position": 0}
+        assert_problem(api.ask("POST", "/projects", json={"name": "a", "weights": nothing}), 422, "invalid_option")
         stale = api.ask("PATCH", "/projects/shop", json={"brands": ["b"]}, headers={"if-match": '"7"'})
         assert_problem(stale, 412, "version_conflict")
         assert_problem(api.ask("PATCH", "/projects/none", json={}), 404, "not_found")

@@ -155,7 +155,13 @@ class KeywordList(Struct, frozen=True):
     next_cursor: str | None
 
 
-_Tag = Annotated[str, Meta(pattern=r"^[^\s,|]{1,64}$")]
+# Without spaces and control characters of any kind, commas and |.
+_Tag = Annotated[
+    str,
+    Meta(
+        pattern="^[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200b\\u2028\\u2029\\u202f\\u205f\\u3000,|]{1,64}$"
+    ),
+]
 _Tags = Annotated[list[_Tag], Meta(max_length=50)]
 _Intent = Literal["informational", "navigational", "commercial", "transactional"]
 _Funnel = Literal["awareness", "consideration", "decision"]
