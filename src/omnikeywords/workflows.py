@@ -6,11 +6,18 @@ An import that is refused, cancelled or given up is withdrawn: from that event o
 are appended there is no way back by itself; then it can be withdrawn like any other.
 """
 
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from omnikeywords.analysis.normalise import normalise_batch
 from omnikeywords.catalog import follow, groups, imports, migrate, projects, uploads
@@ -20,13 +27,17 @@ from omnikeywords.db import Connection, Database
 from omnikeywords.formats import Export, open_export
 from omnikeywords.formats.merge import with_parts
 from omnikeywords.formats.write import extra_as_text
-from omnikeywords.jobs import Context, Saga, Started, Step, crash_point, declare_crash_points, start
+from omnikeywords.jobs import Context, Job, Saga, Started, Step, crash_point, declare_crash_points, start
 from omnikeywords.model import Market
+from omnikeywords.ops import get_logger
 
 __all__ = ["CHUNK", "ImportRequest", "Workflows"]
 
 CHUNK = 10_000  # rows of one event
+_COUNTED = ("chunks", "rows", "rejects", "unusable", "merged")  # of an import, at each checkpoint
 _MOST_REJECTS = 100_000  # kept one by one; all of them are counted
+_ALIVE_SECONDS = 1.0  # between signs of life of a step that goes on for long
+_log = get_logger(__name__)
 
 declare_crash_points(
     {
@@ -103,6 +114,13 @@ class Workflows:
         imports.start(connection, request.project, request.import_id, facts, request.actor)
         return started
 
+    def cancelled(self, connection: Connection, job: Job) -> None:
+        """What is left to do, in the caller's transaction, for a job that was cancelled before anybody began it."""
+        if job.kind == self.import_keywords.kind:
+            import_id: str = job.input["import_id"]
+            imports.withdraw(connection, job.project, import_id, "cancelled: before it began", job.input["actor"])
+            uploads.forget(connection, job.project, import_id)
+
     def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Move every read model on as far as the log goes; returns how many buckets had something new."""
         with self._database.read() as connection:
@@ -131,7 +149,11 @@ class Workflows:
             follow.Follower(self._database, self.model, bucket).rebuild()
         on_bucket(len(there), len(there))
         for project in projects.list_projects(self._database):
-            groups.regroup(self._database, project.name, self._language_table)
+            self.regroup(project.name)
+
+    def regroup(self, project: str) -> int:
+        """Look for the near-duplicates of a project anew; returns for how many keywords that changed something."""
+        return groups.regroup(self._database, project, self._language_table)
 
     # ---- the steps of ImportKeywords
 
@@ -162,15 +184,21 @@ class Workflows:
     def _append(self, context: Context) -> None:
         """Append the rows, a chunk a transaction; a later try goes on behind the last chunk that is there."""
         project, import_id = context.project, context.input["import_id"]
-        done: Mapping[str, int] = context.state or {"chunks": 0, "rows": 0, "rejects": 0, "unusable": 0}
-        chunks, rows, noted, unusable = (done[name] for name in ("chunks", "rows", "rejects", "unusable"))
-        with self._upload(context) as file, _opened(file, context.input) as export:
+        done: Mapping[str, int] = context.state or dict.fromkeys(_COUNTED, 0)
+        chunks, rows, noted, unusable, merged = (done[name] for name in _COUNTED)
+        named = _Named()
+        with (
+            self._upload(context) as file,
+            _opened(file, context.input) as export,
+            self._following(context) as appended,
+        ):
             for number, batch in enumerate(export.batches(CHUNK)):
+                normalized, lost = normalise_batch(batch.frame["keyword"].to_list())
+                repeated = named.again(batch.frame, normalized)
                 if number < chunks:
                     continue
                 crash_point("import.chunk.read")
                 chunk = extra_as_text(with_parts(batch.frame))
-                lost = normalise_batch(chunk["keyword"].to_list())[1]
                 rejects = [(chunk["line"][i], str(error)) for i, error in lost.items()]
                 chunk = chunk.select(n for n in chunk.columns if chunk[n].null_count() < chunk.height)
                 data = rows_of(chunk)
@@ -180,12 +208,17 @@ class Workflows:
                     )
                     imports.reject(connection, project, import_id, noted, rejects[: _MOST_REJECTS - noted])
                     chunks, rows, unusable = number + 1, rows + chunk.height, unusable + len(lost)
-                    noted += len(rejects[: _MOST_REJECTS - noted])
-                    context.progress(rows_read=export.rows_in, rows_kept=rows - unusable, rows_skipped=unusable)
-                    context.checkpoint(
-                        connection, {"chunks": chunks, "rows": rows, "rejects": noted, "unusable": unusable}
+                    noted, merged = noted + len(rejects[: _MOST_REJECTS - noted]), merged + repeated
+                    context.progress(
+                        rows_read=export.rows_in,
+                        rows_kept=rows - unusable,
+                        rows_merged=merged,
+                        rows_skipped=export.rows_in - rows + unusable,
                     )
+                    counted = (chunks, rows, noted, unusable, merged)
+                    context.checkpoint(connection, dict(zip(_COUNTED, counted, strict=True)))
                 crash_point("import.chunk.appended")
+                appended.set()
             skipped = dict(export.skipped.reasons)
             rejects = [(row.line, row.reason) for row in export.skipped]
         if unusable:
@@ -195,22 +228,53 @@ class Workflows:
             facts = {**context.outputs["validate"], "skipped": skipped}
             position = imports.complete(connection, project, import_id, facts, _actor(context))
             kept, total = rows - unusable, sum(skipped.values())
-            context.progress(rows_read=kept + total, rows_kept=kept, rows_skipped=total)
+            context.progress(rows_read=kept + total, rows_kept=kept, rows_merged=merged, rows_skipped=total)
             context.record(connection, {"position": position})
         crash_point("import.completed")
+
+    @contextmanager
+    def _following(self, context: Context) -> Iterator[threading.Event]:
+        """Move the read models on beside the block, each time that the event is set; `_follow` does what fails."""
+        appended, ending = threading.Event(), threading.Event()
+        follower = follow.Follower(self._database, self.model, context.bucket)
+
+        def work() -> None:
+            while not ending.is_set():
+                appended.wait()
+                appended.clear()
+                try:
+                    follower.advance(ending.is_set)
+                except Exception as error:
+                    _log.warning("read models do not follow an import yet", job=context.job_id, error=str(error))
+                    return
+
+        thread = threading.Thread(target=work, name=f"okf-follow-{context.job_id}", daemon=True)
+        thread.start()
+        try:
+            yield appended
+        finally:
+            ending.set()
+            appended.set()
+            thread.join()
 
     def _follow(self, context: Context) -> None:
         """Wait until the read models hold every row; whoever gets there first makes them."""
         position: int = context.outputs["append"]["position"]
         follower = follow.Follower(self._database, self.model, context.bucket)
+        alive = 0.0
 
         def reached() -> bool:
+            nonlocal alive
+            if time.monotonic() - alive < _ALIVE_SECONDS:
+                return False
             context.heartbeat()
+            alive = time.monotonic()
             with self._database.read() as connection:
                 return follow.position_of(connection, MODEL, context.bucket) >= position
 
         while not reached():
             follower.advance(reached)
+            alive = 0.0
         crash_point("import.followed")
 
     def _group(self, context: Context) -> dict[str, int]:
@@ -225,6 +289,25 @@ class Workflows:
 
     def _upload(self, context: Context) -> BinaryIO:
         return uploads.open_upload(self._database, context.project, context.input["import_id"])
+
+
+class _Named:
+    """Which keywords the rows of an import named so far: eight bytes for each."""
+
+    def __init__(self) -> None:
+        self._runs: list[NDArray[np.uint64]] = []  # sorted hashes, each run twice as long as the next or longer
+
+    def again(self, rows: pl.DataFrame, normalized: Sequence[str]) -> int:
+        """How many of the next rows name a keyword that one before them named."""
+        named = rows.select("market").with_columns(pl.Series("phrase", normalized)).filter(pl.col("phrase") != "")
+        new = np.unique(named.hash_rows().to_numpy())
+        for run in self._runs:
+            new = new[run.take(np.searchsorted(run, new), mode="clip") != new]
+        self._runs.append(new)
+        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
+            last = self._runs.pop()
+            self._runs[-1] = np.union1d(self._runs[-1], last)
+        return named.height - len(new)
 
 
 def _actor(context: Context) -> str:

@@ -15,6 +15,8 @@ from omnikeywords.settings import TABLE, settings_page
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+# A command whose name is a word of the language has another name in Python.
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
 MARK = "<!-- from here on: python tests/acceptance/test_docs.py -->\n"
 
 
@@ -33,9 +35,7 @@ def test_the_help_in_the_documentation_is_the_help_of_the_program() -> None:
     assert read(DOCS / "cli.md") == cli_page(), "run: python tests/acceptance/test_docs.py"
 
 
-@pytest.mark.parametrize(
-    "command", [command.callback.__name__ for command in app.registered_commands if command.callback]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented(command: str) -> None:
     assert f"### `okf {command}`" in read(DOCS / "cli.md")
 
@@ -65,7 +65,8 @@ def test_every_column_of_results_is_documented() -> None:
 
 
 def test_every_command_named_in_the_documentation_exists() -> None:
-    known = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    known = {*COMMANDS}
+    known |= {str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance}
     for page in [*DOCS.glob("*.md"), *ROOT.glob("README*.md")]:
         for block in re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", read(page), re.DOTALL):
             for name in re.findall(r"^\s*(?:\$ )?okf ([a-z]+)", "".join(block), re.MULTILINE):

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from omnikeywords.api.guard import Call, Reply, read_body
 from omnikeywords.api.reading import check_json, check_takes_json, decode_json
@@ -72,11 +73,13 @@ class Analyze:
     async def __call__(self, call: Call) -> Reply:
         """Answer one call.
 
-        Raises Problem for what cannot be read or used, TooManyKeywords, InvalidMarket.
+        Raises Problem for what cannot be read or used, NotFound for a project that is not the caller's,
+        TooManyKeywords, InvalidMarket.
         """
         check_json(call)
         check_takes_json(call)
         asked = decode_json(await read_body(call, self._most_bytes, self._seconds), self._decoder)
+        project = call.caller.project(None if asked.project is UNSET else asked.project)
         number = len(asked.keywords)
         if number > self._most_keywords:
             raise TooManyKeywords(
@@ -86,9 +89,9 @@ class Analyze:
                 limit=self._most_keywords,
             )
         if number <= INLINE_KEYWORDS:
-            body = self._body(asked, await self._together.analyse(asked))
+            body = self._body(asked, await self._together.analyse(asked, project))
         else:
-            body = await self._threads.run(self._answer, asked)
+            body = await self._threads.run(self._answer, asked, project)
         self._count[asked.analysis_type](number)
         return Reply(body)
 
@@ -96,8 +99,8 @@ class Analyze:
         """Let running calls end and drop those that wait."""
         self._threads.close()
 
-    def _answer(self, asked: AnalyzeRequest) -> bytes:
-        analysis = self._analyst.analyse(asked.keywords, asked.analysis_type, asked.market, asked.project)
+    def _answer(self, asked: AnalyzeRequest, project: str) -> bytes:
+        analysis = self._analyst.analyse(asked.keywords, asked.analysis_type, asked.market, project)
         return self._body(asked, analysis.rows())
 
     def _body(self, asked: AnalyzeRequest, rows: list[Row]) -> bytes:
@@ -121,9 +124,9 @@ class _Together:
         self._analyst = analyst
         self._waiting: dict[_Options, list[_Waiting]] = {}
 
-    async def analyse(self, asked: AnalyzeRequest) -> list[Row]:
+    async def analyse(self, asked: AnalyzeRequest, project: str) -> list[Row]:
         loop = asyncio.get_running_loop()
-        options = (asked.analysis_type, asked.market, asked.project)
+        options = (asked.analysis_type, asked.market, project)
         calls = self._waiting.get(options)
         if calls is None:
             calls = self._waiting[options] = []

@@ -16,6 +16,7 @@ from omnikeywords.api.analyze import Analyst, Analyze
 from omnikeywords.api.catalogue import Catalogue
 from omnikeywords.api.docs import docs_routes
 from omnikeywords.api.guard import Call, Endpoint, Guard, Receive, Reply, template_pattern
+from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.route import Route
 from omnikeywords.api.routes import routes
@@ -36,9 +37,12 @@ def create_app(
     model_version: str,
     warm: Callable[[], None],
     checks: Health,
+    keys: Keyring | None = None,
     catalogue: Catalogue | None = None,
 ) -> Guard:
     """The ASGI application of one process; with the endpoints of the `catalogue` if it serves one.
+
+    `keys` say who calls; without them everybody may do everything.
 
     `warm` loads what analysis needs; it runs in a thread once the application starts, and /ready says no
     until it is done.
@@ -49,16 +53,24 @@ def create_app(
     _build.labels(version, model_version).set(1)
     models = _Models(warm)
     checks.register("models", models.check)
+    if keys is not None:
+        checks.register("keys", keys.check)
 
     @asynccontextmanager
     async def life(_: Litestar) -> AsyncIterator[None]:
         loading = asyncio.get_running_loop().run_in_executor(None, models.load)
         watching = asyncio.create_task(guard.watch())
+        if keys is not None:
+            # What was known when this process was split off may be of long ago.
+            await asyncio.to_thread(keys.look)
+            keys.start()
         try:
             yield
         finally:
             watching.cancel()
             await loading
+            if keys is not None:
+                await asyncio.to_thread(keys.stop)
             analyze.close()
             if catalogue is not None:
                 catalogue.close()
@@ -80,6 +92,7 @@ def create_app(
             **{("OPTIONS", path): _options(names) for path, names in allowed.items()},
         },
         frozenset(allowed),
+        keys,
     )
     return guard
 

@@ -23,6 +23,18 @@ __all__ = ["docs_routes", "openapi"]
 
 _REF = "#/components/schemas/{name}"
 _EVERYWHERE = ("overloaded", "error")
+_KEYED = ("unauthorized", "forbidden", "too_many_failures", "database_unavailable")  # under /api/
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key that `okf keys create` made."},
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Api-Key",
+        "description": "The same, for those who prefer it.",
+    },
+}
+# The last: none, on a loopback address as long as no key was made.
+_SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}, {}]
 _JSON = "application/json"
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -40,7 +52,7 @@ _PAGE = b"""<!doctype html>
 <body>
 <rapi-doc spec-url="/openapi.json" load-fonts="false" render-style="read" schema-style="table"
   regular-font="system-ui, sans-serif" mono-font="ui-monospace, monospace" primary-color="#0b6e4f"
-  show-header="false" allow-authentication="false" allow-server-selection="false"
+  show-header="false" allow-authentication="true" allow-server-selection="false"
   allow-spec-file-download="true" show-method-in-nav-bar="as-colored-text"
   schema-description-expanded="true" show-curl-before-try="true">
 </rapi-doc>
@@ -51,6 +63,9 @@ _PAGE = b"""<!doctype html>
 _DESCRIPTION = """Keyword analysis over HTTP: language, intent with its evidence, question, funnel, modifiers.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code` and `params` beside the English text.
+A key goes into `Authorization: Bearer KEY` or `X-Api-Key: KEY`. On a loopback address none is needed until the first
+one is made. What belongs to projects that are not the key's answers 404, as what does not exist.
+
 Every answer carries `X-Request-Id`, which is the one sent with the request where there was one."""
 
 
@@ -90,7 +105,7 @@ def openapi(routes: Sequence[Route], settings: Settings) -> dict[str, Any]:
             {"name": "system", "description": "For operators and machines."},
         ],
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": _KEYS},
     }
 
 
@@ -103,6 +118,8 @@ def _operation(route: Route, reference: dict[Any, dict[str, Any]], schemas: dict
     }
     if route.description:
         operation["description"] = route.description
+    if route.path.startswith("/api/"):
+        operation["security"] = _SECURITY
     if parameters := _parameters(route, schemas):
         operation["parameters"] = parameters
     bodies: dict[str, Any] = {media: {"schema": schema} for media, schema in route.takes_also.items()}
@@ -111,7 +128,8 @@ def _operation(route: Route, reference: dict[Any, dict[str, Any]], schemas: dict
     if bodies:
         operation["requestBody"] = {"required": True, "content": bodies}
     by_status: dict[int, list[str]] = {}
-    for code in (*route.problems, *_EVERYWHERE):
+    keyed = _KEYED if route.path.startswith("/api/") else ()
+    for code in dict.fromkeys((*route.problems, *keyed, *_EVERYWHERE)):
         by_status.setdefault(PROBLEMS[code].status, []).append(code)
     for status, codes in sorted(by_status.items()):
         response = operation["responses"].setdefault(str(status), {"description": ""})
@@ -217,6 +235,11 @@ _DETAILS = {
         {"needed": "write", "scope": "read"},
     ),
     "not_found": ("project 'shop' does not exist", {"project": "shop"}),
+    "too_many_failures": (
+        "too many unknown keys from this address: try again in 1 s",
+        {"retry_after_seconds": 1},
+    ),
+    "database_unavailable": ("the keys cannot be read, so nobody is let in: try again in some seconds", {}),
     "conflict": ("project 'shop' exists already", {"project": "shop"}),
     "version_conflict": ("project 'shop' is at version 4, not 3: read it again", {"project": "shop", "version": 4}),
     "idempotency_conflict": (
@@ -224,7 +247,6 @@ _DETAILS = {
         {"key": "monday", "job": "j" + "0a" * 14},
     ),
     "invalid_option": ("the cursor is of another list: begin again without it", {"cursor": "WyJpZCJd"}),
-    "database_unavailable": ("the database cannot be reached: try again in some seconds", {}),
     "database_busy": ("the database did not get to it in time: try again in some seconds", {}),
     "schema_outdated": ("the database lacks migrations: run `okf migrate`", {}),
     "overloaded": ("too many requests at once: try again in a second", {}),

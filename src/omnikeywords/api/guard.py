@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Mutabl
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from omnikeywords.api.caller import LOCAL, Caller
+from omnikeywords.api.caller import LOCAL, NOBODY, Caller
+from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
 from omnikeywords.ops import counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
@@ -63,7 +64,7 @@ _STRICT: Headers = (
 
 
 # Headers that a page elsewhere may send, and those that it may read.
-_CORS_SENT = b"content-type, x-request-id, traceparent, if-match, idempotency-key"
+_CORS_SENT = b"authorization, content-type, x-api-key, x-request-id, traceparent, if-match, idempotency-key"
 _CORS_SHOWN = b"x-request-id, retry-after, etag, location, content-disposition"
 
 
@@ -163,6 +164,7 @@ class Guard:
 
     `direct` are endpoints called without the router, by method and path, which may be a template as `/jobs/{job_id}`;
     `paths` the path templates that the metrics may name: others count as "other", so that scanners make no new series.
+    `keys` say who calls; without them everybody is LOCAL.
     """
 
     def __init__(
@@ -171,8 +173,10 @@ class Guard:
         settings: Settings,
         direct: Mapping[tuple[str, str], Endpoint],
         paths: frozenset[str],
+        keys: Keyring | None = None,
     ) -> None:
         self._app = app
+        self._keys = keys
         self._direct = {key: endpoint for key, endpoint in direct.items() if "{" not in key[1]}
         self._templates = [
             (method, template_pattern(path), path, endpoint)
@@ -211,6 +215,7 @@ class Guard:
         self._now += 1
         head = method == "HEAD"
         sent = _Sent()
+        caller = LOCAL if self._keys is None else NOBODY
         try:
             if self._now > self._most and path not in _ALWAYS_ANSWERED:
                 _shed.inc()
@@ -218,7 +223,8 @@ class Guard:
             if self._cors is not None and method == "OPTIONS" and b"access-control-request-method" in headers:
                 await _write(send, sent, Reply(b"", 204), added, head)
                 return
-            caller = LOCAL
+            if self._keys is not None:
+                caller = self._keys.admit(path, headers, (scope.get("client") or ("",))[0])
             parts: Mapping[str, str] = {}
             endpoint = self._direct.get(("GET" if head else method, path))
             if endpoint is None:
@@ -268,6 +274,7 @@ class Guard:
                     request_id=request_id.decode(),
                     trace_id=_trace_id(trace),
                     client=(scope.get("client") or ("",))[0],
+                    caller=caller.name,
                 )
 
     def _at_template(self, method: str, path: str, scope: Scope) -> tuple[Endpoint | None, Mapping[str, str]]:

@@ -54,6 +54,7 @@ def routes(analyze: Analyze, checks: Health, catalogue: Catalogue | None = None)
                 "unsupported_media_type",
                 "invalid_request",
                 "invalid_market",
+                "not_found",
                 "language_table_missing",
                 "deadline_exceeded",
             ),

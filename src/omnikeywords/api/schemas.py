@@ -101,14 +101,18 @@ class AnalyzeRequest(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["pt-BR"],
         ),
     ] = None
-    project: Annotated[
-        str,
-        Meta(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-            description="The project on whose behalf this is asked.",
-            examples=["default"],
-        ),
-    ] = "default"
+    project: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+                description="The project on whose behalf this is asked. Left out, it is the key's only project, else "
+                "`default`.",
+                examples=["default"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class ItemError(Struct, frozen=True):

@@ -25,6 +25,7 @@ from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import keywords, observations
 from omnikeywords.db import Database
 from omnikeywords.errors import InvalidOption, NotFound
+from omnikeywords.model import Market
 
 __all__ = [
     "FILTERS",
@@ -34,12 +35,14 @@ __all__ = [
     "Group",
     "Page",
     "compare",
+    "count",
     "count_groups",
     "export",
     "find",
     "find_many",
     "groups",
     "history",
+    "named",
     "page",
 ]
 
@@ -168,6 +171,13 @@ def page(
     return Page(_objects(rows, options).to_dicts(), total, following)
 
 
+def count(database: Database, project: str) -> int:
+    """How many keywords a project has."""
+    which = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    with database.read(project) as connection:
+        return connection.execute(select(func.count()).select_from(keywords).where(which)).scalar_one()
+
+
 def find(database: Database, project: str, options: Options, keyword_id: str) -> dict[str, Any]:
     """One keyword object.
 
@@ -187,6 +197,34 @@ def find_many(database: Database, project: str, options: Options, ids: Sequence[
         rows = {row.id: dict(row._mapping) for row in found}
     there = [rows[keyword_id] for keyword_id in dict.fromkeys(ids) if keyword_id in rows]
     return _objects(there, options).to_dicts() if there else []
+
+
+def named(database: Database, project: str, text: str, market: Market | None = None) -> str:
+    """The id of the keyword that a person means: its id, or the phrase as they write it.
+
+    Raises NotFound, InvalidKeyword, and InvalidOption where the phrase is a keyword in several markets.
+    """
+    with database.read(project) as connection:
+        if connection.execute(select(keywords.c.id).where(_which(project, text))).scalar() is not None:
+            return text
+        which = and_(
+            keywords.c.bucket == bucket_of(project),
+            keywords.c.project == project,
+            keywords.c.normalized == normalise(text),
+        )
+        if market is not None:
+            which = and_(which, keywords.c.market == str(market))
+        found = connection.execute(select(keywords.c.id, keywords.c.market).where(which)).all()
+    if not found:
+        where = f" in market {market}" if market else ""
+        raise NotFound(f"keyword {text!r} does not exist in project {project!r}{where}", keyword=text)
+    if len(found) > 1:
+        markets = sorted(row.market or "none" for row in found)
+        raise InvalidOption(
+            f"keyword {text!r} is in several markets, {', '.join(markets)}: say which, or give its id", keyword=text
+        )
+    keyword_id: str = found[0].id
+    return keyword_id
 
 
 def history(database: Database, project: str, keyword_id: str) -> list[dict[str, Any]]:

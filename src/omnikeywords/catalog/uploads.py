@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from sqlalchemy import ColumnElement, delete, func, select
 
+from omnikeywords.catalog import log
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import uploads
 from omnikeywords.db import Connection, Database
@@ -68,7 +69,9 @@ def keep(upload: Keeping, source: BinaryIO) -> None:
 
 def keep_part(connection: Connection, project: str, import_id: str, number: int, part: bytes) -> None:
     """Keep one part of an upload, in the caller's transaction."""
-    row = {"bucket": bucket_of(project), "project": project, "import_id": import_id, "part": number, "data": part}
+    bucket = bucket_of(project)
+    log.enter(connection, bucket)
+    row = {"bucket": bucket, "project": project, "import_id": import_id, "part": number, "data": part}
     connection.execute(uploads.insert(), row)
 
 
