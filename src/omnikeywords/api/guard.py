@@ -20,7 +20,7 @@ from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, pr
 from omnikeywords.ops import counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
 
-__all__ = ["Call", "ClientLeft", "Endpoint", "Guard", "Reply", "read_body"]
+__all__ = ["Call", "ClientLeft", "Endpoint", "Guard", "Reply", "read_body", "template_pattern"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -194,7 +194,7 @@ class Guard:
         self._keys = keys
         self._direct = {key: endpoint for key, endpoint in direct.items() if "{" not in key[1]}
         self._templates = [
-            (method, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path))), path, endpoint)
+            (method, template_pattern(path), path, endpoint)
             for (method, path), endpoint in direct.items()
             if "{" in path
         ]
@@ -401,6 +401,11 @@ async def _left(receive: Receive) -> None:
     """Wait until the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def template_pattern(path: str) -> re.Pattern[str]:
+    """What matches the paths of a template, each part by its name."""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
 
 
 def _new_id_head() -> bytes:
