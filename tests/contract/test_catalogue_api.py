@@ -9,8 +9,11 @@ from typing import Any
 import httpx
 import polars as pl
 import pytest
+from sqlalchemy import func, select
 
 from omnikeywords.api import Catalogue, create_app
+from omnikeywords.catalog.tables import uploads
+from omnikeywords.db import connect
 from omnikeywords.finder import Finder
 from omnikeywords.ops import Health
 from omnikeywords.settings import Settings
@@ -46,6 +49,7 @@ class Api:
 
     def __init__(self, place: Place, **environ: str) -> None:
         loaded = Settings.load({"OKF_DATABASE_URL": place.url, "OKF_JOB_POLL_MS": "10", **environ})
+        self.url = place.url
         self.finder = Finder(loaded)
         self.checks = Health()
         self.app = create_app(
@@ -235,12 +239,12 @@ async def _arriving(pieces: list[bytes]) -> AsyncIterator[bytes]:
 
 def _uploads(api: Api) -> int:
     """Parts of uploads that are kept."""
-    from sqlalchemy import func, select
-
-    from omnikeywords.catalog.tables import uploads
-
-    with api.finder.workflows.database.read() as connection:
-        return int(connection.execute(select(func.count()).select_from(uploads)).scalar_one())
+    database = connect(api.url)
+    try:
+        with database.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(uploads)).scalar_one())
+    finally:
+        database.close()
 
 
 class TestImports:
@@ -290,14 +294,14 @@ class TestImports:
         second = api.imported(JUNE)
         answer = api.ask("POST", f"/imports/{second}/withdraw")
         assert (answer.status_code, answer.json()["state"]) == (200, "withdrawn")
-        api.finder.workflows.catch_up()
+        api.finder.catch_up()
         assert api.get("/keywords")["total"] == 4
         assert api.get(f"/imports/{second}")["state"] == "withdrawn"
 
     def test_one_that_is_deleted_is_gone_from_every_list(self, api: Api) -> None:
         import_id = api.imported()
         assert api.ask("DELETE", f"/imports/{import_id}").status_code == 204
-        api.finder.workflows.catch_up()
+        api.finder.catch_up()
         assert api.get("/keywords")["total"] == 0
 
     def test_what_is_not_there_is_not_found(self, api: Api) -> None:

@@ -389,8 +389,8 @@ def import_routes(catalogue: Catalogue) -> list[Route]:
             "Send an export of any known tool as it is, as the body (of whatever content type) or as the file of a "
             "form; it is recognised by what is in it. Once this is answered the file is where every processor can read "
             "it, and the import goes on whatever becomes of this process. The same content for the same project, "
-            "market and period is not imported twice, unless `again` says so: the import that is there is answered, with 200. "
-            "Needs scope `write`.",
+            "market and period is not imported twice, unless `again` says so: the import that is there is answered, "
+            "with 200. Needs scope `write`.",
             asks=ImportQuery,
             headers=_KEY,
             takes_also={"application/octet-stream": {}, "multipart/form-data": _FORM},
