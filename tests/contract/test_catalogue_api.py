@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -343,6 +344,19 @@ class TestKeywords:
                 break
             cursor = {"cursor": page["next_cursor"]}
         assert names == ["buy running shoes", "trail running shoes", "running shoes trail", "how to lace shoes"]
+
+    def test_they_are_listed_while_an_import_runs(self, api: Api) -> None:
+        begun = api.upload(b"keyword\n" + b"".join(b"trail shoes number %d\n" % i for i in range(30_000)))
+        listed = False
+        with ThreadPoolExecutor(1) as running:
+            job = running.submit(api.finder.run_job, begun["job_id"])
+            while not job.done():
+                some = bool(api.get("/keywords", limit=1)["keywords"])
+                # A job that has not ended after the list was read had not ended while it was.
+                listed |= some and api.get(f"/jobs/{begun['job_id']}")["state"] == "running"
+        assert job.result().state == "completed"
+        assert listed
+        assert api.get("/keywords", limit=1, q="number 29999")["total"] == 1
 
     def test_one_has_what_was_observed_beside_what_is_thought_of_it(self, api: Api) -> None:
         api.imported(b"Keyword,Volume,My column\nbuy running shoes,1200,red\n")
