@@ -7,7 +7,7 @@ import hashlib
 import io
 from typing import BinaryIO
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, text
 
 from omnikeywords.catalog import log
 from omnikeywords.catalog.projects import bucket_of
@@ -71,6 +71,9 @@ def keep_part(connection: Connection, project: str, import_id: str, number: int,
     """Keep one part of an upload, in the caller's transaction."""
     bucket = bucket_of(project)
     log.enter(connection, bucket)
+    if connection.dialect.name == "sqlite":
+        # Its cache would come to hold the parts before, which nobody reads again here.
+        connection.execute(text("PRAGMA shrink_memory"))
     row = {"bucket": bucket, "project": project, "import_id": import_id, "part": number, "data": part}
     connection.execute(uploads.insert(), row)
 
