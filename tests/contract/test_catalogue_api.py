@@ -346,16 +346,22 @@ class TestKeywords:
         assert names == ["buy running shoes", "trail running shoes", "running shoes trail", "how to lace shoes"]
 
     def test_they_are_listed_while_an_import_runs(self, api: Api) -> None:
-        begun = api.upload(b"keyword\n" + b"".join(b"trail shoes number %d\n" % i for i in range(30_000)))
-        listed = False
+        note = b"x" * 200
+        begun = api.upload(
+            b"keyword,note\n" + b"".join(b"trail shoes number %d,%s\n" % (i, note) for i in range(30_000))
+        )
+        listed, left = False, []
         with ThreadPoolExecutor(1) as running:
             job = running.submit(api.finder.run_job, begun["job_id"])
             while not job.done():
                 some = bool(api.get("/keywords", limit=1)["keywords"])
                 # A job that has not ended after the list was read had not ended while it was.
                 listed |= some and api.get(f"/jobs/{begun['job_id']}")["state"] == "running"
+                left.append(api.get(f"/imports/{begun['id']}")["progress"]["seconds_left"])
         assert job.result().state == "completed"
         assert listed
+        assert any(left), left  # seconds
+        assert left[-1] == 0
         assert api.get("/keywords", limit=1, q="number 29999")["total"] == 1
 
     def test_one_has_what_was_observed_beside_what_is_thought_of_it(self, api: Api) -> None:
