@@ -396,7 +396,7 @@ class _Named:
         self._runs.append(new)
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
             last = self._runs.pop()
-            self._runs[-1] = np.union1d(self._runs[-1], last)
+            self._runs[-1] = np.sort(np.concatenate((self._runs[-1], last)), kind="stable")
         return named.height - len(new)
 
 
