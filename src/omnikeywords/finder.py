@@ -278,12 +278,10 @@ class Finder:
     def change_project(
         self, name: str, actor: str, changes: Mapping[str, Any], expected: int | None = None
     ) -> "Project":
-        """Give a project another `market`, `brands`, `weights` or `home_region`; its keywords are derived anew.
+        """Give a project another `market`, `brands`, `weights` or `home_region`; a job derives its keywords anew.
 
         Raises NotFound, VersionConflict, InvalidOption, InvalidMarket.
         """
-        from omnikeywords.catalog import projects
-
         given = dict(changes)
         if given.get("market"):
             given["market"] = Market.parse(given["market"])
@@ -295,15 +293,13 @@ class Finder:
                 project=name,
             )
         with self._at(name).write(name) as connection:
-            return projects.change(connection, name, actor, expected=expected, changes=given)
+            return self._workflows(name).change_project(connection, name, actor, given, expected)
 
     def delete_project(self, name: str, actor: str) -> None:
         """Delete a project and erase everything that was ever said in it. Raises NotFound."""
-        from omnikeywords.catalog import projects
-
         self.project(name)
         with self._at(name).write(name, statement_ms=600_000) as connection:
-            projects.delete_all(connection, name, actor)
+            self._workflows(name).delete_project(connection, name, actor)
 
     def create_key(
         self,
@@ -466,9 +462,12 @@ class Finder:
         """Make an import count nowhere, and erase what it said unless the log is to keep it. Raises NotFound."""
         from omnikeywords.catalog import imports
 
-        self.import_(import_id, project)
+        found = self.import_(import_id, project)
         with self._at(project).write(project, statement_ms=600_000) as connection:
-            (imports.delete_facts if erase else imports.withdraw)(connection, project, import_id, reason, actor)
+            if erase:
+                self._workflows(project).delete_import(connection, found, reason, actor)
+            else:
+                imports.withdraw(connection, project, import_id, reason, actor)
 
     def keywords(
         self,

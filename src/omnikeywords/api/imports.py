@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from omnikeywords.api.catalogue import (
     DATABASE_PROBLEMS,
     Catalogue,
+    Moment,
+    Offset,
+    PlainText,
     allowed,
     cursor_of,
     json_reply,
@@ -129,13 +131,6 @@ class RejectsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Cursor = None
 
 
-class _Place(Struct, frozen=True):
-    """What identifies a page of imports: start and id of the last one before it."""
-
-    started_at: datetime
-    import_id: str = field(name="id")
-
-
 class Imports:
     """The endpoints."""
 
@@ -220,13 +215,10 @@ class Imports:
     async def list(self, call: Call) -> Reply:
         asked, _ = read_query(call, ImportsQuery)
         project = allowed(call, "read", asked.project)
-        before = None
-        if asked.cursor:
-            time, import_id = read_cursor("imports", asked.cursor, str, str)
-            before = msgspec.convert(time, datetime), import_id
+        before = read_cursor("imports", asked.cursor, Moment, PlainText) if asked.cursor else None
         return await self._run(self._list, project, asked.limit, before)
 
-    def _list(self, project: str, limit: int, before: tuple[datetime, str] | None) -> Reply:
+    def _list(self, project: str, limit: int, before: Any) -> Reply:
         self._finder.project(project)
         found = self._finder.imports(project, limit=limit + 1, before=before)
         shown = found[:limit]
@@ -255,7 +247,7 @@ class Imports:
                 headers=((b"content-disposition", file),),
                 more=self._all_rejects(import_id, project),
             )
-        first = read_cursor("rejects", asked.cursor, int)[0] if asked.cursor else 0
+        first = read_cursor("rejects", asked.cursor, Offset)[0] if asked.cursor else 0
         return await self._run(self._rejects, import_id, project, first, asked.limit)
 
     def _rejects(self, import_id: str, project: str, first: int, limit: int) -> Reply:
@@ -394,18 +386,14 @@ def import_routes(catalogue: Catalogue) -> list[Route]:
             "createImport",
             "imports",
             "Import a file",
-            "Send an export of any known tool as it is, as the body or as the file of a form; it is recognised by what "
-            "is in it. Once this is answered the file is where every processor can read it, and the import goes on "
-            "whatever becomes of this process. The same content for the same project, market and period is not "
-            "imported twice, unless `again` says so: the import that is there is answered, with 200. "
-            "Needs scope `write`.",
+            "Send an export of any known tool as it is, as the body (of whatever content type) or as the file of a "
+            "form; it is recognised by what is in it. Once this is answered the file is where every processor can read "
+            "it, and the import goes on whatever becomes of this process. The same content for the same project, "
+            "market and period is not imported twice, unless `again` says so: the import that is there is answered, "
+            "with 200. Needs scope `write`.",
             asks=ImportQuery,
             headers=_KEY,
-            takes_also={
-                "application/octet-stream": _BINARY,
-                "text/csv": {"type": "string"},
-                "multipart/form-data": _FORM,
-            },
+            takes_also={"application/octet-stream": {}, "multipart/form-data": _FORM},
             answers={
                 202: Answer("It has begun.", ImportObject, headers={"location": "Where it is."}),
                 200: Answer(

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from omnikeywords.api.catalogue import (
     DATABASE_PROBLEMS,
     Catalogue,
+    PlainText,
     allowed,
     cursor_of,
     json_reply,
@@ -184,7 +185,7 @@ class Jobs:
     async def list(self, call: Call) -> Reply:
         asked, _ = read_query(call, JobsQuery)
         project = allowed(call, "read", asked.project)
-        before = read_cursor("jobs", asked.cursor, str)[0] if asked.cursor else None
+        before = read_cursor("jobs", asked.cursor, PlainText)[0] if asked.cursor else None
         return await self._run(self._list, project, asked.limit, before)
 
     def _list(self, project: str, limit: int, before: str | None) -> Reply:

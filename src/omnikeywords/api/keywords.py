@@ -10,6 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from omnikeywords.api.catalogue import (
     DATABASE_PROBLEMS,
     Catalogue,
+    Offset,
+    PlainText,
     allowed,
     cursor_of,
     json_reply,
@@ -153,7 +155,13 @@ class KeywordList(Struct, frozen=True):
     next_cursor: str | None
 
 
-_Tag = Annotated[str, Meta(pattern=r"^[^\s,|]{1,64}$")]
+# Without spaces and control characters of any kind, commas and |.
+_Tag = Annotated[
+    str,
+    Meta(
+        pattern="^[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200b\\u2028\\u2029\\u202f\\u205f\\u3000,|]{1,64}$"
+    ),
+]
 _Tags = Annotated[list[_Tag], Meta(max_length=50)]
 _Intent = Literal["informational", "navigational", "commercial", "transactional"]
 _Funnel = Literal["awareness", "consideration", "decision"]
@@ -404,7 +412,7 @@ class Keywords:
         asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
         keyword_id = part_of(call, "keyword_id")
-        first = read_cursor("history", asked.cursor, int)[0] if asked.cursor else 0
+        first = read_cursor("history", asked.cursor, Offset)[0] if asked.cursor else 0
         rows = await self._run(self._finder.history, keyword_id, project)
         shown = [_observed(row) for row in rows[first : first + asked.limit]]
         following = cursor_of("history", first + asked.limit) if len(rows) > first + asked.limit else None
@@ -413,7 +421,7 @@ class Keywords:
     async def groups(self, call: Call) -> Reply:
         asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
-        after = read_cursor("groups", asked.cursor, str)[0] if asked.cursor else ""
+        after = read_cursor("groups", asked.cursor, PlainText)[0] if asked.cursor else ""
         return await self._run(self._groups, project, asked.limit, after)
 
     def _groups(self, project: str, limit: int, after: str) -> Reply:

@@ -424,9 +424,16 @@ def _read_cursor(cursor: str, order: str) -> tuple[Any, str]:
     except (ValueError, binascii.Error, msgspec.DecodeError, TypeError):
         found, value, keyword_id = None, None, ""
     kind = str if ORDERS[order][0] in ("id", "normalized") else (int, float, type(None))
-    if found != order or not isinstance(keyword_id, str) or not isinstance(value, kind):
+    if found != order or not isinstance(keyword_id, str) or not isinstance(value, kind) or _is_odd(value, keyword_id):
         raise InvalidOption("the cursor is of another list: begin again without it", cursor=cursor)
     return value, keyword_id
+
+
+def _is_odd(value: Any, keyword_id: str) -> bool:
+    """Whether these can be of no row, so that a database might refuse to compare with them."""
+    if isinstance(value, int):
+        return not -(2**63) <= value < 2**63 or "\0" in keyword_id
+    return "\0" in f"{value}{keyword_id}"
 
 
 def _behind(column: str, largest_first: bool, value: Any, keyword_id: str) -> ColumnElement[bool]:
