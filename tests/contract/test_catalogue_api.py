@@ -4,13 +4,17 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import polars as pl
 import pytest
+from sqlalchemy import func, select
 
 from omnikeywords.api import Catalogue, create_app
+from omnikeywords.catalog.tables import uploads
+from omnikeywords.db import connect
 from omnikeywords.finder import Finder
 from omnikeywords.ops import Health
 from omnikeywords.settings import Settings
@@ -46,6 +50,7 @@ class Api:
 
     def __init__(self, place: Place, **environ: str) -> None:
         loaded = Settings.load({"OKF_DATABASE_URL": place.url, "OKF_JOB_POLL_MS": "10", **environ})
+        self.url = place.url
         self.finder = Finder(loaded)
         self.checks = Health()
         self.app = create_app(
@@ -235,12 +240,12 @@ async def _arriving(pieces: list[bytes]) -> AsyncIterator[bytes]:
 
 def _uploads(api: Api) -> int:
     """Parts of uploads that are kept."""
-    from sqlalchemy import func, select
-
-    from omnikeywords.catalog.tables import uploads
-
-    with api.finder.workflows.database.read() as connection:
-        return int(connection.execute(select(func.count()).select_from(uploads)).scalar_one())
+    database = connect(api.url)
+    try:
+        with database.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(uploads)).scalar_one())
+    finally:
+        database.close()
 
 
 class TestImports:
@@ -290,14 +295,14 @@ class TestImports:
         second = api.imported(JUNE)
         answer = api.ask("POST", f"/imports/{second}/withdraw")
         assert (answer.status_code, answer.json()["state"]) == (200, "withdrawn")
-        api.finder.workflows.catch_up()
+        api.finder.catch_up()
         assert api.get("/keywords")["total"] == 4
         assert api.get(f"/imports/{second}")["state"] == "withdrawn"
 
     def test_one_that_is_deleted_is_gone_from_every_list(self, api: Api) -> None:
         import_id = api.imported()
         assert api.ask("DELETE", f"/imports/{import_id}").status_code == 204
-        api.finder.workflows.catch_up()
+        api.finder.catch_up()
         assert api.get("/keywords")["total"] == 0
 
     def test_what_is_not_there_is_not_found(self, api: Api) -> None:
@@ -339,6 +344,25 @@ class TestKeywords:
                 break
             cursor = {"cursor": page["next_cursor"]}
         assert names == ["buy running shoes", "trail running shoes", "running shoes trail", "how to lace shoes"]
+
+    def test_they_are_listed_while_an_import_runs(self, api: Api) -> None:
+        note = b"x" * 200
+        begun = api.upload(
+            b"keyword,note\n" + b"".join(b"trail shoes number %d,%s\n" % (i, note) for i in range(30_000))
+        )
+        listed, left = False, []
+        with ThreadPoolExecutor(1) as running:
+            job = running.submit(api.finder.run_job, begun["job_id"])
+            while not job.done():
+                some = bool(api.get("/keywords", limit=1)["keywords"])
+                # A job that has not ended after the list was read had not ended while it was.
+                listed |= some and api.get(f"/jobs/{begun['job_id']}")["state"] == "running"
+                left.append(api.get(f"/imports/{begun['id']}")["progress"]["seconds_left"])
+        assert job.result().state == "completed"
+        assert listed
+        assert any(left), left  # seconds
+        assert left[-1] == 0
+        assert api.get("/keywords", limit=1, q="number 29999")["total"] == 1
 
     def test_one_has_what_was_observed_beside_what_is_thought_of_it(self, api: Api) -> None:
         api.imported(b"Keyword,Volume,My column\nbuy running shoes,1200,red\n")
