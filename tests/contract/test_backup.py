@@ -182,20 +182,20 @@ def say_something(catalogue: Path) -> None:
     database = connect(f"sqlite:///{catalogue}")
     [(keyword_id,)] = rows(catalogue, "SELECT id FROM keywords WHERE normalized = 'red shoes'")
     with database.write("shop") as connection:
-        marks.put(connection, "shop", keyword_id, "somebody", tags=["best"], corrected={"intent": "navigational"})
+        marks.put(connection, "shop", keyword_id, "somebody", tags=["best"])
     database.close()
 
 
 def test_read_models_catch_up_with_the_log(catalogue: Path, tmp_path: Path) -> None:
     say_something(catalogue)
-    said = "SELECT tags, intent FROM keywords WHERE normalized = 'red shoes'"
-    assert rows(catalogue, said) == [(None, "commercial")]
+    said = "SELECT tags FROM keywords WHERE normalized = 'red shoes'"
+    assert rows(catalogue, said) == [(None,)]
     made = back_up(catalogue, tmp_path / "backups")
 
     done = restore(made, tmp_path / "restored.sqlite3")
 
-    assert done.behind == 2  # the tags and the correction
-    assert rows(tmp_path / "restored.sqlite3", said) == [('["best"]', "navigational")]
+    assert done.behind == 1
+    assert rows(tmp_path / "restored.sqlite3", said) == [('["best"]',)]
 
 
 def test_without_the_language_table_nothing_is_restored_that_must_be_analysed(catalogue: Path, tmp_path: Path) -> None:
