@@ -94,7 +94,7 @@ class Service:
             self.keys = {
                 scope: finder.create_key(scope, "test", scope=scope, projects=[MINE])[1] for scope in ("read", "admin")
             }
-        self._app = service._application.__wrapped__(settings, folder, False)
+        self._app = service._application.__wrapped__(settings, folder, service.ROLES, False)
         self.operations = operations(self.send("GET", "/openapi.json").json())
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:
