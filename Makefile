@@ -30,6 +30,7 @@ bench: $(VENV)/.test-ready ## measure speed; writes benchmarks/results
 	$(BIN)/python benchmarks/bench_cli.py
 	$(BIN)/python benchmarks/bench_serve.py
 	$(BIN)/python benchmarks/bench_log.py
+	$(BIN)/python benchmarks/bench_import.py
 
 quality: $(VENV)/.test-ready ## measure quality; DATA=folder of the evaluation sets
 	$(BIN)/python benchmarks/quality.py --data $(DATA)

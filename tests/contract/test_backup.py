@@ -241,6 +241,14 @@ def test_a_backup_of_a_later_schema_is_refused(catalogue: Path, tmp_path: Path) 
     assert [path.name for path in tmp_path.glob("*restor*")] == ["restored.sqlite3.lock"]
 
 
+def test_what_a_killed_restore_left_is_not_in_the_way(backed_up: Backup, tmp_path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f".catalogue.sqlite3.restoring{suffix}").write_text("half")
+    restore(backed_up, tmp_path / "catalogue.sqlite3")
+    assert len(listed(tmp_path / "catalogue.sqlite3")) == 3
+    assert list(tmp_path.glob(".catalogue*")) == []
+
+
 # ---- what is not restored to
 
 

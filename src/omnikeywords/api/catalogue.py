@@ -115,8 +115,9 @@ class _DatabaseCheck:
 
 def allowed(call: Call, scope: Scope, asked: str | None) -> str:
     """The project that a request is about, once it is clear that whoever calls may do that there."""
+    project = call.caller.project(asked)  # first: of another's it is not even said what it would take
     call.caller.must(scope)
-    return call.caller.project(asked)
+    return project
 
 
 def part_of(call: Call, name: str) -> str:

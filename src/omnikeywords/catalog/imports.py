@@ -135,6 +135,7 @@ def delete_facts(connection: Connection, project: str, import_id: str, reason: s
     """Withdraw an import and erase everything that it said; returns the position in the log."""
     log.erase(connection, bucket_of(project), project, stream_of(import_id))
     connection.execute(delete(rejects).where(_rejected(project, import_id)))
+    connection.execute(imports.update().where(_which(project, import_id)).values(name=None, content=""))
     # Again where it was withdrawn before: that event was erased with the others, perhaps before anyone followed it.
     return _withdrawn(connection, project, import_id, reason, actor)
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import Table, delete, select, text, tuple_
+from sqlalchemy import Table, delete, func, select, text, tuple_
 
 from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.catalog import projects
-from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, stored, unstored
-from omnikeywords.catalog.events import Event, EventType, frame_of
+from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, unstored
+from omnikeywords.catalog.digest import PLACE, TIME, Digest, Digester
+from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.follow import Part
 from omnikeywords.catalog.marks import CORRECTABLE
 from omnikeywords.catalog.rows import fetch, put
@@ -41,15 +42,6 @@ class Scope:
     project: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Digest:
-    """A chunk of rows, analysed; without those that cannot be."""
-
-    rows: pl.DataFrame  # of the table `observations`
-    state: pl.DataFrame  # of the table `keywords`, were each row the only one of its keyword
-    options: Options
-
-
 class KeywordsModel:
     """Follows the log into the tables `observations` and `keywords`."""
 
@@ -60,30 +52,13 @@ class KeywordsModel:
         self._database = database
         self._language_table = language_table
         self._brands = tuple(brands)  # of every project
+        self._digester = Digester()
 
-    def digest(self, event: Event) -> _Digest | None:
+    def digest(self, event: Event) -> Digest | None:
         """Analyse the rows of an event."""
         if event.type != EventType.ROWS_APPENDED or event.data is None:
             return None
-        options = self._options(event.project)
-        chunk = frame_of(event.data).with_row_index("row", event.payload["first_row"]).cast({"row": pl.Int64})
-        analysis = analysed(chunk, options)
-        usable = analysis["id"].is_not_null()
-        chunk, analysis = chunk.filter(usable), analysis.filter(usable)
-        rows = stored(chunk).with_columns(
-            pl.lit(event.bucket, pl.Int32).alias("bucket"),
-            pl.lit(event.project).alias("project"),
-            pl.lit(_import_of(event)).alias("import_id"),
-            chunk["row"],
-            pl.lit(event.recorded_at, _TIME).alias("recorded_at"),
-            analysis["id"],
-        )
-        state = keywords_of(chunk, analysis).with_columns(
-            rows.select(_PLACE).to_series(),
-            pl.lit(event.recorded_at, _TIME).alias("created_at"),
-            pl.lit(event.recorded_at, _TIME).alias("updated_at"),
-        )
-        return _Digest(rows, state, options)
+        return self._digester.digest(event, self._options(event.project))
 
     def _options(self, project: str) -> Options:
         found = projects.find(self._database, project)
@@ -94,14 +69,14 @@ class KeywordsModel:
             language_table=self._language_table,
         )
 
-    def parts(self, database: Database, events: list[Event], digests: list[_Digest | None]) -> Iterator[Part]:
+    def parts(self, database: Database, events: list[Event], digests: list[Digest | None]) -> Iterator[Part]:
         """What is written for an event, or for several chunks of rows, transaction by transaction."""
         event = events[0]
         match event.type:
             case EventType.ROWS_APPENDED:
                 yield from self._append(database, events, [digest for digest in digests if digest is not None])
             case EventType.IMPORT_WITHDRAWN:
-                yield from self._withdraw(database, event)
+                yield from self._without_rows(database, event, _import_of(event))
             case EventType.KEYWORD_TAGGED | EventType.KEYWORD_CORRECTED:
                 yield from self._restate(database, event)
             case EventType.PROJECT_DELETED:
@@ -113,9 +88,10 @@ class KeywordsModel:
         """Take out what was written for an event that turned out to be indigestible."""
         if event.type == EventType.ROWS_APPENDED:
             first = event.payload["first_row"]
-            yield from self._take_out(database, event, first, first + event.payload["rows"])
+            behind = first + event.payload["rows"]
+            yield from self._without_rows(database, event, _import_of(event), first, behind)
 
-    def again(self, database: Database, events: list[Event], digests: list[_Digest | None]) -> Iterator[Part]:
+    def again(self, database: Database, events: list[Event], digests: list[Digest | None]) -> Iterator[Part]:
         """Chunks of rows once more, as they are to be now: none of an import that was withdrawn since."""
         event = events[0]
         if event.type != EventType.ROWS_APPENDED:
@@ -155,8 +131,20 @@ class KeywordsModel:
                     ids = _ids_behind(connection, of, keywords, after)
                 after = ids[-1] if len(ids) else None
 
-    def derive_anew(self, database: Database, of: Scope, after: str) -> tuple[str | None, Iterator[Part]]:
-        """Analyse the next keywords behind an id once more; returns the last of them, None where there is none.
+    def outdated_projects(self, connection: Connection, bucket: int) -> list[str]:
+        """The projects of a bucket that have keywords derived by another version of the analysis."""
+        other = (keywords.c.bucket == bucket) & (keywords.c.model_version != self.version)
+        found = connection.execute(select(keywords.c.project).where(other).distinct().order_by(keywords.c.project))
+        return list(found.scalars())
+
+    def count(self, connection: Connection, of: Scope) -> int:
+        """How many keywords a project has."""
+        counted = select(func.count()).select_from(keywords).where(_of_project(of, keywords))
+        return connection.execute(counted).scalar_one()
+
+    def derive_anew(self, database: Database, of: Scope, after: str) -> tuple[str | None, int, Iterator[Part]]:
+        """Analyse the next keywords behind an id once more; returns the last of them (None: there is none) and how
+        many there are.
 
         A new market gives new ids to keywords whose source names none: their observations go with them.
         """
@@ -164,7 +152,7 @@ class KeywordsModel:
         with database.read(of.project) as connection:
             ids = _ids_behind(connection, of, keywords, after)
             if not len(ids):
-                return None, iter(())
+                return None, 0, iter(())
             known = _observed(connection, of, ids)
             known = known.with_columns(analysed(unstored(known), options)["id"].alias("id_now"))
             moved = known.filter(pl.col("id_now") != pl.col("id"))
@@ -173,11 +161,11 @@ class KeywordsModel:
         now = pl.concat([known.drop("id").rename({"id_now": "id"}).select(there.columns), there])
         now = now.unique(["import_id", "row"], keep="first", maintain_order=True)
         state = _finished(_state(now, options), of, said)
-        return ids[-1], iter([partial(_replace, of, known.clear(), ids, now, state)])
+        return ids[-1], len(ids), iter([partial(_replace, of, known.clear(), ids, now, state)])
 
     # ---- what each event does
 
-    def _append(self, database: Database, events: list[Event], digests: list[_Digest]) -> Iterator[Part]:
+    def _append(self, database: Database, events: list[Event], digests: list[Digest]) -> Iterator[Part]:
         if not digests:
             return
         event = events[0]
@@ -198,13 +186,6 @@ class KeywordsModel:
         for keywords_ in state.iter_slices(_PART):
             yield partial(_put_state, keywords_)
 
-    def _withdraw(self, database: Database, event: Event) -> Iterator[Part]:
-        yield from self._take_out(database, event)
-
-    def _take_out(self, database: Database, event: Event, first: int = 0, behind: int = _NO_END) -> Iterator[Part]:
-        """Take out rows of an import; its keywords are what their other observations say of them, or gone."""
-        yield from self._without_rows(database, event, _import_of(event), first, behind)
-
     def _without_import(self, database: Database, of: Scope, import_id: str) -> Iterator[Part]:
         """Take out an import unless it counts."""
         with database.read(of.project) as connection:
@@ -213,8 +194,9 @@ class KeywordsModel:
             yield from self._without_rows(database, of, import_id)
 
     def _without_rows(
-        self, database: Database, of: "Event | Scope", import_id: str, first: int = 0, behind: int = _NO_END
+        self, database: Database, of: Event | Scope, import_id: str, first: int = 0, behind: int = _NO_END
     ) -> Iterator[Part]:
+        """Take out rows of an import; its keywords are what their other observations say of them, or gone."""
         options: Options | None = None
         goes = (pl.col("import_id") == import_id) & pl.col("row").is_between(first, behind, closed="left")
         while True:
@@ -237,7 +219,7 @@ class KeywordsModel:
             named = _rows_of(connection, of, ids)
             known = _observed(connection, of, ids)
             said = _marks(connection, of, ids)
-        own = known.group_by("id").agg(_PLACE.sort().str.join(" "))
+        own = known.group_by("id").agg(PLACE.sort().str.join(" "))
         wrong = named.join(own, on=["id", "rows"], how="anti")["id"]
         if len(wrong):
             left = known.filter(pl.col("id").is_in(wrong.implode()))
@@ -266,14 +248,12 @@ class KeywordsModel:
                 yield partial(_delete_some, table=table, which=_of_project(event, table))
 
 
-_TIME = pl.Datetime("us", "UTC")
-_PLACE = pl.format("{}/{}", "import_id", "row").alias("rows")
 _KEY_SCHEMA: dict[str, Any] = {
     "bucket": pl.Int32(),
     "project": pl.String(),
     "import_id": pl.String(),
     "row": pl.Int64(),
-    "recorded_at": _TIME,
+    "recorded_at": TIME,
     "id": pl.String(),
 }
 
@@ -281,7 +261,7 @@ _KEY_SCHEMA: dict[str, Any] = {
 def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
     """What observations make of their keywords: rows of the table `keywords` by their columns KEYWORD_SCHEMA."""
     times = rows.group_by("id").agg(
-        _PLACE.sort().str.join(" "),
+        PLACE.sort().str.join(" "),
         pl.col("recorded_at").min().alias("created_at"),
         pl.col("recorded_at").max().alias("updated_at"),
     )
@@ -289,7 +269,7 @@ def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
     return keywords_of(chunk, analysed(chunk, options)).join(times, on="id")
 
 
-def _finished(state: pl.DataFrame, of: "Event | Scope", said: pl.DataFrame) -> pl.DataFrame:
+def _finished(state: pl.DataFrame, of: Event | Scope, said: pl.DataFrame) -> pl.DataFrame:
     """Rows of `keywords` with their key and with what people said of them, which goes before what we think."""
     state = state.join(said, on="id", how="left").with_columns(
         pl.lit(of.bucket).alias("bucket"),
@@ -310,7 +290,7 @@ def _put_state(state: pl.DataFrame, connection: Connection) -> None:
 
 
 def _replace(
-    of: "Event | Scope",
+    of: Event | Scope,
     drop: pl.DataFrame,
     ids: pl.Series,
     rows: pl.DataFrame,
@@ -321,7 +301,7 @@ def _replace(
     if drop.height:
         connection.execute(
             delete(observations).where(_of_project(of, observations), of_places(connection)),
-            places_of(connection, drop.select(_PLACE).to_series()),
+            places_of(connection, drop.select(PLACE).to_series()),
         )
     gone = ids.filter(~ids.is_in(state["id"].implode()))
     if len(gone):
@@ -338,7 +318,7 @@ def _delete_some(connection: Connection, table: Table, which: Any) -> bool:
     return connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns)))).rowcount > 0
 
 
-def _observed(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl.DataFrame:
+def _observed(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """Every observation of these keywords."""
     places = connection.execute(
         select(keywords.c.rows).where(_of_project(of, keywords), _among(connection, keywords)),
@@ -353,17 +333,19 @@ def _observed(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl
     return fetch(connection, which, schema, places_of(connection, rows))
 
 
-def _marks(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl.DataFrame:
+def _marks(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """What people said of these keywords."""
+    schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
+    if connection.execute(select(marks.c.id).where(_of_project(of, marks)).limit(1)).first() is None:
+        return pl.DataFrame(schema=schema)
     found = connection.execute(
         select(marks.c.id, marks.c.tags, marks.c.corrected).where(_of_project(of, marks), _among(connection, marks)),
         _listed(connection, ids),
     ).all()
-    schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
 
-def _rows_of(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl.DataFrame:
+def _rows_of(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """Which observations these keywords name."""
     found = connection.execute(
         select(keywords.c.id, keywords.c.rows).where(_of_project(of, keywords), _among(connection, keywords)),
@@ -373,7 +355,7 @@ def _rows_of(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl.
 
 
 def _places_of_import(
-    connection: Connection, of: "Event | Scope", import_id: str, first: int, behind: int
+    connection: Connection, of: Event | Scope, import_id: str, first: int, behind: int
 ) -> pl.DataFrame:
     """Some rows of an import, with their keywords."""
     o = observations.c
@@ -383,7 +365,7 @@ def _places_of_import(
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
 
-def _counted_imports(connection: Connection, of: "Event | Scope") -> frozenset[str]:
+def _counted_imports(connection: Connection, of: Event | Scope) -> frozenset[str]:
     """The imports of a project that were not withdrawn."""
     counts = (imports.c.bucket == of.bucket) & (imports.c.project == of.project) & (imports.c.state != "withdrawn")
     return frozenset(connection.execute(select(imports.c.import_id).where(counts)).scalars())
@@ -393,14 +375,14 @@ def _import_of(event: Event) -> str:
     return event.stream.removeprefix("import/")
 
 
-def _ids_behind(connection: Connection, of: "Event | Scope", table: Table, after: str) -> pl.Series:
+def _ids_behind(connection: Connection, of: Event | Scope, table: Table, after: str) -> pl.Series:
     """The next keywords by id."""
     behind = _of_project(of, table) & (table.c.id > after)
     found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(_PART))
     return pl.Series("id", found.scalars().all(), pl.String())
 
 
-def _of_project(of: "Event | Scope", table: Table) -> Any:
+def _of_project(of: Event | Scope, table: Table) -> Any:
     return (table.c.bucket == of.bucket) & (table.c.project == of.project)
 
 
