@@ -544,11 +544,20 @@ class Finder:
 
         Raises NotFound, InvalidOption, VersionConflict.
         """
-        from omnikeywords.catalog import marks
+        from omnikeywords.catalog import groups, listing, marks
 
-        self.keyword(keyword_id, project)
+        about = self.keyword(keyword_id, project)
+        said = dict(corrected) if corrected else None
+        head = None
+        if said and said.get("near_duplicate_of"):
+            head = listing.phrase_of(self._at(project), project, said["near_duplicate_of"] or "")
+            if head == about["normalized"]:
+                raise InvalidOption(f"keyword {head!r} cannot be a near-duplicate of itself", keyword=head)
+            said["near_duplicate_of"] = head
         with self._at(project).write(project) as connection:
-            done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=corrected, expected=expected)
+            done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=said, expected=expected)
+            if said and "near_duplicate_of" in said:
+                groups.put_right(connection, project, keyword_id, head)
         self._follow_shortly(project, done.position)
         return self.keyword(keyword_id, project)
 
