@@ -527,4 +527,4 @@ def help_pages() -> dict[str, str]:
     return pages
 
 
-from omnikeywords import cli_catalogue, cli_imports, cli_keywords  # noqa: E402, F401  (more commands of the app above)
+from omnikeywords import cli_backup, cli_catalogue, cli_imports, cli_keys, cli_keywords  # noqa: E402, F401  (more commands)

@@ -121,17 +121,18 @@ def _finish(
 ) -> bool:
     """Run an import to its end and tell how it went; returns whether it did well."""
     started = time.monotonic()
-    found = finder.import_(one.import_id, project)
-    if one.repeated and found.state == "completed":
-        if not quiet:
-            note(f"{name} was imported before, as {one.import_id}: --again imports it once more")
-        job = finder.job(one.job_id)
-    else:
-        if one.repeated and not quiet:
-            note(f"{name}: import {one.import_id} was begun before and goes on")
+    job = _remembered(finder, one.job_id)
+    done = job is None or job.state.ended
+    if one.repeated and not quiet:
+        then = "--again imports it once more" if done else "it was not done and goes on"
+        note(f"{name} was imported before, as {one.import_id}: {then}")
+    if job is None:
+        return True
+    if not done:
         job = _run(finder, one.job_id, quiet, guess_rows([source_of(name)]), Path(name).name)
     if job.state != "completed":
-        note(f"{name} was not imported: {_reason(job)}")
+        then = f"; mend that, then `okf jobs resume {job.id}`" if job.state == "stuck" else ""
+        note(f"{name} was not imported: {_reason(job)}{then}")
         return False
     if not quiet:
         _tell(finder, job, project, one, format, time.monotonic() - started)
@@ -170,10 +171,7 @@ def _looked(tell: "Tell", name: str) -> "Callable[[Job], None]":
 
 def _reason(job: "Job") -> str:
     trouble = job.failure or job.trouble
-    why = trouble.message if trouble else job.state
-    if job.state == "stuck":
-        return f"job {job.id} is stuck: {why}; mend that, then `okf jobs resume {job.id}`"
-    return why
+    return trouble.message if trouble else job.state
 
 
 def _tell(
@@ -183,8 +181,6 @@ def _tell(
     counted = {name: job.progress.get(name, 0) for name in ("rows_read", "rows_kept", "rows_merged", "rows_skipped")}
     if is_jsonl(format):
         print_lines([{"import": one.import_id, **record(found, "id", "content"), **counted, "repeated": one.repeated}])
-        return
-    if one.repeated and found.state == "completed" and not job.progress:
         return
     from omnikeywords.formats import Period
     from omnikeywords.terminal import console
@@ -244,15 +240,17 @@ def show_import_(import_id: ImportId, project: Project = "default") -> None:
     """Print all that is known of an import, as JSON."""
     with opened() as finder:
         found = finder.import_(import_id, project)
-        print_json({**plain(found), "progress": _progress_of(finder, found.job_id)})
+        job = _remembered(finder, found.job_id)
+        print_json({**plain(found), "progress": None if job is None else plain(job.progress)})
 
 
-def _progress_of(finder: "Finder", job_id: str) -> dict[str, Any] | None:
+def _remembered(finder: "Finder", job_id: str) -> "Job | None":
+    """A job; None where it is forgotten, as ended ones are after a while."""
     from omnikeywords.errors import NotFound
 
     try:
-        return dict(finder.job(job_id).progress)
-    except NotFound:  # forgotten, long after it ended
+        return finder.job(job_id)
+    except NotFound:
         return None
 
 

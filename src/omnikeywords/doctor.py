@@ -1,6 +1,7 @@
 """What `okf doctor` looks at: whether this machine and set-up can do the work, and what to do where not."""
 
 import importlib.metadata
+import ipaddress
 import os
 import platform
 import shutil
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from omnikeywords import __version__
 from omnikeywords.analysis.frequency import FrequencyTable
+from omnikeywords.backup import last_taken
+from omnikeywords.catalog.keys import KeyStore
 from omnikeywords.errors import LanguageTableMissing, OmniKeywordsError, SchemaOutdated
 from omnikeywords.settings import Settings, available_cores
 
@@ -57,9 +60,12 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _language_table(settings)
     yield _folder("data folder", settings.data_dir)
     yield _folder("temporary files", Path(tempfile.gettempdir()), "set TMPDIR to a folder with more room")
+    if settings.backup_dir is not None:
+        yield _last_backup(settings.backup_dir, settings.backup_max_age_hours)
     yield _memory()
     yield Finding("cores", True, f"{available_cores()} for this process")
     yield _port(settings.host, settings.port)
+    yield _keys(settings)
     yield _encoding()
     yield from _catalogue(settings)
 
@@ -100,6 +106,20 @@ def _folder(name: str, folder: Path, advice: str = "free some, or set OKF_DATA_D
     return Finding(name, free >= _LEAST_DISK, f"{folder} ({free / _GB:.1f} GB free)", advice)
 
 
+def _last_backup(folder: Path, most_hours: int) -> Finding:
+    """Age of the newest backup, of SQLite or of PostgreSQL; it is not read through."""
+    taken = last_taken(folder)
+    if taken is None:
+        return Finding("last backup", False, f"none in {folder}", "run `okf backup`, or see docs/backup.md")
+    hours = (datetime.now(UTC) - taken).total_seconds() / 3600
+    return Finding(
+        "last backup",
+        hours <= most_hours,
+        f"{hours:,.1f} hours old, in {folder}",
+        f"it should be at most {most_hours} (OKF_BACKUP_MAX_AGE_HOURS): see whether the timer of backups runs",
+    )
+
+
 def _memory() -> Finding:
     advice = "a million keywords take up to 1.5 GB: close something, or analyse less at a time"
     free = _free_memory()
@@ -136,6 +156,33 @@ def _port(host: str, port: int) -> Finding:
             "stop what uses it (an `okf serve`?), or take another by OKF_PORT and OKF_HOST",
         )
     return Finding("port", True, f"{port} on {host} is free")
+
+
+def _keys(settings: Settings) -> Finding:
+    """Whether `okf serve` would find a key where it needs one."""
+    store = KeyStore(settings.database)
+    try:
+        found = store.changes(None)
+    except OmniKeywordsError as error:
+        return Finding("API keys", False, f"cannot be read: {error}", "nobody is let in until they can be")
+    finally:
+        store.close()
+    keys = found[1] if found else []
+    now = datetime.now(UTC)
+    number = sum(key.state(now) == "active" for key in keys)
+    if number:
+        return Finding("API keys", True, f"{number} of {len(keys)} can be used")
+    if not keys and settings.require_key == "auto" and _is_loopback(settings.host):
+        return Finding("API keys", True, f"none, and {settings.host} needs none until the first is made")
+    return Finding("API keys", False, "none can be used", "make one with `okf keys create --name NAME`")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return ipaddress.ip_address(str(found[0][4][0]).partition("%")[0]).is_loopback
 
 
 def _catalogue(settings: Settings) -> Iterator[Finding]:

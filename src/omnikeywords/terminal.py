@@ -57,6 +57,7 @@ TOOLS = {
     "google_ads": "Google Ads",
     "google_keyword_planner": "Google Keyword Planner",
     "google_search_console": "Google Search Console",
+    "google_trends": "Google Trends",
     "mangools": "Mangools",
     "moz": "Moz",
     "okf": "Omni Keywords Finder",
@@ -542,4 +543,22 @@ def show_findings(to: Console, findings: Sequence["Finding"]) -> None:
         if not finding.fine:
             text.append(f"\n{finding.advice}", style="yellow")
         table.add_row(mark, finding.name, text)
+    to.print(table)
+
+
+def show_keys(to: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A line an API key."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for title in ("id", "name", "state", "scope", "projects", "expires", "last used"):
+        table.add_column(title, no_wrap=title == "id", overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["id"],
+            Text(row["name"]),
+            Text(row["state"], "green" if row["state"] == "active" else "red"),
+            row["scope"],
+            ", ".join(row["projects"]) or Text("all", "dim"),
+            row["expires_at"] or Text("never", "dim"),
+            row["last_used_at"] or Text("never", "dim"),
+        )
     to.print(table)

@@ -331,7 +331,7 @@ boots,20,https://example.com/,
 @pytest.fixture
 def finder(place: Place, database: Database) -> Finder:
     made = Finder(Settings.load({"OKF_DATABASE_URL": place.url, "OKF_JOB_POLL_MS": "20"}))
-    made.__dict__["_database"] = database
+    made._opened = database
     return made
 
 
@@ -348,7 +348,7 @@ def test_a_deleted_project_leaves_no_trace_and_can_be_made_again(finder: Finder,
     finder.mark_keyword(keyword_id, "shop", "xyzzy", tags=["xyzzy"])
     finder.change_project("shop", "xyzzy", {"brands": ["xyzzy"]})
     finder.start_import(MARKED.encode() + b"again,1,,", name="xyzzy.csv", project="shop", actor="xyzzy")
-    finder.workflows.catch_up()
+    finder.fleet.workflows("first").catch_up()
     park(database, "shop", "xyzzy")
     holding = trace(database, "xyzzy")
     for column in (
@@ -361,7 +361,7 @@ def test_a_deleted_project_leaves_no_trace_and_can_be_made_again(finder: Finder,
     ):
         assert column in holding
     finder.delete_project("shop", "ana")
-    finder.workflows.catch_up()
+    finder.fleet.workflows("first").catch_up()
     assert trace(database, "xyzzy") == []
     assert "shop" not in [project.name for project in finder.projects()]
     again = bring_marked(finder, "shop")
@@ -396,7 +396,7 @@ def settle(finder: Finder) -> None:
     for job in finder.jobs():
         if not job.state.ended:
             finder.run_job(job.id)
-    finder.workflows.catch_up()
+    finder.fleet.workflows("first").catch_up()
 
 
 def test_two_projects_of_one_bucket_never_see_each_other(shop: Catalogue) -> None:

@@ -105,7 +105,9 @@ class Place:
                 columns = [column for column in table.columns if column.name not in _MADE_UP]
                 found = connection.execute(select(*columns).order_by(*table.primary_key))
                 kept[table.name] = [_named(ids, row) for row in found]
-            facts = select(events.c.position, events.c.type, events.c.version, events.c.data).order_by(*events.primary_key)
+            facts = select(events.c.position, events.c.type, events.c.version, events.c.data).order_by(
+                *events.primary_key
+            )
             kept["events"] = [tuple(row) for row in connection.execute(facts)]
         return kept
 

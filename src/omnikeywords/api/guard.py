@@ -10,16 +10,17 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from omnikeywords.api.caller import LOCAL, Caller
+from omnikeywords.api.caller import LOCAL, NOBODY, Caller
+from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
 from omnikeywords.ops import counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
 
-__all__ = ["Call", "Endpoint", "Guard", "Reply", "read_body"]
+__all__ = ["Call", "ClientLeft", "Endpoint", "Guard", "Reply", "read_body"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -62,6 +63,11 @@ _STRICT: Headers = (
 )
 
 
+# Headers that a page elsewhere may send, and those that it may read.
+_CORS_SENT = b"authorization, content-type, x-api-key, x-request-id, traceparent, if-match, idempotency-key"
+_CORS_SHOWN = b"x-request-id, retry-after, etag, location, content-disposition"
+
+
 class Call(NamedTuple):
     """A request as an endpoint gets it."""
 
@@ -80,6 +86,7 @@ class Reply(NamedTuple):
     content_type: bytes = b"application/json"
     headers: Headers = ()
     kept: Headers = _STRICT  # what browsers may do with it and for how long
+    more: AsyncGenerator[bytes, None] | None = None  # the rest of the body, made while it is sent
 
 
 Endpoint = Callable[[Call], Awaitable[Reply]]
@@ -91,7 +98,7 @@ _LATE = "the body is late"
 _broken_off = Problem("invalid_json", "the body broke off before it was whole: send all of it")
 
 
-class _ClientLeft(Exception):
+class ClientLeft(Exception):
     """The connection was closed, or the body was cut into wrong chunks, before it was whole."""
 
 
@@ -129,7 +136,7 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
     finally:
         late.cancel()
     if message["type"] == "http.disconnect":
-        raise _ClientLeft
+        raise ClientLeft
     if len(body) > most_bytes:
         raise _too_long(most_bytes)
     return body
@@ -155,8 +162,9 @@ def _too_long(most_bytes: int) -> Problem:
 class Guard:
     """The application that the server calls.
 
-    `direct` are endpoints called without the router, by method and path; `paths` the path templates that the
-    metrics may name: others count as "other", so that scanners make no new series.
+    `direct` are endpoints called without the router, by method and path, which may be a template as `/jobs/{job_id}`;
+    `paths` the path templates that the metrics may name: others count as "other", so that scanners make no new series.
+    `keys` say who calls; without them everybody is LOCAL.
     """
 
     def __init__(
@@ -165,9 +173,16 @@ class Guard:
         settings: Settings,
         direct: Mapping[tuple[str, str], Endpoint],
         paths: frozenset[str],
+        keys: Keyring | None = None,
     ) -> None:
         self._app = app
-        self._direct = direct
+        self._keys = keys
+        self._direct = {key: endpoint for key, endpoint in direct.items() if "{" not in key[1]}
+        self._templates = [
+            (method, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path))), path, endpoint)
+            for (method, path), endpoint in direct.items()
+            if "{" in path
+        ]
         self._paths = paths
         self._most = settings.max_in_flight
         self._access_log = settings.access_log
@@ -200,6 +215,7 @@ class Guard:
         self._now += 1
         head = method == "HEAD"
         sent = _Sent()
+        caller = LOCAL if self._keys is None else NOBODY
         try:
             if self._now > self._most and path not in _ALWAYS_ANSWERED:
                 _shed.inc()
@@ -207,12 +223,22 @@ class Guard:
             if self._cors is not None and method == "OPTIONS" and b"access-control-request-method" in headers:
                 await _write(send, sent, Reply(b"", 204), added, head)
                 return
+            if self._keys is not None:
+                caller = self._keys.admit(path, headers, (scope.get("client") or ("",))[0])
+            parts: Mapping[str, str] = {}
             endpoint = self._direct.get(("GET" if head else method, path))
+            if endpoint is None:
+                endpoint, parts = self._at_template("GET" if head else method, path, scope)
             if endpoint is not None:
-                await _write(send, sent, await endpoint(Call(headers, receive)), added, head)
+                call = Call(headers, receive, caller, parts, scope.get("query_string", b""))
+                reply = await endpoint(call)
+                await _write(send, sent, reply, added, head)
+                if reply.more is not None and not await _write_more(send, receive, reply.more, head):
+                    sent.status = 499
             else:
+                scope["okf.caller"] = caller
                 await self._route(scope, receive, send, sent, added)
-        except _ClientLeft:
+        except ClientLeft:
             # To us a body in broken chunks is the same as a client that left; the first can read an answer.
             broken = body_of(_broken_off, request_id.decode())
             with suppress(Exception):
@@ -248,7 +274,16 @@ class Guard:
                     request_id=request_id.decode(),
                     trace_id=_trace_id(trace),
                     client=(scope.get("client") or ("",))[0],
+                    caller=caller.name,
                 )
+
+    def _at_template(self, method: str, path: str, scope: Scope) -> tuple[Endpoint | None, Mapping[str, str]]:
+        """The endpoint whose template a path fits, and the parts of the path by their names."""
+        for verb, pattern, template, endpoint in self._templates:
+            if verb == method and (match := pattern.fullmatch(path)):
+                scope["path_template"] = template
+                return endpoint, match.groupdict()
+        return None, {}
 
     async def watch(self) -> None:
         """Keep the gauges of this process current, until cancelled; called once it runs."""
@@ -305,20 +340,45 @@ class _Sent:
 async def _write(send: Send, sent: _Sent, reply: Reply, added: Headers, head: bool) -> None:
     sent.status = reply.status
     body = reply.body
+    # Without a length where nobody knows it yet.
+    length: Headers = ((b"content-length", b"%d" % len(body)),) if reply.more is None else ()
     await send(
         {
             "type": "http.response.start",
             "status": reply.status,
-            "headers": [
-                (b"content-type", reply.content_type),
-                (b"content-length", b"%d" % len(body)),
-                *reply.kept,
-                *added,
-                *reply.headers,
-            ],
+            "headers": [(b"content-type", reply.content_type), *length, *reply.kept, *added, *reply.headers],
         }
     )
-    await send({"type": "http.response.body", "body": b"" if head else body})
+    await send(
+        {"type": "http.response.body", "body": b"" if head else body, "more_body": reply.more is not None and not head}
+    )
+
+
+async def _write_more(send: Send, receive: Receive, more: AsyncGenerator[bytes, None], head: bool) -> bool:
+    """Send the rest of a body as it is made; False where the client left before its end."""
+    left = asyncio.ensure_future(_left(receive))
+    try:
+        while not head:
+            piece = asyncio.ensure_future(anext(more, None))
+            await asyncio.wait((piece, left), return_when=asyncio.FIRST_COMPLETED)
+            if not piece.done():
+                piece.cancel()
+                await asyncio.wait((piece,))
+                return False
+            body = piece.result()
+            await send({"type": "http.response.body", "body": body or b"", "more_body": body is not None})
+            if body is None:
+                break
+        return True
+    finally:
+        left.cancel()
+        await more.aclose()
+
+
+async def _left(receive: Receive) -> None:
+    """Wait until the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _new_id_head() -> bytes:
@@ -351,7 +411,7 @@ class _Cors:
             return (
                 *allowed,
                 (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
-                (b"access-control-allow-headers", b"content-type, x-request-id, traceparent"),
+                (b"access-control-allow-headers", _CORS_SENT),
                 (b"access-control-max-age", b"600"),
             )
-        return (*allowed, (b"access-control-expose-headers", b"x-request-id, retry-after"))
+        return (*allowed, (b"access-control-expose-headers", _CORS_SHOWN))

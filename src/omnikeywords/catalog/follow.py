@@ -25,7 +25,7 @@ from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.tables import buckets, followers, parked
 from omnikeywords.db import Connection, Database
-from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, NotReached
+from omnikeywords.errors import BucketMoved, DatabaseBusy, DatabaseUnavailable, NotReached
 from omnikeywords.ops import counter, get_logger
 
 __all__ = [
@@ -121,7 +121,10 @@ class Follower:
                     events = log.read(connection, self._bucket, position, _BATCH)
                 if not events or stop():
                     return position
-                self._apply(position, events, ahead, stop)
+                try:
+                    self._apply(position, events, ahead, stop)
+                except _Overtaken:
+                    continue
 
     def _apply(self, position: int, events: list[Event], ahead: ThreadPoolExecutor, stop: Callable[[], bool]) -> bool:
         """Apply events; returns whether all of them are."""
@@ -228,6 +231,9 @@ class Follower:
             self._seen = log.utc(found.updated_at)
             return int(found.position)
         with self._database.write() as connection:
+            departed = (buckets.c.bucket == self._bucket) & (buckets.c.state == "departed")
+            if connection.execute(select(buckets.c.bucket).where(departed)).scalar() is not None:
+                raise BucketMoved(f"bucket {self._bucket} lies on another server now")
             insert = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
             connection.execute(
                 insert(followers)
@@ -245,7 +251,10 @@ class Follower:
 
     def _locked(self, connection: Connection) -> Any:
         """How far the model is, which nobody else can change until this transaction ends."""
-        return connection.execute(_LOCKED, self._key).one()
+        found = connection.execute(_LOCKED, self._key).one_or_none()
+        if found is None:  # the bucket went to another server
+            raise _Overtaken
+        return found
 
     def rebuild(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Make the model anew from the first event on. Returns the position reached.
@@ -353,7 +362,8 @@ def outdated_buckets(connection: Connection, model: ReadModel) -> list[int]:
 
 def active_buckets(connection: Connection) -> list[int]:
     """The buckets that have any events."""
-    return list(connection.execute(select(buckets.c.bucket).order_by(buckets.c.bucket)).scalars())
+    here = select(buckets.c.bucket).where(buckets.c.state != "departed")
+    return list(connection.execute(here.order_by(buckets.c.bucket)).scalars())
 
 
 def buckets_behind(connection: Connection, model: str) -> dict[int, int]:
@@ -363,7 +373,7 @@ def buckets_behind(connection: Connection, model: str) -> dict[int, int]:
     behind = (
         select(buckets.c.bucket, buckets.c.head - reached)
         .select_from(buckets.outerjoin(followers, here))
-        .where(buckets.c.head > reached)
+        .where(buckets.c.head > reached, buckets.c.state != "departed")
         .order_by(buckets.c.bucket)
     )
     return {row[0]: row[1] for row in connection.execute(behind)}

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from sqlalchemy import Row, delete, select
 from omnikeywords.analysis import Weights
 from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType, NewEvent
+from omnikeywords.catalog.homes import BUCKETS, bucket_of
 from omnikeywords.catalog.tables import events, imports, marks, parked, projects, rejects, uploads
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import Conflict, InvalidOption, NotFound
@@ -36,7 +36,6 @@ __all__ = [
 ]
 
 DEFAULT_PROJECT = "default"
-BUCKETS = 256
 STREAM = "project"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -83,11 +82,6 @@ def check_name(name: str) -> str:
             project=name,
         )
     return name
-
-
-def bucket_of(name: str) -> int:
-    """The bucket of a project: the same everywhere, and alike many in each."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big") % BUCKETS
 
 
 def find(database: Database, name: str) -> Project:
