@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omnikeywords import cli, cli_imports, workflows
+from omnikeywords.analysis import Options, analyse
 from omnikeywords.finder import Finder
 from omnikeywords.ops import configure_logs
 from omnikeywords.processor import run_processor
@@ -72,6 +73,7 @@ def _fork(asked: Mapping[str, Any]) -> int:
 
 if __name__ == "__main__":
     assert cli_imports.app is not None  # its commands are known before the first fork
+    analyse(["loaded before the first fork"], Options()).with_near_duplicates()
     for line in sys.stdin:
         began = time.monotonic()
         code = _fork(json.loads(line))

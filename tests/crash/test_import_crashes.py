@@ -1,4 +1,4 @@
-"""An import whose process is killed at any moment ends as if it had not been: row for row, nothing lost, nothing twice."""
+"""An import whose process is killed at any moment ends as if it had not been, row for row."""
 
 import json
 import random
@@ -19,8 +19,8 @@ from sqlalchemy import select
 from omnikeywords import workflows
 from omnikeywords.catalog.migrate import migrate
 from omnikeywords.catalog.tables import events, imports, keywords, marks, observations, parked, rejects
-from omnikeywords.db import Database, connect
-from omnikeywords.jobs import JobState, crash_points, list_jobs
+from omnikeywords.db import connect
+from omnikeywords.jobs import crash_points, list_jobs
 from tests.servers.postgres import Postgres, postgres
 
 ROOT = Path(__file__).parents[2]
