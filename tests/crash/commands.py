@@ -5,6 +5,8 @@ once and told line by line.
     {"process": true}                a processor, until no job is left to run
     {..., "kill_after": seconds}     which is killed by SIGKILL when so long has passed
     {..., "settings": {...}}         with these settings, as OKF_CRASH_AT
+    {..., "stderr": path}            what it says goes to a file
+    {..., "most_pages": n}           on an SQLite database that may not grow beyond so many pages
 
 A chunk is small here, so that a small file has many.
 """
@@ -19,6 +21,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import Engine, event
+
 from omnikeywords import cli, cli_imports, workflows
 from omnikeywords.analysis import Options, analyse
 from omnikeywords.finder import Finder
@@ -32,6 +36,12 @@ CHUNK = 500
 def _run(asked: Mapping[str, Any]) -> int:
     os.environ.update(asked.get("settings", {}))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if "stderr" in asked:
+        os.dup2(os.open(asked["stderr"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    if "most_pages" in asked:
+        event.listen(
+            Engine, "connect", lambda made, record: made.execute(f"PRAGMA max_page_count={asked['most_pages']}")
+        )
     workflows.CHUNK = CHUNK
     if "args" in asked:
         return cli.run(asked["args"])
