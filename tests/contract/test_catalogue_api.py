@@ -623,7 +623,6 @@ class TestJobs:
         number = int(1000 * api.finder.job(job_id).updated_at.timestamp())
         assert "queued" not in [e[2]["state"] for e in _events(asyncio.run(followed(**{"last-event-id": str(number)})))]
 
-
     def test_a_stream_says_that_nothing_is_new(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("omnikeywords.api.jobs._HEARTBEAT_SECONDS", 0.2)
         monkeypatch.setattr("omnikeywords.api.jobs._MOST_SECONDS", 1.2)
