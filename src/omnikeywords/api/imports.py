@@ -1,6 +1,7 @@
 """`/api/v1/imports`: files and lists brought into a project, how far they are, what of them was not taken."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,7 @@ from omnikeywords.api.schemas import Cursor, Limit, MarketText, ProjectName, Pro
 from omnikeywords.api.uploading import Form, pieces
 from omnikeywords.catalog.imports import Import
 from omnikeywords.catalog.uploads import PART_BYTES, Keeping
-from omnikeywords.errors import Conflict
+from omnikeywords.errors import Conflict, NotFound
 from omnikeywords.finder import Importing
 from omnikeywords.jobs import Job
 from omnikeywords.model import days_of
@@ -296,6 +297,9 @@ class Imports:
         return Reply(b"", 204)
 
     def _withdraw(self, import_id: str, project: str, actor: str, *, erase: bool) -> None:
+        if not erase:
+            with suppress(Conflict, NotFound):  # its job has ended, is past that, or was forgotten
+                self._finder.steer_job("cancel", self._finder.import_(import_id, project).job_id, project)
         self._finder.withdraw_import(import_id, project, actor, erase=erase)
 
     def _asked(self, call: Call, scope: Any) -> tuple[str, str]:
