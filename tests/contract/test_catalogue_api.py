@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from omnikeywords.db import connect
 from omnikeywords.finder import Finder
 from omnikeywords.ops import Health
 from omnikeywords.settings import Settings
+from omnikeywords.workflows import Workflows
 from tests.conftest import Place
 from tests.contract.test_api import assert_problem
 
@@ -245,6 +247,20 @@ class TestImporting:
         assert kept == [1]
         assert _uploads(api) == 0
         assert api.get("/imports")["total"] == 0
+
+    def test_an_upload_that_never_became_an_import_is_forgotten(self, api: Api, place: Place) -> None:
+        begun = api.upload()
+        left = api.finder.upload("shop")  # by a process that dies now
+        left.add(b"x" * 1_500_000)
+        assert _uploads(api) == 2
+        database = connect(place.url)
+        workflows = Workflows(database)
+        now = datetime.now(UTC)
+        assert workflows.forget_abandoned_uploads(now - timedelta(hours=1)) == 0  # it may still be on its way
+        assert workflows.forget_abandoned_uploads(now + timedelta(hours=1)) == 1
+        assert _uploads(api) == 1
+        assert api.finder.run_job(begun["job_id"]).state == "completed"
+        database.close()
 
     def test_an_upload_that_stops_coming_is_refused(self, place: Place) -> None:
         api = Api(place, OKF_REQUEST_TIMEOUT_MS="300")
