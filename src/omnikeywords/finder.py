@@ -707,10 +707,13 @@ class Finder:
             self.fleet.workflows(server).rebuild(progress)
 
     def catch_up(self, project: str = DEFAULT_PROJECT) -> None:
-        """Move the read models on as far as the log goes, where no processor does, and look for the near-duplicates of
-        a project anew."""
+        """Move the read models on as far as the log goes, where no processor does, derive what is to be derived of a
+        project, and look for its near-duplicates anew."""
         workflows = self._workflows(project)
         workflows.catch_up()
+        for job in self.jobs(project, limit=1000):
+            if job.kind == workflows.derive_keywords.kind and not job.state.ended:
+                self.run_job(job.id)
         workflows.regroup(project)
 
     def events(self, project: str = DEFAULT_PROJECT, *, after: int | None = None, limit: int = 50) -> "list[Event]":
