@@ -213,6 +213,8 @@ class TestImporting:
         refused("invalid_request", content=b"--y\r\n\r\n", headers=form)
         refused("invalid_request", files={"file": ("a", MAY)}, data={"markt": "en"})
         refused("invalid_request", files=[("file", ("a", MAY)), ("file", ("b", JUNE))])
+        refused("invalid_option", files={"file": ("a", MAY * 8000)}, data={"date": "2026-13"})
+        refused("invalid_request", data={"market": "en"}, files={"other": (None, b"not a file")})
         late = b"--x\r\ncontent-disposition: form-data; name=file; filename=a\r\n\r\nkeyword\na\n\r\n--x\r\n"
         late += b"content-disposition: form-data; name=project\r\n\r\nshop\r\n--x--\r\n"
         pieces = [late[:80], late[80:]]
