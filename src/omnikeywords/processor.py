@@ -87,6 +87,7 @@ def _follow(workflows: Workflows, server: str, stop: threading.Event) -> None:
             pause = 0.02 if moved else min(_LONGEST_PAUSE, max(pause, 0.01) * 2)
             if time.monotonic() >= next_care:
                 workflows.make_partitions(datetime.now(UTC).date(), _PARTITIONS_AHEAD)
+                workflows.forget_abandoned()
                 begun = workflows.derive_outdated()
                 if begun:
                     _log.info("keywords of another version are derived anew", projects=begun)

@@ -90,6 +90,7 @@ class Workflows:
             ],
         )
         self.derive_keywords = Saga("derive_keywords", [Step("derive", self._derive), Step("group", self._group)])
+        self._unclaimed: set[tuple[str, str]] = set()  # uploads at the last look
         self.sagas = (self.import_keywords, self.derive_keywords)
 
     def start_import(self, connection: Connection, request: ImportRequest, key: str | None = None) -> Started:
@@ -190,6 +191,20 @@ class Workflows:
         """Events that the read models do not hold yet, of the bucket that is furthest behind."""
         with self._database.read() as connection:
             return max(follow.buckets_behind(connection, MODEL).values(), default=0)
+
+    def forget_abandoned(self) -> int:
+        """Delete what was uploaded for imports that never began; returns how many uploads those are.
+
+        Their process was killed, if nothing came of them since the call before: so that is to be a day ago.
+        """
+        with self._database.read() as connection:
+            found = uploads.unclaimed(connection)
+        abandoned = found & self._unclaimed
+        for project, import_id in abandoned:
+            with self._database.write(project) as connection:
+                uploads.forget_unclaimed(connection, project, import_id)
+        self._unclaimed = found - abandoned
+        return len(abandoned)
 
     def make_partitions(self, first: date, months: int) -> None:
         """See to it that the observations of the coming months have a place of their own, on PostgreSQL."""

@@ -7,15 +7,25 @@ import hashlib
 import io
 from typing import BinaryIO
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, exists, func, select
 
 from omnikeywords.catalog import log
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.tables import uploads
+from omnikeywords.catalog.tables import imports, uploads
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import NotFound
 
-__all__ = ["PART_BYTES", "Keeping", "Upload", "forget", "keep", "keep_part", "open_upload"]
+__all__ = [
+    "PART_BYTES",
+    "Keeping",
+    "Upload",
+    "forget",
+    "forget_unclaimed",
+    "keep",
+    "keep_part",
+    "open_upload",
+    "unclaimed",
+]
 
 PART_BYTES = 1 << 20
 
@@ -95,6 +105,17 @@ def forget(connection: Connection, project: str, import_id: str) -> None:
     connection.execute(delete(uploads).where(_of(project, import_id)))
 
 
+def unclaimed(connection: Connection) -> set[tuple[str, str]]:
+    """Uploads whose import did not begin, not yet or never, as (project, import)."""
+    found = connection.execute(select(uploads.c.project, uploads.c.import_id).where(_UNCLAIMED).distinct())
+    return {(row.project, row.import_id) for row in found}
+
+
+def forget_unclaimed(connection: Connection, project: str, import_id: str) -> None:
+    """Delete an upload unless its import began."""
+    connection.execute(delete(uploads).where(_of(project, import_id), _UNCLAIMED))
+
+
 class Upload(io.RawIOBase):
     """An upload as a file: read part by part from the database."""
 
@@ -142,6 +163,13 @@ class Upload(io.RawIOBase):
                 which = _of(self._project, self._import_id) & (uploads.c.part == number)
                 self._loaded = number, connection.execute(select(uploads.c.data).where(which)).scalar_one()
         return self._loaded[1]
+
+
+_UNCLAIMED = ~exists().where(
+    imports.c.bucket == uploads.c.bucket,
+    imports.c.project == uploads.c.project,
+    imports.c.import_id == uploads.c.import_id,
+)
 
 
 def _of(project: str, import_id: str) -> ColumnElement[bool]:
