@@ -66,7 +66,7 @@ BY_MEANING = {"cursor", "fields", "date", "if-match", "POST /api/v1/projects"}
 
 @SCHEMA.parametrize()
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
