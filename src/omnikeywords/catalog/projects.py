@@ -17,7 +17,7 @@ from sqlalchemy import Row, delete, select
 from omnikeywords.analysis import Weights
 from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType, NewEvent
-from omnikeywords.catalog.tables import imports, projects, rejects, uploads
+from omnikeywords.catalog.tables import dead_letters, imports, projects, rejects, uploads, webhooks
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import Conflict, InvalidOption, NotFound
 from omnikeywords.model import Market
@@ -161,7 +161,7 @@ def delete_all(connection: Connection, name: str, actor: str) -> int:
     """Delete a project and erase all its facts; the read models follow. Returns the position in the log."""
     bucket = bucket_of(name)
     log.erase(connection, bucket, name)
-    for table in (uploads, rejects, imports):
+    for table in (uploads, rejects, imports, webhooks, dead_letters):
         connection.execute(delete(table).where((table.c.bucket == bucket) & (table.c.project == name)))
     done = log.append(connection, bucket, name, [NewEvent(STREAM, EventType.PROJECT_DELETED)], actor=actor)
     apply(connection, done.events[0])

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 __all__ = [
     "buckets",
+    "dead_letters",
     "events",
     "followers",
     "imports",
@@ -35,6 +36,7 @@ __all__ = [
     "projects",
     "rejects",
     "uploads",
+    "webhooks",
 ]
 
 # Names of constraints and indexes must be the same everywhere, or a migration could not name them.
@@ -250,4 +252,36 @@ observations = Table(
     Column("ctr", Float),
     Column("position", Float),
     Column("rest", Text, nullable=False),  # JSON: every other column that has a value
+)
+
+# ---- webhooks: settings and what came of them, neither facts nor made from facts
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _key("bucket", Integer),
+    _key("project", String(64)),
+    _key("id", String(32)),
+    Column("url", Text, nullable=False),
+    # Readable: each delivery is signed with it, and a digest of a key signs nothing.
+    Column("secret", Text, nullable=False),
+    Column("events", Text, nullable=False),  # JSON list, those it wants
+    Column("created_at", _Time, nullable=False),
+    Column("disabled_at", _Time),
+    Column("disabled_reason", Text),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    _key("bucket", Integer),
+    _key("project", String(64)),
+    _key("id", String(32)),
+    Column("webhook_id", String(32), nullable=False),
+    Column("message_id", String(80), nullable=False),  # the same however often it is sent
+    Column("event", String(64), nullable=False),
+    Column("body", Text, nullable=False),  # JSON, as it was sent
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),  # of the last of them
+    Column("failed_at", _Time, nullable=False),
 )
