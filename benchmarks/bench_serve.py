@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ SAMPLE = Path(__file__).parents[1] / "src" / "omnikeywords" / "sample" / "Querie
 LUA = """
 local words = {%(words)s}
 local count, n = #words, 0
-local headers = {["Content-Type"] = "application/json"}
+local headers = {["Content-Type"] = "application/json", ["Authorization"] = %(authorization)s}
 local random, format, concat = math.random, string.format, table.concat
 function init() math.randomseed(%(seed)d) end
 local function phrase()
@@ -87,7 +87,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 
 @contextmanager
-def service(workers: int) -> Iterator[tuple[int, float]]:
+def service(workers: int, environ: Mapping[str, str]) -> Iterator[tuple[int, float]]:
     """A running service: its port, and the seconds from its start to readiness."""
     port = free_port()
     command = [
@@ -99,7 +99,7 @@ def service(workers: int) -> Iterator[tuple[int, float]]:
         str(workers),
     ]
     begun = time.perf_counter()
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "OKF_DRAIN_DELAY_MS": "0"})
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**environ, "OKF_DRAIN_DELAY_MS": "0"})
     try:
         while True:
             if process.poll() is not None:
@@ -121,10 +121,29 @@ def cpu_seconds(port: int) -> float:
     return float(found[1]) if found else float("nan")
 
 
-def load(port: int, keywords: int, seconds: int, connections: int, seed: int, last: str = "%d") -> Load:
+def make_key(environ: Mapping[str, str]) -> str:
+    """A new key that every worker knows: they ask for keys every two seconds."""
+    command = [str(Path(sys.executable).with_name("okf")), "keys", "create", "--name", "bench"]
+    key = subprocess.run(command, check=True, capture_output=True, text=True, env=environ).stdout.strip()
+    time.sleep(5)
+    return key
+
+
+def load(
+    port: int, keywords: int, seconds: int, connections: int, seed: int, last: str = "%d", key: str | None = None
+) -> Load:
     words = ", ".join(json.dumps(word, ensure_ascii=False) for word in words_of_sample())
     with tempfile.NamedTemporaryFile("w", suffix=".lua", encoding="utf-8") as script:
-        script.write(LUA % {"words": words, "keywords": keywords, "seed": seed, "last": last})
+        script.write(
+            LUA
+            % {
+                "words": words,
+                "keywords": keywords,
+                "seed": seed,
+                "last": last,
+                "authorization": json.dumps(f"Bearer {key}") if key else "nil",
+            }
+        )
         script.flush()
         before = cpu_seconds(port)
         said = subprocess.run(
@@ -171,18 +190,27 @@ def main() -> int:
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("bench_serve: wrk is missing: install it with `apt install wrk`")
-    with service(arguments.workers) as (port, ready):
+    with (
+        tempfile.TemporaryDirectory(prefix="okf-bench-") as folder,
+        service(
+            arguments.workers,
+            environ := {**os.environ, "OKF_DATABASE_URL": f"sqlite:///{folder}/catalogue.sqlite3"},
+        ) as (port, ready),
+    ):
         load(port, 2, 3, arguments.connections, seed=1)  # the words are learned, the frequency of the cores is up
         two = load(port, 2, arguments.seconds, arguments.connections, seed=2)
         new = load(port, 2, arguments.seconds, arguments.connections, seed=4, last="zyx%x")
         many = load(port, 1000, arguments.seconds, 4, seed=3)
+        keyed = load(port, 2, arguments.seconds, arguments.connections, seed=5, key=make_key(environ))
     figures = [
         Figure("2 keywords a call", two.rate, at_least=8000, unit="requests/s"),
         Figure("2 keywords a call, 50th percentile", two.p50_ms, unit="ms"),
         Figure("2 keywords a call, 99th percentile", two.p99_ms, at_most=40, unit="ms"),
         Figure("2 keywords a call, CPU time of the service", two.cpu_us, unit="µs/request"),
+        Figure("2 keywords a call, with an API key", keyed.rate, at_least=8000, unit="requests/s"),
+        Figure("2 keywords a call, with an API key, CPU time of the service", keyed.cpu_us, unit="µs/request"),
         Figure("2 keywords a call, each with a word never seen before", new.rate, unit="requests/s"),
-        Figure("calls that failed", sum(run.refused + run.broken for run in (two, new, many)), at_most=0),
+        Figure("calls that failed", sum(run.refused + run.broken for run in (two, new, many, keyed)), at_most=0),
         Figure("1,000 keywords a call, 4 connections", many.rate * 1000, unit="keywords/s"),
         Figure("1,000 keywords a call, 99th percentile", many.p99_ms, unit="ms"),
         Figure("start to ready", ready, at_most=3, unit="s"),

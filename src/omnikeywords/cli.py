@@ -5,7 +5,6 @@ line that says what is wrong and what to do. What a command needs is imported wh
 --help` is quick.
 """
 
-import contextlib
 import errno
 import io
 import os
@@ -13,14 +12,28 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from omnikeywords import __version__
+from omnikeywords.cli_output import (
+    Market,
+    OutputFormat,
+    ReportFormat,
+    check_output,
+    counted,
+    is_utf8,
+    load_settings,
+    note,
+    output_format,
+    print_json,
+    program_name,
+    progress,
+)
 from omnikeywords.errors import InvalidInput, InvalidOption, OmniKeywordsError
 
 if TYPE_CHECKING:
@@ -28,9 +41,8 @@ if TYPE_CHECKING:
     from omnikeywords.bulk import Results, Source
     from omnikeywords.finder import Finder
     from omnikeywords.formats import Export
-    from omnikeywords.settings import Settings
 
-__all__ = ["app", "help_pages", "main", "run"]
+__all__ = ["app", "guess_rows", "help_pages", "main", "make_warm", "run", "source_of"]
 
 _MOST_SHOWN = 50  # keywords of -k that are shown one by one; more are summed up
 
@@ -45,28 +57,11 @@ app = typer.Typer(
 )
 
 
-class OutputFormat(StrEnum):
-    """What results are printed or written as."""
-
-    TABLE = "table"
-    JSONL = "jsonl"
-    CSV = "csv"
-    PARQUET = "parquet"
-    XLSX = "xlsx"
-
-
 class AnalysisType(StrEnum):
     """How much is analysed."""
 
     BASIC = "basic"
     COMPREHENSIVE = "comprehensive"
-
-
-class ReportFormat(StrEnum):
-    """How a report is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 def main() -> None:
@@ -82,6 +77,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code. Errors are printed, as one line."""
     try:
+        _arm_crash_point()
         # Not by `app(...)`, which has its own ideas of interruptions and broken pipes.
         command = typer.main.get_command(app)
         with command.make_context("okf", list(arguments) or ["--help"]) as context:
@@ -112,18 +108,23 @@ def run(arguments: Sequence[str]) -> int:
         return _failed(f"{message[:1].lower()}{message[1:].rstrip('.')} (see {path} --help)", 2)
 
 
+def _arm_crash_point() -> None:
+    """For tests: where OKF_CRASH_AT names a point, this process kills itself there."""
+    if os.environ.get("OKF_CRASH_AT"):
+        from omnikeywords import workflows  # noqa: F401  (it declares its points)
+        from omnikeywords.jobs import arm_crash_point
+
+        arm_crash_point(load_settings().crash_at)
+
+
 def _mend_streams() -> None:
     """Streams that can be used, whatever the shell did: closed ones read and write nothing, and a terminal that
     has no sign for a character shows `?`."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper) and not _is_utf8(sys.stdout):
+    if isinstance(sys.stdout, io.TextIOWrapper) and not is_utf8(sys.stdout):
         sys.stdout.reconfigure(errors="replace")
-
-
-def _is_utf8(stream: TextIO) -> bool:
-    return (stream.encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -131,7 +132,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _failed(message: str, code: int) -> int:
-    _note(message)
+    note(message)
     return code
 
 
@@ -154,12 +155,6 @@ def _failed_by_system(error: OSError) -> int:
     return _failed(message, 1)
 
 
-def _settings() -> "Settings":
-    from omnikeywords.settings import Settings
-
-    return Settings.load(os.environ)
-
-
 def _version(asked: bool) -> None:
     if asked:
         print(f"okf {__version__}")
@@ -173,12 +168,6 @@ def _root(
     ] = False,
 ) -> None:
     pass
-
-
-Market = Annotated[
-    str | None,
-    typer.Option("--market", metavar="MARKET", help="Language and region of the keywords, as pt-BR."),
-]
 
 
 @app.command()
@@ -224,18 +213,18 @@ def analyze(
         raise InvalidOption("nothing to analyse: name files, - for stdin, -k KEYWORD or --sample")
     for text in (*keywords, *(brand or ())):
         _check_text(text)
-    asked = _output_format(format, out)
+    asked = output_format(format, out)
     from omnikeywords.finder import Finder
 
-    finder = Finder(_settings())
+    finder = Finder(load_settings())
     options = finder.options(type, market, tuple(brand or ()))
     if not quiet:
         _doubt(options)
     if sample:
         names.insert(0, str(finder.sample()))
-    sources = [_source(name) for name in names]
-    _check_output(out, names, asked)
-    _warm(finder, quiet)
+    sources = [source_of(name) for name in names]
+    check_output(out, names, asked)
+    make_warm(finder, quiet)
     begun = time.perf_counter()
     with _analysed(finder, sources, options, keywords, duplicates, quiet) as results:
         command = _command(files or [], keywords, sample)
@@ -251,22 +240,18 @@ def analyze(
             else:
                 _tell_of_files(results)
             if out is not None:
-                _note(f"wrote {out}: {_count(results.keywords, 'keyword')} in {seconds:.1f} s")
+                note(f"wrote {out}: {counted(results.keywords, 'keyword')} in {seconds:.1f} s")
 
 
 def _tell_of_files(results: "Results") -> None:
     """What a person should know of the files, where no summary says it: warnings, and rows not read."""
     for report in results.files:
         for warning in report.warnings:
-            _note(f"{report.name}: {warning}")
+            note(f"{report.name}: {warning}")
         for reason, count in report.skipped.items():
             line = next((row.line for row in report.examples if row.reason.split(":")[0] == reason), None)
             where = "" if line is None else f" ({'' if count == 1 else 'first '}line {line:,})"
-            _note(f"{report.name}: {_count(count, 'row')} skipped: {reason}{where}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun if number == 1 else noun + 's'}"
+            note(f"{report.name}: {counted(count, 'row')} skipped: {reason}{where}")
 
 
 def _doubt(options: "Options") -> None:
@@ -276,7 +261,7 @@ def _doubt(options: "Options") -> None:
     given = options.market
     if given is not None and given.region is None and given.language not in (*LANGUAGES, "und"):
         country = "" if len(given.language) == 3 else f"; the country is und-{given.language.upper()}"
-        _note(f"market {str(given)!r} is read as a language, and none that is known here{country}")
+        note(f"market {str(given)!r} is read as a language, and none that is known here{country}")
 
 
 def _check_text(text: str) -> None:
@@ -286,58 +271,12 @@ def _check_text(text: str) -> None:
         raise InvalidOption(f"{text!r} is no text in UTF-8: mend the terminal's encoding, or give a file") from None
 
 
-def _output_format(format: OutputFormat | None, out: Path | None) -> OutputFormat:
-    """What is asked for, or what the output's name or the terminal suggest."""
-    if format is not None:
-        if format is OutputFormat.TABLE and out is not None:
-            raise InvalidOption("a table is for reading: leave out -o, or write csv, xlsx, parquet or jsonl")
-        if format in (OutputFormat.PARQUET, OutputFormat.XLSX) and out is None and sys.stdout.isatty():
-            raise InvalidOption(f"{format} is no text for a terminal: give -o OUT")
-        return format
-    if out is not None:
-        if out.is_dir():
-            raise InvalidOption(f"cannot write {str(out)!r}: it is a folder; name a file in it")
-        suffix = out.suffix.lower().lstrip(".")
-        known = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
-        if known not in ("jsonl", "csv", "parquet", "xlsx"):
-            raise InvalidOption(
-                f"cannot tell a format from the name {str(out)!r}: "
-                "end it in .csv, .xlsx, .parquet or .jsonl, or give --format"
-            )
-        return OutputFormat(known)
-    return OutputFormat.TABLE if sys.stdout.isatty() else OutputFormat.JSONL
-
-
-def _check_output(out: Path | None, names: Sequence[str], format: OutputFormat) -> None:
-    """Refuse at once what would fail after all the work."""
-    if out is None:
-        return
-    if out.is_dir():
-        raise InvalidOption(f"cannot write {str(out)!r}: it is a folder; name a file in it")
-    if not out.absolute().parent.is_dir():
-        raise InvalidOption(f"cannot write {str(out)!r}: there is no folder {str(out.absolute().parent)!r}")
-    if any(name != "-" and out.exists() and Path(name).exists() and out.samefile(name) for name in names):
-        raise InvalidOption(f"{str(out)!r} is one of the files to read: write to another")
-
-
-def _source(name: str) -> "Source":
+def source_of(name: str) -> "Source":
     from omnikeywords.bulk import Source
 
     if name == "-":
         return Source(sys.stdin.buffer, "stdin")
     return Source(Path(name), name)
-
-
-def _program() -> str:
-    """How a person calls this program: its name, or its path where the shell finds no such name."""
-    import shlex
-    import shutil
-
-    called = sys.argv[0]
-    found = shutil.which("okf")
-    if Path(called).name != "okf" or not Path(called).exists() or (found and Path(found).samefile(called)):
-        return "okf"
-    return shlex.quote(called)
 
 
 def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str:
@@ -350,7 +289,7 @@ def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str
     return " ".join(words)
 
 
-def _warm(finder: "Finder", quiet: bool) -> None:
+def make_warm(finder: "Finder", quiet: bool) -> None:
     """Build the language table if this is the first use."""
     if not finder.is_warm():
         _build_table(finder, quiet)
@@ -359,9 +298,9 @@ def _warm(finder: "Finder", quiet: bool) -> None:
 def _build_table(finder: "Finder", quiet: bool, again: bool = False) -> bool:
     path = finder.settings.language_table_path
     if not quiet:
-        _note(f"building the language table, once: {path}")
+        note(f"building the language table, once: {path}")
     try:
-        with _progress(None, quiet, after=0.0) as tell:
+        with progress(None, quiet, after=0.0) as tell:
             return finder.warm(lambda stage, done, of: tell(f"building {stage}", done, of), again=again)
     except OSError as error:
         raise OmniKeywordsError(
@@ -380,7 +319,7 @@ def _analysed(
 ) -> "Results":
     from omnikeywords.settings import available_cores
 
-    with _progress(_guess_rows(sources), quiet) as tell:
+    with progress(guess_rows(sources), quiet) as tell:
         return finder.analyse_files(
             sources,
             options,
@@ -391,19 +330,7 @@ def _analysed(
         )
 
 
-@contextlib.contextmanager
-def _progress(total: int | None, quiet: bool, after: float = 0.5) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Shows progress, on a terminal, and where it is wanted."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda stage, done, of: None
-        return
-    from omnikeywords.terminal import console, progress_bar
-
-    with progress_bar(console(sys.stderr), total, after) as tell:
-        yield tell
-
-
-def _guess_rows(sources: Sequence["Source"]) -> int | None:
+def guess_rows(sources: Sequence["Source"]) -> int | None:
     """About how many rows text files hold, by their lines; None where another kind of source is among
     them."""
     rows = 0
@@ -423,21 +350,21 @@ def _write(results: "Results", format: OutputFormat, out: Path | None, bom: bool
 
     to: Path | IO[bytes] = out if out is not None else sys.stdout.buffer
     chosen = next(name for name in FORMATS if name == format)
-    with _progress(results.keywords, quiet) as tell:
+    with progress(results.keywords, quiet) as tell:
 
-        def counted() -> Iterator[Any]:
+        def frames() -> Iterator[Any]:
             done = 0
             for frame in results.tables() if chosen == "parquet" else results.frames():
                 yield frame
                 done += len(frame)
                 tell("writing", done, results.keywords)
 
-        written = write_results(counted(), to, chosen, omit=results.empty, bom=bom)
+        written = write_results(frames(), to, chosen, omit=results.empty, bom=bom)
     if out is None:
         sys.stdout.buffer.flush()
-    for note in written.notes:
+    for remark in written.notes:
         if not quiet:
-            _note(note)
+            note(remark)
 
 
 def _show(
@@ -455,13 +382,9 @@ def _show(
         return
     from omnikeywords.summary import summarise
 
-    show_summary(console(file), results, summarise(results), seconds, wrote=wrote, command=command, program=_program())
-
-
-def _note(text: str) -> None:
-    """One line on stderr, of which a file's content cannot make two, nor a colour."""
-    one_line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
-    print(f"okf: {one_line}", file=sys.stderr)
+    show_summary(
+        console(file), results, summarise(results), seconds, wrote=wrote, command=command, program=program_name()
+    )
 
 
 @app.command()
@@ -478,7 +401,7 @@ def formats(
     from omnikeywords.finder import Finder
     from omnikeywords.terminal import console, show_export
 
-    with Finder(_settings()).describe(_source(file), market) as export:
+    with Finder(load_settings()).describe(source_of(file), market) as export:
         preview = [row["keyword"] for row in export.preview(5).to_dicts()]
         for _ in export.batches():
             pass
@@ -486,7 +409,7 @@ def formats(
         if format is ReportFormat.TABLE:
             show_export(console(sys.stdout), export, export.rows_kept, skipped, preview)
         else:
-            _print_json(_export_facts(export, preview, skipped))
+            print_json(_export_facts(export, preview, skipped))
 
 
 def _export_facts(export: "Export", preview: Sequence[str], skipped: Mapping[str, int]) -> dict[str, Any]:
@@ -508,12 +431,6 @@ def _export_facts(export: "Export", preview: Sequence[str], skipped: Mapping[str
     }
 
 
-def _print_json(value: object) -> None:
-    import json
-
-    print(json.dumps(value, ensure_ascii=not _is_utf8(sys.stdout)))
-
-
 @app.command()
 def sample() -> None:
     """Print where the sample export is.
@@ -522,7 +439,7 @@ def sample() -> None:
     """
     from omnikeywords.finder import Finder
 
-    print(Finder(_settings()).sample())
+    print(Finder(load_settings()).sample())
 
 
 @app.command()
@@ -533,7 +450,7 @@ def settings() -> None:
     """
     from omnikeywords.terminal import console, show_settings
 
-    show_settings(console(sys.stdout), _settings().rows())
+    show_settings(console(sys.stdout), load_settings().rows())
 
 
 @app.command()
@@ -545,7 +462,7 @@ def doctor() -> None:
     from omnikeywords.doctor import examine
     from omnikeywords.terminal import console, show_findings
 
-    findings = list(examine(_settings()))
+    findings = list(examine(load_settings()))
     show_findings(console(sys.stdout), findings)
     if not all(finding.fine for finding in findings):
         raise typer.Exit(1)
@@ -561,13 +478,13 @@ def warm(
     """
     from omnikeywords.finder import Finder
 
-    finder = Finder(_settings())
+    finder = Finder(load_settings())
     if again or not finder.is_warm():
         _build_table(finder, quiet=False, again=again)
     else:
-        with _progress(None, quiet=False) as tell:
+        with progress(None, quiet=False) as tell:
             finder.warm(lambda stage, done, of: tell(f"compiling {stage}", done, of))
-    _note(f"the language table is ready: {finder.settings.language_table_path}")
+    note(f"the language table is ready: {finder.settings.language_table_path}")
 
 
 @app.command()
@@ -586,9 +503,9 @@ def serve(
     from omnikeywords import service
     from omnikeywords.finder import Finder
 
-    loaded = _settings()
-    _warm(Finder(loaded), quiet=False)
-    service.serve(loaded, host=host, port=port, workers=workers, roles=roles, program=_program())
+    loaded = load_settings()
+    make_warm(Finder(loaded), quiet=False)
+    service.serve(loaded, host=host, port=port, workers=workers, roles=roles, program=program_name())
 
 
 def help_pages() -> dict[str, str]:
@@ -598,8 +515,23 @@ def help_pages() -> dict[str, str]:
     def page(*words: str) -> str:
         return CliRunner().invoke(app, [*words, "--help"], prog_name="okf", terminal_width=100).output.strip()
 
-    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    return {"okf": page(), **{f"okf {name}": page(name) for name in names}}
+    def names(of: typer.Typer) -> list[str]:
+        return [command.name or command.callback.__name__ for command in of.registered_commands if command.callback]
+
+    pages = {"okf": page(), **{f"okf {name}": page(name) for name in names(app)}}
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        name = str(group.typer_instance.info.name)
+        pages[f"okf {name}"] = page(name)
+        pages |= {f"okf {name} {verb}": page(name, verb) for verb in names(group.typer_instance)}
+    return pages
 
 
-from omnikeywords import cli_catalogue  # noqa: E402, F401  (more commands of the app above)
+from omnikeywords import (  # noqa: E402, F401  (more commands)
+    cli_backup,
+    cli_catalogue,
+    cli_imports,
+    cli_keys,
+    cli_keywords,
+    cli_servers,
+)

@@ -30,6 +30,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, InvalidOption, InvalidSetting
+from omnikeywords.in_use import InUse
 from omnikeywords.settings import hide_password
 
 __all__ = ["ALL_PROJECTS", "Connection", "Database", "Limits", "connect"]
@@ -53,8 +54,9 @@ class Limits:
 class Database:
     """One database; safe to share between threads, not to be carried over a fork."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine, limits: Limits, in_use: InUse | None = None) -> None:
         self._engine = engine
+        self._in_use = in_use
         self._reading, self._writing = _modes(engine)
         self._writing_again = self._writing.execution_options(okf_durable=False)
         self.limits = limits
@@ -64,6 +66,12 @@ class Database:
     def shown_url(self) -> str:
         """Where it is, without its password."""
         return hide_password(self._engine.url.set(drivername=self.dialect).render_as_string(hide_password=True))
+
+    @property
+    def path(self) -> Path | None:
+        """The file that it is, absolute; None on PostgreSQL."""
+        name = self._engine.url.database if self.dialect == "sqlite" else None
+        return Path(name).absolute() if name else None
 
     @property
     def user(self) -> str | None:
@@ -132,6 +140,8 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
+        if self._in_use is not None:
+            self._in_use.end()
 
     def raw(self, connection: Connection) -> Any:
         """The driver's own connection, for COPY and for many rows at once; on SQLite without limit of time."""
@@ -181,18 +191,19 @@ def connect(url: str, limits: Limits | None = None) -> Database:
             pool_timeout=limits.checkout_ms / 1000,
             connect_args={"timeout": limits.lock_ms / 1000, "check_same_thread": False},
         )
-        _prepare_sqlite(engine, limits)
-    else:
-        engine = create_engine(
-            made,
-            pool_size=limits.connections,
-            max_overflow=0,
-            pool_timeout=limits.checkout_ms / 1000,
-            pool_pre_ping=True,
-            # A pooler in transaction mode gives each transaction another server, which knows no statement prepared
-            # before.
-            connect_args={"prepare_threshold": None, "connect_timeout": max(2, limits.checkout_ms // 1000)},
-        )
+        assert made.database is not None
+        in_use = InUse(Path(made.database))
+        _prepare_sqlite(engine, limits, in_use)
+        return Database(engine, limits, in_use)
+    engine = create_engine(
+        made,
+        pool_size=limits.connections,
+        max_overflow=0,
+        pool_timeout=limits.checkout_ms / 1000,
+        pool_pre_ping=True,
+        # A pooler in transaction mode gives each transaction another server, which knows no statement prepared before.
+        connect_args={"prepare_threshold": None, "connect_timeout": max(2, limits.checkout_ms // 1000)},
+    )
     return Database(engine, limits)
 
 
@@ -238,7 +249,7 @@ class _Clock:
         return time.monotonic() > self._until
 
 
-def _prepare_sqlite(engine: Engine, limits: Limits) -> None:
+def _prepare_sqlite(engine: Engine, limits: Limits, in_use: InUse) -> None:
     seconds = limits.lock_ms / 1000
 
     @event.listens_for(engine, "do_connect")
@@ -246,6 +257,7 @@ def _prepare_sqlite(engine: Engine, limits: Limits) -> None:
         assert engine.url.database is not None
         with contextlib.suppress(OSError):  # the driver says what is wrong
             Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        in_use.begin()
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:

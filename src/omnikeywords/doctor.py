@@ -1,6 +1,7 @@
 """What `okf doctor` looks at: whether this machine and set-up can do the work, and what to do where not."""
 
 import importlib.metadata
+import ipaddress
 import os
 import platform
 import shutil
@@ -9,11 +10,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from omnikeywords import __version__
 from omnikeywords.analysis.frequency import FrequencyTable
-from omnikeywords.errors import LanguageTableMissing
+from omnikeywords.backup import last_taken
+from omnikeywords.catalog.keys import KeyStore
+from omnikeywords.errors import LanguageTableMissing, OmniKeywordsError, SchemaOutdated
 from omnikeywords.settings import Settings, available_cores
 
 __all__ = ["Finding", "examine"]
@@ -21,6 +25,8 @@ __all__ = ["Finding", "examine"]
 _GB = 1_000_000_000
 _LEAST_MEMORY = 1 * _GB
 _LEAST_DISK = 1 * _GB
+_LEAST_MONTHS = 2  # with partitions of their own
+_MOST_BEHIND = 1_000  # events
 _LIBRARIES = (
     "numpy",
     "polars",
@@ -31,6 +37,8 @@ _LIBRARIES = (
     "wordfreq",
     "fastexcel",
     "xlsxwriter",
+    "sqlalchemy",
+    "psycopg",
 )
 
 
@@ -52,10 +60,14 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _language_table(settings)
     yield _folder("data folder", settings.data_dir)
     yield _folder("temporary files", Path(tempfile.gettempdir()), "set TMPDIR to a folder with more room")
+    if settings.backup_dir is not None:
+        yield _last_backup(settings.backup_dir, settings.backup_max_age_hours)
     yield _memory()
     yield Finding("cores", True, f"{available_cores()} for this process")
     yield _port(settings.host, settings.port)
+    yield _keys(settings)
     yield _encoding()
+    yield from _catalogue(settings)
 
 
 def _python() -> Finding:
@@ -94,6 +106,20 @@ def _folder(name: str, folder: Path, advice: str = "free some, or set OKF_DATA_D
     return Finding(name, free >= _LEAST_DISK, f"{folder} ({free / _GB:.1f} GB free)", advice)
 
 
+def _last_backup(folder: Path, most_hours: int) -> Finding:
+    """Age of the newest backup, of SQLite or of PostgreSQL; it is not read through."""
+    taken = last_taken(folder)
+    if taken is None:
+        return Finding("last backup", False, f"none in {folder}", "run `okf backup`, or see docs/backup.md")
+    hours = (datetime.now(UTC) - taken).total_seconds() / 3600
+    return Finding(
+        "last backup",
+        hours <= most_hours,
+        f"{hours:,.1f} hours old, in {folder}",
+        f"it should be at most {most_hours} (OKF_BACKUP_MAX_AGE_HOURS): see whether the timer of backups runs",
+    )
+
+
 def _memory() -> Finding:
     advice = "a million keywords take up to 1.5 GB: close something, or analyse less at a time"
     free = _free_memory()
@@ -130,6 +156,70 @@ def _port(host: str, port: int) -> Finding:
             "stop what uses it (an `okf serve`?), or take another by OKF_PORT and OKF_HOST",
         )
     return Finding("port", True, f"{port} on {host} is free")
+
+
+def _keys(settings: Settings) -> Finding:
+    """Whether `okf serve` would find a key where it needs one."""
+    store = KeyStore(settings.database)
+    try:
+        found = store.changes(None)
+    except OmniKeywordsError as error:
+        return Finding("API keys", False, f"cannot be read: {error}", "nobody is let in until they can be")
+    finally:
+        store.close()
+    keys = found[1] if found else []
+    now = datetime.now(UTC)
+    number = sum(key.state(now) == "active" for key in keys)
+    if number:
+        return Finding("API keys", True, f"{number} of {len(keys)} can be used")
+    if not keys and settings.require_key == "auto" and _is_loopback(settings.host):
+        return Finding("API keys", True, f"none, and {settings.host} needs none until the first is made")
+    return Finding("API keys", False, "none can be used", "make one with `okf keys create --name NAME`")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return ipaddress.ip_address(str(found[0][4][0]).partition("%")[0]).is_loopback
+
+
+def _catalogue(settings: Settings) -> Iterator[Finding]:
+    """The catalogue's database; what cannot be asked of it because of what was found before is left out."""
+    from omnikeywords.catalog.migrate import check
+    from omnikeywords.catalog.standing import standing_of
+    from omnikeywords.db import connect
+
+    database = connect(settings.database)
+    try:
+        if database.dialect == "sqlite" and not Path(settings.database.removeprefix("sqlite:///")).exists():
+            yield Finding("catalogue", True, f"{database.shown_url}: none yet; the first import makes it")
+            return
+        check(database)
+        standing = standing_of(database, datetime.now(UTC).date())
+    except SchemaOutdated as error:
+        yield Finding("catalogue", database.dialect == "sqlite", str(error), "run `okf migrate`")
+        return
+    except OmniKeywordsError as error:
+        yield Finding("catalogue", False, str(error), "see to the database, or set OKF_DATABASE_URL to another")
+        return
+    finally:
+        database.close()
+    yield Finding("catalogue", True, f"{database.shown_url} has the schema of this version")
+    if standing.role is not None:
+        said = "may see and change everything" if standing.sees_all else "is held to what the program needs"
+        advice = "set OKF_DATABASE_URL to a role that does not own the tables and is no superuser: docs/database.md"
+        yield Finding("database role", not standing.sees_all, f"{standing.role} {said}", advice)
+    if standing.months_ahead is not None:
+        text = f"{standing.months_ahead} months, this one and the next, have a partition of their own"
+        advice = "run `okf serve` with the processor, which makes them, or SELECT okf_make_partitions(current_date, 4)"
+        yield Finding("partitions", standing.months_ahead >= _LEAST_MONTHS, text, advice)
+    text = f"{standing.behind:,} events behind the log" if standing.behind else "up with the log"
+    yield Finding("read models", standing.behind <= _MOST_BEHIND, text, "run `okf serve`: its processor catches up")
+    text = f"{standing.parked:,} parked" if standing.parked else "none parked"
+    advice = "`okf events --parked` says why; once that is mended, `okf rebuild` takes them in"
+    yield Finding("events", not standing.parked, text, advice)
 
 
 def _encoding() -> Finding:

@@ -8,6 +8,7 @@ OmniKeywordsError
 │   ├── InvalidSetting          an OKF_ setting: unknown name, wrong type, out of range
 │   └── TooManyKeywords         more than one call may carry
 ├── UnreadableExport        a file that is no keyword export, or is damaged
+├── DamagedBackup           a backup that is incomplete, changed or of a newer version
 ├── LanguageTableMissing    the word-frequency table was never built, or is of another version
 ├── NotFound                nothing is known under that name, or not to whoever asks
 ├── Conflict                what was asked no longer fits what is there
@@ -19,10 +20,13 @@ OmniKeywordsError
 ├── SchemaOutdated          the database lacks a migration, or has one of a newer version
 ├── DatabaseUnavailable     the database cannot be reached or used
 └── DatabaseBusy            the database did not get to it in time; later it may
+    └── BucketMoved             the project lies on another server since a moment ago
 """
 
 __all__ = [
+    "BucketMoved",
     "Conflict",
+    "DamagedBackup",
     "DatabaseBusy",
     "DatabaseUnavailable",
     "IdempotencyConflict",
@@ -99,6 +103,12 @@ class UnreadableExport(OmniKeywordsError):
     code = "unreadable_export"
 
 
+class DamagedBackup(OmniKeywordsError):
+    """A backup that is incomplete, was changed, or that a newer version of the program wrote."""
+
+    code = "damaged_backup"
+
+
 class LanguageTableMissing(OmniKeywordsError):
     """The word-frequency table was never built here, or is of another version."""
 
@@ -163,3 +173,7 @@ class DatabaseBusy(OmniKeywordsError):
     """The database did not get to it in time; later it may."""
 
     code = "database_busy"
+
+
+class BucketMoved(DatabaseBusy):
+    """The project lies on another server since a moment ago: the same call finds it there."""

@@ -5,17 +5,21 @@ What a verb needs is imported when it is first called, so that a process that on
 loads the readers of files.
 """
 
+import contextlib
 import functools
 import io
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from omnikeywords.analysis import Analysis, Kind, Options, analyse
 from omnikeywords.analysis.frequency import FrequencyTable, build_table
-from omnikeywords.errors import InvalidOption, LanguageTableMissing
+from omnikeywords.errors import IdempotencyConflict, InvalidOption, LanguageTableMissing, NotFound, NotReached
 from omnikeywords.model import Market
 from omnikeywords.settings import Settings
 
@@ -23,10 +27,16 @@ if TYPE_CHECKING:
     import polars
 
     from omnikeywords.bulk import Progress, Results, Source
+    from omnikeywords.catalog.events import Event
+    from omnikeywords.catalog.follow import Parked
     from omnikeywords.catalog.imports import Import
-    from omnikeywords.catalog.listing import Compared, Page
+    from omnikeywords.catalog.keys import Key
+    from omnikeywords.catalog.listing import Compared, Group, Page
+    from omnikeywords.catalog.marks import Mark
     from omnikeywords.catalog.projects import Project
-    from omnikeywords.db import Database
+    from omnikeywords.catalog.uploads import Keeping
+    from omnikeywords.db import Connection, Database
+    from omnikeywords.fleet import Fleet
     from omnikeywords.formats import Export
     from omnikeywords.jobs import Job
     from omnikeywords.workflows import Workflows
@@ -34,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PROJECT", "Finder", "Importing"]
 
 DEFAULT_PROJECT = "default"
+_MARKED_AT_ONCE = 50  # keywords of which something is said in one transaction
+_FOLLOWED_SECONDS = 2.0  # for what a person said to be seen
 
 TableProgress = Callable[[str, int, int], None]  # stage, done, of
 
@@ -54,6 +66,9 @@ class Finder:
         self.settings = settings
         # Calls repeat the same few kinds and markets; the options decide which loaded models are used.
         self._options_of = functools.lru_cache(maxsize=1024)(self._make_options)
+        self._opening = threading.RLock()
+        self._opened: Database | None = None
+        self._fleet: Fleet | None = None
 
     def options(self, kind: str = "comprehensive", market: str | None = None, brands: Sequence[str] = ()) -> Options:
         """How to analyse: `market` as `pt-BR`, brands besides those of the settings.
@@ -157,12 +172,19 @@ class Finder:
 
     # ---- the catalogue
 
-    @functools.cached_property
+    @property
     def _database(self) -> "Database":
-        """The catalogue's database. SQLite is brought to this version's schema here; PostgreSQL by `okf migrate`.
+        """The catalogue's database, opened when it is first needed: never before a process splits off workers. SQLite
+        is brought to this version's schema here; PostgreSQL by `okf migrate`.
 
         Raises DatabaseUnavailable, SchemaOutdated.
         """
+        if self._opened is None:
+            with self._opening:
+                self._opened = self._opened or self._open()
+        return self._opened
+
+    def _open(self) -> "Database":
         from omnikeywords.catalog.migrate import check, migrate
         from omnikeywords.db import Limits, connect
 
@@ -171,71 +193,158 @@ class Finder:
             settings.statement_timeout_ms, settings.lock_timeout_ms, connections=settings.database_connections
         )
         database = connect(settings.database, limits)
-        if database.dialect == "sqlite":
-            migrate(database)
-        else:
-            check(database)
+        try:
+            if database.dialect == "sqlite":
+                migrate(database)
+            else:
+                check(database)
+        except BaseException:
+            database.close()
+            raise
         return database
 
-    @functools.cached_property
-    def workflows(self) -> "Workflows":
-        """The sagas, for whoever runs them."""
-        from omnikeywords.workflows import Workflows
+    @property
+    def fleet(self) -> "Fleet":
+        """Every database that the catalogue lies on, for whoever looks after them. Raises as `_database` does."""
+        from omnikeywords.fleet import Fleet
 
-        return Workflows(self._database, self.settings.language_table_path, self.settings.brands)
+        with self._opening:
+            if self._fleet is None:
+                self._fleet = Fleet(self._database, self.settings)
+            return self._fleet
+
+    def _at(self, project: str) -> "Database":
+        """The database that holds a project."""
+        return self.fleet.at(project)
+
+    def _workflows(self, project: str) -> "Workflows":
+        """The sagas of the database that holds a project."""
+        return self.fleet.workflows(self.fleet.server_of(project).name)
 
     def close(self) -> None:
-        """Give the database's connections back."""
-        if "_database" in self.__dict__:
-            self._database.close()
+        """Give the connections to databases back."""
+        if self._fleet is not None:
+            self._fleet.close()
+        elif self._opened is not None:
+            self._opened.close()
+
+    def look_at_database(self) -> None:
+        """See to it that the catalogue can be used. Raises DatabaseUnavailable, DatabaseBusy, SchemaOutdated."""
+        from omnikeywords.catalog.migrate import check
+
+        check(self._database)
 
     def projects(self) -> "list[Project]":
-        """Every project, by name."""
+        """Every project, by name. Raises DatabaseUnavailable where a server that may hold some is away."""
         from omnikeywords.catalog import projects
 
-        return projects.list_projects(self._database)
+        there: dict[str, Project] = {}
+        for database in self.fleet.databases().values():
+            for found in projects.list_projects(database):
+                if found.version or found.name not in there:  # `default` is told everywhere, made or not
+                    there[found.name] = found
+        return [there[name] for name in sorted(there)]
 
     def project(self, name: str) -> "Project":
         """One project. Raises NotFound."""
         from omnikeywords.catalog import projects
 
-        return projects.find(self._database, name)
+        return projects.find(self._at(name), name)
 
-    def create_project(self, name: str, actor: str, market: str | None = None) -> "Project":
-        """Make a project. Raises Conflict where it is there, InvalidOption, InvalidMarket."""
+    def create_project(
+        self,
+        name: str,
+        actor: str,
+        market: str | None = None,
+        *,
+        brands: Sequence[str] = (),
+        weights: Mapping[str, float] | None = None,
+        home_region: str | None = None,
+        own_bucket: bool = False,
+    ) -> "Project":
+        """Make a project, in a region of the servers if one is named; a large one has better a bucket of its own.
+
+        Raises Conflict where it is there, InvalidOption, InvalidMarket.
+        """
         from omnikeywords.catalog import projects
 
-        with self._database.write(name) as connection:
-            return projects.create(connection, projects.Project(name, Market.parse(market) if market else None), actor)
+        made = projects.Project(
+            name, Market.parse(market) if market else None, tuple(brands), dict(weights or {}), home_region
+        )
+        projects.check_name(name)
+        with self.fleet.settle(name, home_region, own_bucket=own_bucket).write(name) as connection:
+            return projects.create(connection, made, actor)
 
     def change_project(
         self, name: str, actor: str, changes: Mapping[str, Any], expected: int | None = None
     ) -> "Project":
-        """Give a project another `market`, `brands`, `weights` or `home_region`; its keywords are derived anew.
+        """Give a project another `market`, `brands`, `weights` or `home_region`; a job derives its keywords anew.
 
         Raises NotFound, VersionConflict, InvalidOption, InvalidMarket.
         """
-        from omnikeywords.catalog import projects
-
         given = dict(changes)
         if given.get("market"):
             given["market"] = Market.parse(given["market"])
         if "brands" in given:
             given["brands"] = tuple(given["brands"])
-        with self._database.write(name) as connection:
-            return projects.change(connection, name, actor, expected=expected, changes=given)
+        if self.fleet.several and given.get("home_region", region := self.fleet.server_of(name).region) != region:
+            raise InvalidOption(
+                f"project {name!r} lies in region {region!r}: `okf servers move` takes its bucket to another",
+                project=name,
+            )
+        with self._at(name).write(name) as connection:
+            return self._workflows(name).change_project(connection, name, actor, given, expected)
 
     def delete_project(self, name: str, actor: str) -> None:
         """Delete a project and erase everything that was ever said in it. Raises NotFound."""
-        from omnikeywords.catalog import projects
-
         self.project(name)
-        with self._database.write(name, statement_ms=600_000) as connection:
-            projects.delete_all(connection, name, actor)
+        with self._at(name).write(name, statement_ms=600_000) as connection:
+            self._workflows(name).delete_project(connection, name, actor)
+
+    def create_key(
+        self,
+        name: str,
+        actor: str,
+        *,
+        scope: str = "read",
+        projects: Sequence[str] = (),
+        expires_at: datetime | None = None,
+    ) -> "tuple[Key, str]":
+        """Make an API key, for all projects unless some are named: what is known of it, and its text, which cannot be
+        had again.
+
+        Raises InvalidOption.
+        """
+        from omnikeywords.catalog import keys
+
+        with self._database.write() as connection:
+            return keys.create(
+                connection, name, created_by=actor, scope=scope, projects=projects, expires_at=expires_at
+            )
+
+    def keys(self) -> "list[Key]":
+        """Every API key without its secret, those that were revoked or have expired too, the oldest first."""
+        from omnikeywords.catalog import keys
+
+        with self._database.read() as connection:
+            return keys.list_keys(connection)
+
+    def revoke_key(self, key_id: str) -> "Key":
+        """Make an API key let nobody in any more. Raises NotFound."""
+        from omnikeywords.catalog import keys
+
+        with self._database.write() as connection:
+            return keys.revoke(connection, key_id)
+
+    def upload(self, project: str = DEFAULT_PROJECT) -> "Keeping":
+        """An upload to go on with as it arrives; then `start_import` it, or drop it. Raises InvalidOption."""
+        from omnikeywords.catalog import imports, projects, uploads
+
+        return uploads.Keeping(self._at(project), projects.check_name(project), imports.new_id())
 
     def start_import(
         self,
-        source: BinaryIO | bytes,
+        source: "BinaryIO | bytes | Keeping",
         *,
         name: str,
         project: str = DEFAULT_PROJECT,
@@ -248,65 +357,117 @@ class Finder:
         """Keep an upload and begin to import it, making the project if it is not there.
 
         When this returns, any process may go on with it. The same content for the same project, market and period is
-        not imported twice unless `again` says so: the import that is there is answered.
+        not imported twice unless `again` says so: the import that is there is answered. So is the one that was begun
+        under the same idempotency `key`. An upload that arrived before is of the project that it was made for.
 
-        Raises InvalidOption, InvalidMarket, IdempotencyConflict.
+        Raises InvalidOption, InvalidMarket, IdempotencyConflict where the key was used for something else.
         """
-        from omnikeywords.catalog import imports, projects, uploads
+        from omnikeywords.catalog import log, projects, uploads
         from omnikeywords.workflows import ImportRequest
 
-        projects.check_name(project)
         asked = str(Market.parse(market)) if market else None
-        import_id = imports.new_id()
-        digest = uploads.keep(
-            self._database, project, import_id, io.BytesIO(source) if isinstance(source, bytes) else source
-        )
-        days = "/".join(day.isoformat() for day in period) if period else ""
-        content = f"{digest}:{asked or ''}:{days}"
-        with self._database.write(project) as connection:
-            there = None if again else imports.same_content(connection, project, content)
-            if there is not None:
-                uploads.forget(connection, project, import_id)
-                return Importing(there.id, there.job_id, True)
-            projects.ensure(connection, project, actor)
-            request = ImportRequest(project, import_id, name, content, asked, period, actor)
-            started = self.workflows.start_import(connection, request, key)
-            return Importing(import_id, started.job.id, False)
+        if isinstance(source, uploads.Keeping):
+            upload = source
+        else:
+            upload = self.upload(project)
+        project, import_id = upload.project, upload.import_id
+        try:
+            if not isinstance(source, uploads.Keeping):
+                uploads.keep(upload, io.BytesIO(source) if isinstance(source, bytes) else source)
+            days = "/".join(day.isoformat() for day in period) if period else ""
+            content = f"{upload.digest}:{asked or ''}:{days}"
+            with self._at(project).write(project) as connection:
+                # Of several at once, those behind the first are to find it.
+                log.take_turn(connection, projects.bucket_of(project))
+                there = self._imported_before(connection, project, content, again, key)
+                if there is not None:
+                    uploads.forget(connection, project, import_id)
+                    return Importing(there.id, there.job_id, True)
+                upload.finish(connection)
+                projects.ensure(connection, project, actor)
+                request = ImportRequest(project, import_id, name, content, asked, period, actor)
+                started = self._workflows(project).start_import(connection, request, key)
+                return Importing(import_id, started.job.id, False)
+        except BaseException:
+            upload.drop()
+            raise
+
+    def _imported_before(
+        self, connection: "Connection", project: str, content: str, again: bool, key: str | None
+    ) -> "Import | None":
+        """The import that is answered in place of a new one."""
+        from omnikeywords import jobs
+        from omnikeywords.catalog import imports
+
+        job = None if key is None else jobs.of_key(connection, project, key)
+        if job is None:
+            return None if again else imports.same_content(connection, project, content)
+        there = imports.begun(connection, project, job.input.get("import_id", ""))
+        if there is None or there.content != content:
+            raise IdempotencyConflict(
+                f"idempotency key {key!r} was used for another import: use a new key", key=key, job=job.id
+            )
+        return there
 
     def run_job(self, job_id: str, on_look: "Callable[[Job], None] | None" = None) -> "Job":
         """Run a job in this process, or follow it while another runs it, until it has ended. Raises NotFound."""
         from omnikeywords.jobs import WorkerOptions, run_until_done
 
-        return run_until_done(
-            self._database, self.workflows.sagas, job_id, WorkerOptions.of(self.settings), on_look=on_look
-        )
+        workflows = self.fleet.workflows(self._server_of_job(job_id))
+        options = WorkerOptions.of(self.settings)
+        return run_until_done(workflows.database, workflows.sagas, job_id, options, on_look=on_look)
 
-    def imports(self, project: str = DEFAULT_PROJECT) -> "list[Import]":
-        """Every import of a project, the newest first."""
+    def imports(
+        self,
+        project: str = DEFAULT_PROJECT,
+        *,
+        limit: int | None = None,
+        before: "tuple[datetime, str] | None" = None,
+    ) -> "list[Import]":
+        """Imports of a project, the newest first; `before` are start and id of the last one of the page before."""
         from omnikeywords.catalog import imports
 
-        return imports.list_imports(self._database, project)
+        return imports.list_imports(self._at(project), project, limit=limit, before=before)
+
+    def count_imports(self, project: str = DEFAULT_PROJECT) -> int:
+        """How many imports a project has had."""
+        from omnikeywords.catalog import imports
+
+        return imports.count_imports(self._at(project), project)
 
     def import_(self, import_id: str, project: str = DEFAULT_PROJECT) -> "Import":
         """One import. Raises NotFound."""
         from omnikeywords.catalog import imports
 
-        return imports.find(self._database, project, import_id)
+        return imports.find(self._at(project), project, import_id)
 
-    def rejects(self, import_id: str, project: str = DEFAULT_PROJECT) -> list[tuple[int | None, str]]:
-        """The rows of an import that were not taken, as (line, reason). Raises NotFound."""
+    def rejects(
+        self, import_id: str, project: str = DEFAULT_PROJECT, *, first: int = 0, limit: int | None = None
+    ) -> list[tuple[int | None, str]]:
+        """The rows of an import that were not taken, as (line, reason), from the `first` on. Raises NotFound."""
         from omnikeywords.catalog import imports
 
         self.import_(import_id, project)
-        return imports.list_rejects(self._database, project, import_id)
+        return imports.list_rejects(self._at(project), project, import_id, first=first, limit=limit)
 
-    def withdraw_import(self, import_id: str, project: str, actor: str, reason: str = "withdrawn") -> None:
-        """Make an import count nowhere, and erase what it said. Raises NotFound."""
+    def count_rejects(self, import_id: str, project: str = DEFAULT_PROJECT) -> int:
+        """How many rows of an import are listed as not taken."""
         from omnikeywords.catalog import imports
 
-        self.import_(import_id, project)
-        with self._database.write(project, statement_ms=600_000) as connection:
-            imports.delete_facts(connection, project, import_id, reason, actor)
+        return imports.count_rejects(self._at(project), project, import_id)
+
+    def withdraw_import(
+        self, import_id: str, project: str, actor: str, reason: str = "withdrawn", *, erase: bool = True
+    ) -> None:
+        """Make an import count nowhere, and erase what it said unless the log is to keep it. Raises NotFound."""
+        from omnikeywords.catalog import imports
+
+        found = self.import_(import_id, project)
+        with self._at(project).write(project, statement_ms=600_000) as connection:
+            if erase:
+                self._workflows(project).delete_import(connection, found, reason, actor)
+            else:
+                imports.withdraw(connection, project, import_id, reason, actor)
 
     def keywords(
         self,
@@ -322,7 +483,7 @@ class Finder:
         from omnikeywords.catalog import listing
 
         return listing.page(
-            self._database,
+            self._at(project),
             project,
             self._project_options(project),
             listing.Filters(q, filters or {}),
@@ -331,11 +492,43 @@ class Finder:
             cursor=cursor,
         )
 
+    def count_keywords(self, project: str = DEFAULT_PROJECT) -> int:
+        """How many keywords a project has. Raises NotFound."""
+        from omnikeywords.catalog import listing
+
+        self.project(project)
+        return listing.count(self._at(project), project)
+
     def keyword(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
         """One keyword object. Raises NotFound."""
         from omnikeywords.catalog import listing
 
-        return listing.find(self._database, project, self._project_options(project), keyword_id)
+        return listing.find(self._at(project), project, self._project_options(project), keyword_id)
+
+    def keywords_of(self, ids: Sequence[str], project: str = DEFAULT_PROJECT) -> list[dict[str, Any]]:
+        """The keyword objects of those ids that there are, in the order of the ids. Raises NotFound."""
+        from omnikeywords.catalog import listing
+
+        return listing.find_many(self._at(project), project, self._project_options(project), ids)
+
+    def keyword_named(self, text: str, project: str = DEFAULT_PROJECT, market: str | None = None) -> str:
+        """The id of a keyword that a person names, by its id or as a phrase; `market` tells it from the same phrase in
+        others.
+
+        Raises NotFound, InvalidKeyword, InvalidMarket, and InvalidOption where it is in several markets.
+        """
+        from omnikeywords.catalog import listing
+
+        self.project(project)
+        asked = Market.parse(market) if market else None
+        return listing.named(self._at(project), project, text, asked)
+
+    def mark(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> "Mark":
+        """What people said of a keyword, and its version."""
+        from omnikeywords.catalog import marks
+
+        with self._at(project).read(project) as connection:
+            return marks.find(connection, project, keyword_id)
 
     def mark_keyword(
         self,
@@ -351,30 +544,86 @@ class Finder:
 
         Raises NotFound, InvalidOption, VersionConflict.
         """
-        from omnikeywords.catalog import follow, marks
+        from omnikeywords.catalog import marks
+
+        self.keyword(keyword_id, project)
+        with self._at(project).write(project) as connection:
+            done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=corrected, expected=expected)
+        self._follow_shortly(project, done.position)
+        return self.keyword(keyword_id, project)
+
+    def mark_keywords(
+        self,
+        ids: Sequence[str],
+        project: str,
+        actor: str,
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        corrected: Mapping[str, str | None] | None = None,
+    ) -> list[str]:
+        """Say the same of several keywords; returns the ids of those that there are.
+
+        Raises NotFound for the project, InvalidOption before anything is said.
+        """
+        from omnikeywords.catalog import marks
+
+        there = [row["id"] for row in self.keywords_of(ids, project)]
+        position = 0
+        for start in range(0, len(there), _MARKED_AT_ONCE):
+            with self._at(project).write(project) as connection:
+                for keyword_id in there[start : start + _MARKED_AT_ONCE]:
+                    before = marks.find(connection, project, keyword_id).tags
+                    tags = sorted({*before, *add_tags} - set(remove_tags)) if add_tags or remove_tags else None
+                    done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=corrected)
+                    position = done.position
+        if there:
+            self._follow_shortly(project, position)
+        return there
+
+    def _follow_shortly(self, project: str, position: int) -> None:
+        """Let what was just said be seen, if that is soon: behind a large import it takes until that is read."""
+        from omnikeywords.catalog import follow
         from omnikeywords.catalog.keywords import MODEL
         from omnikeywords.catalog.projects import bucket_of
 
-        self.keyword(keyword_id, project)
-        with self._database.write(project) as connection:
-            done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=corrected, expected=expected)
-        follow.Follower(self._database, self.workflows.model, bucket_of(project)).advance()
-        follow.wait_until(self._database, MODEL, bucket_of(project), done.position, 5)
-        return self.keyword(keyword_id, project)
+        until = time.monotonic() + _FOLLOWED_SECONDS
+        follower = follow.Follower(self._at(project), self._workflows(project).model, bucket_of(project))
+        follower.advance(lambda: time.monotonic() > until)
+        with suppress(NotReached):
+            follow.wait_until(
+                self._at(project), MODEL, bucket_of(project), position, max(0.0, until - time.monotonic())
+            )
 
     def history(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> list[dict[str, Any]]:
         """Everything that any import said of a keyword. Raises NotFound."""
         from omnikeywords.catalog import listing
 
-        return listing.history(self._database, project, keyword_id)
+        return listing.history(self._at(project), project, keyword_id)
 
-    def compare(self, before: str, after: str, project: str = DEFAULT_PROJECT) -> "Compared":
+    def groups(self, project: str = DEFAULT_PROJECT, *, limit: int = 50, after: str = "") -> "list[Group]":
+        """Groups of near-duplicates by their heads; `after` is the head of the last one of the page before.
+
+        Raises NotFound.
+        """
+        from omnikeywords.catalog import listing
+
+        self.project(project)
+        return listing.groups(self._at(project), project, limit=limit, after=after)
+
+    def count_groups(self, project: str = DEFAULT_PROJECT) -> int:
+        """How many groups of near-duplicates a project has."""
+        from omnikeywords.catalog import listing
+
+        return listing.count_groups(self._at(project), project)
+
+    def compare(self, before: str, after: str, project: str = DEFAULT_PROJECT, *, limit: int = 1000) -> "Compared":
         """What is new, lost or moved in one import against another. Raises NotFound."""
         from omnikeywords.catalog import listing
 
         self.import_(before, project)
         self.import_(after, project)
-        return listing.compare(self._database, project, before, after)
+        return listing.compare(self._at(project), project, before, after, limit)
 
     def export(
         self, project: str = DEFAULT_PROJECT, q: str = "", filters: Mapping[str, str] | None = None
@@ -384,33 +633,98 @@ class Finder:
 
         chosen = listing.Filters(q, filters or {})
         chosen.where(project)  # what is wrong with it is said before the first frame
-        return listing.export(self._database, project, self._project_options(project), chosen)
+        return listing.export(self._at(project), project, self._project_options(project), chosen)
 
-    def jobs(self, project: str | None = None) -> "list[Job]":
-        """Jobs, the newest first, of one project or of all."""
+    def jobs(self, project: str | None = None, *, limit: int = 50, before: str | None = None) -> "list[Job]":
+        """Jobs, the newest first, of one project or of all; `before` is the id of the last one of the page before."""
         from omnikeywords.jobs import list_jobs
 
-        with self._database.read(project) as connection:
-            return list(list_jobs(connection, project=project))
+        databases = self.fleet.databases().values() if project is None else [self._at(project)]
+        found: list[Job] = []
+        for database in databases:
+            with database.read(project) as connection:
+                found += list_jobs(connection, project=project, limit=limit, before=before)
+        return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
+
+    def count_jobs(self, project: str) -> int:
+        """How many jobs of a project are remembered."""
+        from omnikeywords.jobs import count_jobs
+
+        with self._at(project).read(project) as connection:
+            return count_jobs(connection, project)
 
     def job(self, job_id: str, project: str | None = None) -> "Job":
         """One job with its steps. Raises NotFound."""
         from omnikeywords.jobs import status
 
-        with self._database.read(project) as connection:
+        with self.fleet.database(self._server_of_job(job_id, project)).read(project) as connection:
             return status(connection, job_id, project)
+
+    def jobs_of(self, ids: Sequence[str], project: str) -> "dict[str, Job]":
+        """Those of the jobs that are still remembered, with their steps, by id."""
+        from omnikeywords.jobs import jobs_of
+
+        with self._at(project).read(project) as connection:
+            return jobs_of(connection, ids)
 
     def steer_job(self, verb: str, job_id: str, project: str | None = None) -> "Job":
         """`cancel`, `resume` or `retry` a job. Raises NotFound, Conflict where it is past that."""
         from omnikeywords import jobs
 
         act = {"cancel": jobs.cancel, "resume": jobs.resume, "retry": jobs.retry}[verb]
-        with self._database.write(project) as connection:
-            return act(connection, job_id, project)
+        server = self._server_of_job(job_id, project)
+        with self.fleet.database(server).write(project) as connection:
+            job = act(connection, job_id, project)
+            if verb == "cancel" and job.state.ended:
+                self.fleet.workflows(server).cancelled(connection, job)
+            return job
+
+    def _server_of_job(self, job_id: str, project: str | None = None) -> str:
+        """The server that a job is on; any where there is no such job."""
+        from omnikeywords.jobs import status
+
+        if project is not None:
+            return self.fleet.server_of(project).name
+        *others, last = self.fleet.databases().items()
+        for name, database in others:
+            with database.read() as connection, contextlib.suppress(NotFound):
+                status(connection, job_id)
+                return name
+        return last[0]
 
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""
-        self.workflows.rebuild(progress)
+        for server in self.fleet.databases():
+            self.fleet.workflows(server).rebuild(progress)
+
+    def catch_up(self, project: str = DEFAULT_PROJECT) -> None:
+        """Move the read models on as far as the log goes, where no processor does, and look for the near-duplicates of
+        a project anew."""
+        workflows = self._workflows(project)
+        workflows.catch_up()
+        workflows.regroup(project)
+
+    def events(self, project: str = DEFAULT_PROJECT, *, after: int | None = None, limit: int = 50) -> "list[Event]":
+        """Events of a project without their rows, in their order: the first behind a position, or the last there are.
+
+        Raises NotFound.
+        """
+        from omnikeywords.catalog import log
+        from omnikeywords.catalog.projects import bucket_of
+
+        self.project(project)
+        with self._at(project).read(project) as connection:
+            return log.list_events(connection, bucket_of(project), project, after, limit)
+
+    def parked_events(self) -> "list[Parked]":
+        """The events that some read model goes without, because it could not digest them."""
+        from omnikeywords.catalog import follow
+
+        found: list[Parked] = []
+        for database in self.fleet.databases().values():
+            with database.read() as connection:
+                found += follow.parked_events(connection)
+        return found
 
     def _project_options(self, name: str) -> Options:
         """How a project's keywords are analysed."""

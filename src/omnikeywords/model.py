@@ -6,13 +6,14 @@ Plain data, no I/O, standard library only.
 import base64
 import hashlib
 import re
+from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Literal
 
-from omnikeywords.errors import InvalidMarket
+from omnikeywords.errors import InvalidMarket, InvalidOption
 
 __all__ = [
     "FUNNELS",
@@ -27,6 +28,7 @@ __all__ = [
     "Market",
     "Observation",
     "base32",
+    "days_of",
     "keyword_id",
 ]
 
@@ -89,6 +91,28 @@ class Market:
 
     def __str__(self) -> str:
         return f"{self.language}-{self.region}" if self.region else self.language
+
+
+def days_of(text: str) -> tuple[date, date]:
+    """The first and the last day of a period as people write it: `2026-05-31`, `2026-05`, `2026-05-01..2026-05-28`.
+
+    Raises InvalidOption, naming the value, for anything else.
+    """
+    month = re.fullmatch(r"(\d{4})-(\d\d)", text.strip())
+    try:
+        if month:
+            year, number = int(month[1]), int(month[2])
+            return date(year, number, 1), date(year, number, monthrange(year, number)[1])
+        first, _, last = (part.strip() for part in text.partition(".."))
+        start = date.fromisoformat(first)
+        end = date.fromisoformat(last) if last else start
+    except ValueError:
+        raise InvalidOption(
+            f"date {text!r} is none: give a day as 2026-05-31, a month as 2026-05, or 2026-05-01..2026-05-28", date=text
+        ) from None
+    if end < start:
+        raise InvalidOption(f"date {text!r} ends before it begins", date=text)
+    return start, end
 
 
 KEYWORD_ID_PREFIX = "k1"  # the digit is the version of the normaliser that made the phrase

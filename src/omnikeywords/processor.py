@@ -15,6 +15,7 @@ from omnikeywords.finder import Finder
 from omnikeywords.jobs import WorkerOptions, arm_crash_point, run_worker
 from omnikeywords.ops import configure_logs, gauge, get_logger
 from omnikeywords.settings import Settings
+from omnikeywords.workflows import Workflows
 
 __all__ = ["process", "run_processor"]
 
@@ -26,6 +27,7 @@ _DAY = 86_400.0
 _behind = gauge(
     "okf_follower_lag_events",
     "Events of the log that the read models do not hold yet, of the bucket that is furthest behind.",
+    ("server",),
     over_processes="livemax",
 )
 _log = get_logger("omnikeywords.processor")
@@ -44,43 +46,56 @@ def process(settings: Settings, parent: int) -> None:
 def run_processor(settings: Settings, stop: threading.Event) -> None:
     """Run jobs and follow the log until `stop` is set; then let jobs come to a checkpoint and give them back."""
     finder = Finder(settings)
+    arm_crash_point(settings.crash_at)
+    serving: dict[str, threading.Thread] = {}
     try:
         while not stop.is_set():
             try:
-                workflows = finder.workflows
-                break
+                servers = finder.fleet.databases()
             except (DatabaseUnavailable, DatabaseBusy, SchemaOutdated) as error:
                 _log.warning("the catalogue's database cannot be used", reason=str(error))
                 stop.wait(_RETRY)
-        else:
-            return
-        arm_crash_point(settings.crash_at)
-        followed = threading.Thread(target=_follow, args=(finder, stop), name="follow")
-        followed.start()
-        run_worker(workflows.database, workflows.sagas, stop, WorkerOptions.of(settings))
-        followed.join()
+                continue
+            for server in servers:
+                if server not in serving:
+                    serving[server] = threading.Thread(target=_serve, args=(finder, server, stop), name=server)
+                    serving[server].start()
+            stop.wait(_RETRY)
+        for thread in serving.values():
+            thread.join()
     finally:
         finder.close()
 
 
-def _follow(finder: Finder, stop: threading.Event) -> None:
-    """Keep the read models up with the log, and what the log needs in place."""
-    workflows = finder.workflows
+def _serve(finder: Finder, server: str, stop: threading.Event) -> None:
+    """Do it for one server, whatever becomes of the others."""
+    workflows = finder.fleet.workflows(server)
+    followed = threading.Thread(target=_follow, args=(workflows, server, stop), name=f"follow-{server}")
+    followed.start()
+    run_worker(workflows.database, workflows.sagas, stop, WorkerOptions.of(finder.settings))
+    followed.join()
+
+
+def _follow(workflows: Workflows, server: str, stop: threading.Event) -> None:
+    """Keep the read models of a server up with its log, and what the log needs in place."""
     pause = 0.0
     next_care = 0.0
     while not stop.wait(pause):
         try:
             moved = workflows.catch_up(stop.is_set)
-            _behind.set(workflows.lag())
+            _behind.labels(server).set(workflows.lag())
             pause = 0.02 if moved else min(_LONGEST_PAUSE, max(pause, 0.01) * 2)
             if time.monotonic() >= next_care:
                 workflows.make_partitions(datetime.now(UTC).date(), _PARTITIONS_AHEAD)
+                begun = workflows.derive_outdated()
+                if begun:
+                    _log.info("keywords of another version are derived anew", projects=begun)
                 next_care = time.monotonic() + _DAY
         except (DatabaseUnavailable, DatabaseBusy, UnknownEvent) as error:
-            _log.warning("the read models cannot follow", reason=str(error))
+            _log.warning("the read models cannot follow", server=server, reason=str(error))
             pause = _RETRY
         except OmniKeywordsError as error:
-            _log.error("the read models cannot follow", reason=str(error))
+            _log.error("the read models cannot follow", server=server, reason=str(error))
             pause = _RETRY
 
 

@@ -1,8 +1,8 @@
 """`okf serve`: puts the parts together, starts them, and stops them so that no accepted request is lost.
 
-start   settings and roles are checked, the port is tried, the language table is opened: what is wrong is
-        one line and exit 1. Then a folder for what workers share, the processor, the workers, and word to the
-        terminal once /ready says yes.
+start   settings and roles are checked, the port is tried, the keys are read, the language table is opened: what is
+        wrong is one line and exit 1. Then a folder for what workers share, the processor, the workers, and word to
+        the terminal once /ready says yes.
 stop    SIGTERM: /ready says no for OKF_DRAIN_DELAY_MS while everything is still served; then workers take
         no new connections and end what is in flight, within OKF_DRAIN_TIMEOUT_MS; the processor gives its
         jobs back. SIGINT, SIGHUP (the terminal was closed) or a second signal goes without the delay.
@@ -12,6 +12,7 @@ import contextlib
 import errno
 import functools
 import http.client
+import ipaddress
 import multiprocessing
 import os
 import signal
@@ -20,11 +21,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
@@ -33,8 +34,12 @@ from granian.server.mp import MPServer
 
 from omnikeywords import __version__
 from omnikeywords.errors import InvalidOption, OmniKeywordsError
+from omnikeywords.in_use import InUse
 from omnikeywords.ops import Health, SharedFlag, configure_logs, get_logger, server_log_config, share_metrics
 from omnikeywords.settings import Settings
+
+if TYPE_CHECKING:
+    from omnikeywords.api.keyring import Keyring
 
 __all__ = ["ROLES", "serve"]
 
@@ -43,6 +48,7 @@ ROLES = ("analyzer", "processor")
 
 _CONNECTIONS = 16_384  # of one worker, idle ones included; requests are limited by the guard
 _DRAINING = "draining"  # the file of the flag, in the folder that workers share
+_KEYED = "keyed"  # likewise: there is, or was, an API key
 
 
 def serve(
@@ -59,25 +65,44 @@ def serve(
     `roles` are names by comma; None is all of them. `program` is how it was called, for what to try next.
 
     Raises InvalidOption for an unknown role or a number that is none, LanguageTableMissing, OmniKeywordsError
-    for an address that is not of this machine or a port in use. Exits with 1 where workers keep dying.
+    for an address that is not of this machine or a port in use, and for an address that others reach where there is
+    no API key; DatabaseBusy while a backup is restored. Exits with 1 where workers keep dying.
     """
     chosen = _roles(roles)
     where = _reserve(settings.host if host is None else host, settings.port if port is None else port)
     number = settings.workers if workers is None else workers
     if number < 1:
         raise InvalidOption(f"{number} workers cannot serve: give 1 or more", workers=number)
-    with tempfile.TemporaryDirectory(prefix="okf-serve-") as name:
+    with tempfile.TemporaryDirectory(prefix="okf-serve-") as name, _catalogue_in_use(settings):
         folder = Path(name)
         if number > 1 or "processor" in chosen:
             share_metrics(folder)
-        # Before the workers split off, so that they start at once and share the memory.
-        _application(settings, folder)
         configure_logs(settings.log_level, settings.log_format)
+        local = where.is_loopback and settings.require_key == "auto"
+        _check_keys(settings, folder, local, where, program)
+        # Before the workers split off, so that they start at once and share the memory.
+        _application(settings, folder, chosen, local)
         server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
         with _Processor(settings) if "processor" in chosen else contextlib.nullcontext():
-            server.serve(target_loader=functools.partial(_worker, settings, folder), wrap_loader=False)
+            server.serve(target_loader=functools.partial(_worker, settings, folder, chosen, local), wrap_loader=False)
+
+
+@contextlib.contextmanager
+def _catalogue_in_use(settings: Settings) -> Iterator[None]:
+    """No backup is restored under a service, not even before a process of it first needs the catalogue."""
+    from omnikeywords.db import connect
+
+    path = connect(settings.database).path
+    in_use = InUse(path) if path is not None else None
+    if in_use is not None:
+        in_use.begin()
+    try:
+        yield
+    finally:
+        if in_use is not None:
+            in_use.end()
 
 
 def _roles(given: str | None) -> tuple[str, ...]:
@@ -92,6 +117,11 @@ def _roles(given: str | None) -> tuple[str, ...]:
 class _Address:
     host: str
     port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return ipaddress.ip_address(self.host.partition("%")[0]).is_loopback
 
     @property
     def url(self) -> str:
@@ -135,10 +165,42 @@ def _reserve(host: str, port: int) -> _Address:
 
 
 @functools.cache
-def _application(settings: Settings, folder: Path) -> Any:
+def _keyring(settings: Settings, folder: Path, local: bool) -> "Keyring":
+    """Whom to let in, as of now; each worker follows it from there."""
+    from omnikeywords.api.keyring import Keyring
+    from omnikeywords.catalog.keys import KeyStore
+
+    keyring = Keyring(
+        KeyStore(settings.database), local=local, keyed=SharedFlag(folder / _KEYED), origins=settings.cors_origins
+    )
+    keyring.look()
+    keyring.release()
+    return keyring
+
+
+def _check_keys(settings: Settings, folder: Path, local: bool, where: _Address, program: str) -> None:
+    """Refuse an address that others reach where nobody could be told from anybody.
+
+    While the database is away that is not known: the service starts, and lets nobody in until it is.
+    """
+    keyring = _keyring(settings, folder, local)
+    if local or keyring.trouble is not None or keyring.usable:
+        return
+    how = f"make one with `{program} keys create --name NAME`"
+    if where.is_loopback:
+        get_logger("omnikeywords.service").warning("no key works, so nobody is let in", advice=how)
+        return
+    raise OmniKeywordsError(
+        f"host {where.host} can be reached from elsewhere and there is no API key: {how}, or listen on 127.0.0.1",
+        host=where.host,
+    )
+
+
+@functools.cache
+def _application(settings: Settings, folder: Path, roles: tuple[str, ...], local: bool) -> Any:
     """The application and all that answering needs, in memory; made once, before workers split off."""
     from omnikeywords.analysis import MODEL_VERSION, load_models
-    from omnikeywords.api import create_app
+    from omnikeywords.api import Catalogue, create_app, database_check
     from omnikeywords.finder import Finder
 
     finder = Finder(settings)
@@ -147,21 +209,27 @@ def _application(settings: Settings, folder: Path) -> Any:
     def warm() -> None:
         finder.analyse(["how to choose trail running shoes", "comprar ténis de corrida"])
 
+    checks = Health(SharedFlag(folder / _DRAINING))
+    if "analyzer" not in roles:
+        # Who serves analyze too goes on with that while the database is away.
+        checks.register("database", database_check(finder))
     return create_app(
         finder,
         settings,
         version=__version__,
         model_version=MODEL_VERSION,
         warm=warm,
-        checks=Health(SharedFlag(folder / _DRAINING)),
+        checks=checks,
+        keys=_keyring(settings, folder, local),
+        catalogue=Catalogue(finder, settings) if "processor" in roles else None,
     )
 
 
-def _worker(settings: Settings, folder: Path) -> Any:
+def _worker(settings: Settings, folder: Path, roles: tuple[str, ...], local: bool) -> Any:
     """What a worker calls in its own process to get the application."""
     configure_logs(settings.log_level, settings.log_format)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
-    return _application(settings, folder)
+    return _application(settings, folder, roles, local)
 
 
 def _die_of_signals() -> None:

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,18 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _servers(text: str) -> dict[str, str]:
+    found = {}
+    for item in _list(text):
+        name, equals, url = item.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or "://" not in url:
+            raise ValueError("write each as name=postgresql://user:password@host/name")
+        if name in found or name == "first":
+            raise ValueError(f"{name!r} is the name of another: give each its own")
+        found[name] = url
+    return found
+
+
 def _number(name: str, default: int, least: int, most: int, unit: str, help: str, field: str | None = None) -> Setting:
     return Setting(
         name,
@@ -193,6 +205,45 @@ TABLE: tuple[Setting, ...] = (
         "program's.",
         _text,
         secret=True,
+    ),
+    Setting(
+        "OKF_BACKUP_DIR",
+        "backup_dir",
+        "path",
+        lambda: None,
+        "none",
+        "",
+        "Folder of backups: where `okf backup` puts them, and where `okf doctor` looks for the last.",
+        _path,
+    ),
+    _number(
+        "OKF_BACKUP_MAX_AGE_HOURS",
+        26,
+        1,
+        8760,
+        "hours",
+        "Age of the last backup from which on `okf doctor` calls it a problem.",
+    ),
+    Setting(
+        "OKF_DATABASE_SERVERS",
+        "database_servers",
+        "list of name=URL, by comma or line",
+        dict,
+        "none",
+        "",
+        "Further PostgreSQL servers that the catalogue lies on, as `okf servers` says; the same list everywhere.",
+        _servers,
+        secret=True,
+    ),
+    Setting(
+        "OKF_REGION",
+        "region",
+        "text",
+        lambda: "default",
+        "default",
+        "",
+        "Region of the server of OKF_DATABASE_URL, where there are servers in several.",
+        _text,
     ),
     _number("OKF_DATABASE_CONNECTIONS", 5, 1, 1000, "connections", "Most database connections of one process."),
     _number("OKF_STATEMENT_TIMEOUT_MS", 10_000, 10, 600_000, "ms", "Longest that one database statement may take."),
@@ -273,6 +324,9 @@ TABLE: tuple[Setting, ...] = (
         "Time for a request's body to arrive, and for a call of more than 50 keywords to be answered.",
     ),
     _number("OKF_MAX_BODY_BYTES", 4_194_304, 1024, 1_073_741_824, "bytes", "Longest request body."),
+    _number(
+        "OKF_MAX_UPLOAD_BYTES", 2_147_483_648, 1024, 1_099_511_627_776, "bytes", "Longest file that is taken to import."
+    ),
     _number("OKF_ANALYZE_MAX_KEYWORDS", 1000, 1, 100_000, "keywords", "Most keywords in one call of analyze."),
     _number(
         "OKF_DRAIN_DELAY_MS",
@@ -289,6 +343,16 @@ TABLE: tuple[Setting, ...] = (
         600_000,
         "ms",
         "After that: time for requests in flight to finish before workers are killed.",
+    ),
+    Setting(
+        "OKF_REQUIRE_KEY",
+        "require_key",
+        "auto or always",
+        lambda: "auto",
+        "auto",
+        "",
+        "Whether callers need an API key: auto asks for none on a loopback address until the first key is made.",
+        _one_of("auto", "always"),
     ),
     Setting(
         "OKF_CORS_ORIGINS",
@@ -360,6 +424,10 @@ class Settings:
     language_table: Path | None  # None: `language_table_path` says where
     database_url: str | None  # None: `database` says where
     database_owner_url: str | None
+    backup_dir: Path | None
+    backup_max_age_hours: int
+    database_servers: Mapping[str, str] = field(hash=False)  # name to URL
+    region: str
     database_connections: int
     statement_timeout_ms: int
     lock_timeout_ms: int
@@ -377,9 +445,11 @@ class Settings:
     queue: int
     request_timeout_ms: int
     max_body_bytes: int
+    max_upload_bytes: int
     analyze_max_keywords: int
     drain_delay_ms: int
     drain_timeout_ms: int
+    require_key: str
     cors_origins: tuple[str, ...]
     access_log: bool
     log_level: str
@@ -417,7 +487,7 @@ class Settings:
         return [
             SettingValue(
                 s.name,
-                hide_password(_shown(getattr(self, s.field))) if s.secret else _shown(getattr(self, s.field)),
+                _shown(getattr(self, s.field), hide_password if s.secret else str),
                 s.shown_default,
                 s.unit,
                 s.help,
@@ -434,14 +504,16 @@ def hide_password(url: str) -> str:
     return re.sub(r"(?i)([?&][a-z]*password=)[^&]*", r"\1***", url)
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, shown: Callable[[str], str]) -> str:
     if value is None:
         return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={shown(text)}" for name, text in value.items())
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
         return ", ".join(value)
-    return str(value)
+    return shown(str(value))
 
 
 def _texts(environ: Mapping[str, str]) -> list[tuple[str, str]]:

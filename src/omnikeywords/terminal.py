@@ -8,8 +8,8 @@ say.
 import contextlib
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WIDTH",
+    "Tell",
     "console",
     "progress_bar",
     "show_export",
@@ -56,6 +57,7 @@ TOOLS = {
     "google_ads": "Google Ads",
     "google_keyword_planner": "Google Keyword Planner",
     "google_search_console": "Google Search Console",
+    "google_trends": "Google Trends",
     "mangools": "Mangools",
     "moz": "Moz",
     "okf": "Omni Keywords Finder",
@@ -115,14 +117,18 @@ class _Rate(ProgressColumn):
         return Text(f"{task.completed / task.elapsed:,.0f}/s", style="dim")
 
 
+class Tell(Protocol):
+    """What progress is told to."""
+
+    def __call__(self, stage: str, done: int, of: int | None, detail: str = "") -> None:
+        """So many are done of so many, where that is known; `detail` is shown beside."""
+
+
 @contextlib.contextmanager
-def progress_bar(
-    to: Console, total: int | None, after: float = 0.5
-) -> Iterator[Callable[[str, int, int | None], None]]:
+def progress_bar(to: Console, total: int | None, after: float = 0.5) -> Iterator[Tell]:
     """A bar with rate and time left, shown once work has taken `after` seconds.
 
-    Yields what to call with (stage, done, of). `total` is a guess of all rows, for stages that do not know
-    theirs.
+    `total` is a guess of all rows, for stages that do not know theirs.
     """
     bar = Progress(
         SpinnerColumn(),
@@ -138,7 +144,7 @@ def progress_bar(
     stages: dict[str, Any] = {}
     shown = False
 
-    def tell(stage: str, done: int, of: int | None) -> None:
+    def tell(stage: str, done: int, of: int | None, detail: str = "") -> None:
         nonlocal shown
         if not shown and time.monotonic() - begun < after:
             return
@@ -150,7 +156,7 @@ def progress_bar(
             for earlier in stages.values():
                 bar.update(earlier, visible=False)
             stages[stage] = bar.add_task(stage, total=of, counted="")
-        counted = f"{done:,} of {of:,}" if of else f"{done:,}"
+        counted = (f"{done:,} of {of:,}" if of else f"{done:,}") + (f" · {detail}" if detail else "")
         bar.update(stages[stage], completed=done, total=of, counted=counted)
 
     try:
@@ -537,4 +543,22 @@ def show_findings(to: Console, findings: Sequence["Finding"]) -> None:
         if not finding.fine:
             text.append(f"\n{finding.advice}", style="yellow")
         table.add_row(mark, finding.name, text)
+    to.print(table)
+
+
+def show_keys(to: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A line an API key."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for title in ("id", "name", "state", "scope", "projects", "expires", "last used"):
+        table.add_column(title, no_wrap=title == "id", overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["id"],
+            Text(row["name"]),
+            Text(row["state"], "green" if row["state"] == "active" else "red"),
+            row["scope"],
+            ", ".join(row["projects"]) or Text("all", "dim"),
+            row["expires_at"] or Text("never", "dim"),
+            row["last_used_at"] or Text("never", "dim"),
+        )
     to.print(table)

@@ -1,32 +1,46 @@
 """Our sagas: what is done durably, step by step, each step harmless when repeated and with its undo.
 
 `ImportKeywords`   accept → validate → append, chunk by chunk → follow → group → tidy
+`DeriveKeywords`   derive, some keywords at a time → group
 
 An import that is refused, cancelled or given up is withdrawn: from that event on it counts nowhere. Once all its rows
 are appended there is no way back by itself; then it can be withdrawn like any other.
+
+Keywords are derived anew where a project was given other settings, and where another version of the analysis made them.
 """
 
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
 from omnikeywords.analysis.normalise import normalise_batch
 from omnikeywords.catalog import follow, groups, imports, migrate, projects, uploads
 from omnikeywords.catalog.events import rows_of
-from omnikeywords.catalog.keywords import MODEL, KeywordsModel
+from omnikeywords.catalog.keywords import MODEL, KeywordsModel, Scope
 from omnikeywords.db import Connection, Database
 from omnikeywords.formats import Export, open_export
 from omnikeywords.formats.merge import with_parts
 from omnikeywords.formats.write import extra_as_text
-from omnikeywords.jobs import Context, Saga, Started, Step, crash_point, declare_crash_points, start
+from omnikeywords.jobs import Context, Job, Saga, Started, Step, crash_point, declare_crash_points, erase, start
 from omnikeywords.model import Market
+from omnikeywords.ops import get_logger
 
 __all__ = ["CHUNK", "ImportRequest", "Workflows"]
 
 CHUNK = 10_000  # rows of one event
+_COUNTED = ("chunks", "rows", "rejects", "unusable", "merged")  # of an import, at each checkpoint
 _MOST_REJECTS = 100_000  # kept one by one; all of them are counted
+_ALIVE_SECONDS = 1.0  # between signs of life of a step that goes on for long
+_log = get_logger(__name__)
 
 declare_crash_points(
     {
@@ -38,6 +52,8 @@ declare_crash_points(
         "import.followed": "its rows are in the read models",
         "import.grouped": "near-duplicates were looked for anew",
         "import.withdrawn": "it counts nowhere any more",
+        "derive.part.written": "some keywords of a project were derived anew",
+        "derive.completed": "all keywords of a project were derived anew",
     }
 )
 
@@ -73,7 +89,8 @@ class Workflows:
                 Step("tidy", self._tidy),
             ],
         )
-        self.sagas = (self.import_keywords,)
+        self.derive_keywords = Saga("derive_keywords", [Step("derive", self._derive), Step("group", self._group)])
+        self.sagas = (self.import_keywords, self.derive_keywords)
 
     def start_import(self, connection: Connection, request: ImportRequest, key: str | None = None) -> Started:
         """Begin an import in the caller's transaction: its first event and its job are there together or not at all."""
@@ -103,6 +120,63 @@ class Workflows:
         imports.start(connection, request.project, request.import_id, facts, request.actor)
         return started
 
+    def cancelled(self, connection: Connection, job: Job) -> None:
+        """What is left to do, in the caller's transaction, for a job that was cancelled before anybody began it."""
+        if job.kind == self.import_keywords.kind:
+            import_id: str = job.input["import_id"]
+            imports.withdraw(connection, job.project, import_id, "cancelled: before it began", job.input["actor"])
+            uploads.forget(connection, job.project, import_id)
+
+    def delete_project(self, connection: Connection, name: str, actor: str) -> None:
+        """Delete a project and erase everything that was ever said in it, its jobs too."""
+        projects.delete_all(connection, name, actor)
+        erase(connection, name)
+
+    def delete_import(self, connection: Connection, found: imports.Import, reason: str, actor: str) -> None:
+        """Make an import count nowhere and erase what it said and how it came; a job that still brings it ends."""
+        imports.delete_facts(connection, found.project, found.id, reason, actor)
+        uploads.forget(connection, found.project, found.id)
+        erase(connection, found.project, found.job_id)
+
+    def change_project(
+        self, connection: Connection, name: str, actor: str, changes: Mapping[str, Any], expected: int | None = None
+    ) -> projects.Project:
+        """Give a project other settings, and begin to derive its keywords by them, in the caller's transaction.
+
+        Raises as `projects.change`.
+        """
+        changed = projects.change(connection, name, actor, expected=expected, changes=changes)
+        if set(changes) & {"market", "brands", "weights"}:
+            self._start_derive(connection, name, f"settings/{changed.version}")
+        return changed
+
+    def derive_outdated(self) -> int:
+        """Begin to derive anew what other versions of the analysis made; returns of how many projects that is."""
+        with self._database.read() as connection:
+            outdated = follow.outdated_buckets(connection, self.model)
+        begun = 0
+        for bucket in outdated:
+            if follow.Follower(self._database, self.model, bucket).settle_version():
+                continue
+            with self._database.read() as connection:
+                found = self.model.outdated_projects(connection, bucket)
+                position = follow.position_of(connection, MODEL, bucket)
+            for name in found:
+                with self._database.write(name) as connection:
+                    self._start_derive(connection, name, f"{self.model.version}/{position}")
+            begun += len(found)
+        return begun
+
+    def _start_derive(self, connection: Connection, project: str, why: str) -> None:
+        start(
+            connection,
+            self.derive_keywords,
+            {},
+            project=project,
+            bucket=projects.bucket_of(project),
+            key=f"derive/{why}",
+        )
+
     def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Move every read model on as far as the log goes; returns how many buckets had something new."""
         with self._database.read() as connection:
@@ -131,7 +205,11 @@ class Workflows:
             follow.Follower(self._database, self.model, bucket).rebuild()
         on_bucket(len(there), len(there))
         for project in projects.list_projects(self._database):
-            groups.regroup(self._database, project.name, self._language_table)
+            self.regroup(project.name)
+
+    def regroup(self, project: str) -> int:
+        """Look for the near-duplicates of a project anew; returns for how many keywords that changed something."""
+        return groups.regroup(self._database, project, self._language_table)
 
     # ---- the steps of ImportKeywords
 
@@ -162,15 +240,21 @@ class Workflows:
     def _append(self, context: Context) -> None:
         """Append the rows, a chunk a transaction; a later try goes on behind the last chunk that is there."""
         project, import_id = context.project, context.input["import_id"]
-        done: Mapping[str, int] = context.state or {"chunks": 0, "rows": 0, "rejects": 0, "unusable": 0}
-        chunks, rows, noted, unusable = (done[name] for name in ("chunks", "rows", "rejects", "unusable"))
-        with self._upload(context) as file, _opened(file, context.input) as export:
+        done: Mapping[str, int] = context.state or dict.fromkeys(_COUNTED, 0)
+        chunks, rows, noted, unusable, merged = (done[name] for name in _COUNTED)
+        named = _Named()
+        with (
+            self._upload(context) as file,
+            _opened(file, context.input) as export,
+            self._following(context) as appended,
+        ):
             for number, batch in enumerate(export.batches(CHUNK)):
+                normalized, lost = normalise_batch(batch.frame["keyword"].to_list())
+                repeated = named.again(batch.frame, normalized)
                 if number < chunks:
                     continue
                 crash_point("import.chunk.read")
                 chunk = extra_as_text(with_parts(batch.frame))
-                lost = normalise_batch(chunk["keyword"].to_list())[1]
                 rejects = [(chunk["line"][i], str(error)) for i, error in lost.items()]
                 chunk = chunk.select(n for n in chunk.columns if chunk[n].null_count() < chunk.height)
                 data = rows_of(chunk)
@@ -180,12 +264,17 @@ class Workflows:
                     )
                     imports.reject(connection, project, import_id, noted, rejects[: _MOST_REJECTS - noted])
                     chunks, rows, unusable = number + 1, rows + chunk.height, unusable + len(lost)
-                    noted += len(rejects[: _MOST_REJECTS - noted])
-                    context.progress(rows_read=export.rows_in, rows_kept=rows - unusable, rows_skipped=unusable)
-                    context.checkpoint(
-                        connection, {"chunks": chunks, "rows": rows, "rejects": noted, "unusable": unusable}
+                    noted, merged = noted + len(rejects[: _MOST_REJECTS - noted]), merged + repeated
+                    context.progress(
+                        rows_read=export.rows_in,
+                        rows_kept=rows - unusable,
+                        rows_merged=merged,
+                        rows_skipped=export.rows_in - rows + unusable,
                     )
+                    counted = (chunks, rows, noted, unusable, merged)
+                    context.checkpoint(connection, dict(zip(_COUNTED, counted, strict=True)))
                 crash_point("import.chunk.appended")
+                appended.set()
             skipped = dict(export.skipped.reasons)
             rejects = [(row.line, row.reason) for row in export.skipped]
         if unusable:
@@ -195,28 +284,89 @@ class Workflows:
             facts = {**context.outputs["validate"], "skipped": skipped}
             position = imports.complete(connection, project, import_id, facts, _actor(context))
             kept, total = rows - unusable, sum(skipped.values())
-            context.progress(rows_read=kept + total, rows_kept=kept, rows_skipped=total)
+            context.progress(rows_read=kept + total, rows_kept=kept, rows_merged=merged, rows_skipped=total)
             context.record(connection, {"position": position})
         crash_point("import.completed")
+
+    @contextmanager
+    def _following(self, context: Context) -> Iterator[threading.Event]:
+        """Move the read models on beside the block, each time that the event is set; `_follow` does what fails."""
+        appended, ending = threading.Event(), threading.Event()
+        follower = follow.Follower(self._database, self.model, context.bucket)
+
+        def work() -> None:
+            while not ending.is_set():
+                appended.wait()
+                appended.clear()
+                try:
+                    follower.advance(ending.is_set)
+                except Exception as error:
+                    _log.warning("read models do not follow an import yet", job=context.job_id, error=str(error))
+                    return
+
+        thread = threading.Thread(target=work, name=f"okf-follow-{context.job_id}", daemon=True)
+        thread.start()
+        try:
+            yield appended
+        finally:
+            ending.set()
+            appended.set()
+            thread.join()
 
     def _follow(self, context: Context) -> None:
         """Wait until the read models hold every row; whoever gets there first makes them."""
         position: int = context.outputs["append"]["position"]
         follower = follow.Follower(self._database, self.model, context.bucket)
+        alive = 0.0
 
         def reached() -> bool:
+            nonlocal alive
+            if time.monotonic() - alive < _ALIVE_SECONDS:
+                return False
             context.heartbeat()
+            alive = time.monotonic()
             with self._database.read() as connection:
                 return follow.position_of(connection, MODEL, context.bucket) >= position
 
         while not reached():
             follower.advance(reached)
+            alive = 0.0
         crash_point("import.followed")
 
     def _group(self, context: Context) -> dict[str, int]:
         changed = groups.regroup(self._database, context.project, self._language_table, context.heartbeat)
         crash_point("import.grouped")
         return {"changed": changed}
+
+    def _derive(self, context: Context) -> None:
+        """Derive keyword by keyword, in the order of their ids; a later try goes on behind the last that is done."""
+        scope = Scope(context.bucket, context.project)
+        follower = follow.Follower(self._database, self.model, context.bucket)
+        after, done = context.state or ("", 0)
+        if not after:
+            # Whoever is about to write what was derived before finds out that it is no longer the newest.
+            follower.amend(lambda: iter([lambda connection: None]))
+            with self._database.read(context.project) as connection:
+                context.progress(keywords=self.model.count(connection, scope), derived=0)
+        last: str | None = after
+        derived = 0
+
+        def parts() -> Iterator[follow.Part]:
+            nonlocal last, derived
+            last, derived, made = self.model.derive_anew(self._database, scope, after)
+            return made
+
+        while True:
+            follower.amend(parts)
+            if last is None:
+                break
+            crash_point("derive.part.written")
+            after, done = last, done + derived
+            with context.transaction() as connection:
+                context.progress(derived=done)
+                context.checkpoint(connection, (after, done))
+        follower.settle_version()
+        crash_point("derive.completed")
 
     def _tidy(self, context: Context) -> None:
         with context.transaction() as connection:
@@ -225,6 +375,25 @@ class Workflows:
 
     def _upload(self, context: Context) -> BinaryIO:
         return uploads.open_upload(self._database, context.project, context.input["import_id"])
+
+
+class _Named:
+    """Which keywords the rows of an import named so far: eight bytes for each."""
+
+    def __init__(self) -> None:
+        self._runs: list[NDArray[np.uint64]] = []  # sorted hashes, each run twice as long as the next or longer
+
+    def again(self, rows: pl.DataFrame, normalized: Sequence[str]) -> int:
+        """How many of the next rows name a keyword that one before them named."""
+        named = rows.select("market").with_columns(pl.Series("phrase", normalized)).filter(pl.col("phrase") != "")
+        new = np.unique(named.hash_rows().to_numpy())
+        for run in self._runs:
+            new = new[run.take(np.searchsorted(run, new), mode="clip") != new]
+        self._runs.append(new)
+        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
+            last = self._runs.pop()
+            self._runs[-1] = np.union1d(self._runs[-1], last)
+        return named.height - len(new)
 
 
 def _actor(context: Context) -> str:

@@ -157,11 +157,11 @@ def columns(database: Database) -> list[str]:
 def test_what_only_adds_goes_first_and_what_takes_away_waits(empty: Database, more: Path) -> None:
     first = migrate(empty, pre_only=True)
     assert first.applied[-1] == first.after == "9001_add"
-    assert columns(empty) == ["bucket", "head", "note"]
+    assert columns(empty) == ["bucket", "head", "state", "note"]
     check(empty)
     assert migrate(empty, pre_only=True).applied == ()
     assert migrate(empty).applied == ("9002_drop",)
-    assert columns(empty) == ["bucket", "head"]
+    assert columns(empty) == ["bucket", "head", "state"]
     check(empty)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnikeywords.errors import UnreadableExport
+from omnikeywords.formats import records
 from omnikeywords.formats.records import Records, as_text, read_record
 from omnikeywords.formats.sniff import kind_of, sniff_encoding
 
@@ -40,6 +41,37 @@ def test_a_quote_that_is_never_closed_swallows_no_rows() -> None:
         (2, ("b", "3", "4")),
         (3, ("c", "5", "6")),
     ]
+
+
+def test_rows_below_a_quote_left_open_stay_rows_where_its_line_is_one() -> None:
+    assert rows_of('""x"",5\nfoo,8\n"multi\nline",9\n', 2) == [
+        (1, ('""x""', "5")),
+        (2, ("foo", "8")),
+        (3, ("multi\nline", "9")),
+    ]
+    assert rows_of('"x,5\nfoo,8\n"bar",9\n', 2) == [(1, ('"x', "5")), (2, ("foo", "8")), (3, ("bar", "9"))]
+    assert rows_of('"x" y,5\nfoo,8\nbar "z",9\n', 2) == [(1, ('"x" y', "5")), (2, ("foo", "8")), (3, ('bar "z"', "9"))]
+    # Two lines of one cell, with a comma in each.
+    assert rows_of('"shoes, black\nboots, brown",9\n', 2) == [(1, ("shoes, black\nboots, brown", "9"))]
+
+
+@pytest.mark.parametrize("line", ['"abc def {},12', '"abc "def" {},12', '"abc {},1","b'])
+def test_quotes_left_open_in_every_line_are_looked_at_a_few_times_each(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+    closing = records._closing
+
+    def counted(text: str, scan: int, delimiter: str) -> tuple[int, bool]:
+        nonlocal looked
+        looked += 1
+        return closing(text, scan, delimiter)
+
+    monkeypatch.setattr(records, "_closing", counted)
+    text = "".join(line.format(n) + "\n" for n in range(4000))
+    block = Records(",", 2).read(text, final=True)
+    assert block.frame.height + len(block.skipped) == 4000
+    assert looked < 10 * 4000
 
 
 def test_quotes_that_nobody_escaped_are_understood_by_the_number_of_cells() -> None:
@@ -102,12 +134,12 @@ def test_the_quick_ways_say_what_the_definition_says(text: str, cells: int) -> N
 def test_where_the_pieces_are_cut_changes_nothing(text: str, cut: int) -> None:
     whole = rows_of(text, 3)
     end = text.rfind("\n", 0, cut) + 1
-    records = Records(",", 3)
-    blocks = [records.read(text[:end], final=False)] if end else []
+    reader = Records(",", 3)
+    blocks = [reader.read(text[:end], final=False)] if end else []
     if text[end:] or not blocks:
-        blocks.append(records.read(text[end:], final=True))
+        blocks.append(reader.read(text[end:], final=True))
     else:
-        blocks.append(records.read("", final=True))
+        blocks.append(reader.read("", final=True))
     rows = [
         (line, row)
         for block in blocks

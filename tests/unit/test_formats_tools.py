@@ -404,6 +404,97 @@ def test_a_table_without_a_header_is_read_by_what_its_columns_hold() -> None:
     assert any("no header" in warning for warning in export.warnings)
 
 
+def test_a_table_of_markdown_is_read() -> None:
+    export, rows = read(
+        "# Keywords\n\n| Keyword | Volume | Note |\n|:---|---:|:-:|\n| shoes, red | 1,300 | `x` |\n"
+        '| a \\| b | 20 | |\n| "c" | | y |\n\n'
+    )
+    assert (export.container, export.delimiter, export.rows_in) == ("markdown", "|", 3)
+    assert [said(row, "line", "keyword", "volume", "extra") for row in rows] == [
+        (5, "shoes, red", 1300, {"Note": "`x`"}),
+        (6, "a | b", 20, {}),
+        (7, '"c"', None, {"Note": "y"}),
+    ]
+    _, rows = read("| keyword |\r\n|---|\r\n| shoes |\r\n| boots |\r\n")
+    assert [said(row, "line", "keyword") for row in rows] == [(3, "shoes"), (4, "boots")]
+    _, rows = read("keyword | volume\n--- | ---\nshoes | 10\n")
+    assert [said(row, "keyword", "volume") for row in rows] == [("shoes", 10)]
+    with pytest.raises(UnreadableExport, match="'name', 'age'"):
+        read("| name | age |\n|---|---|\n| Jo | 3 |\n")
+
+
+def test_only_rows_of_its_table_are_read_from_a_note() -> None:
+    export, rows = read(
+        "| name | age |\n|---|---|\n| Jo | 3 |\n\n## Mine\n| keyword | volume |\n| - | - |\n| a | 1 |\nb | 2\n\n"
+        "Source: me | you\n\n| keyword | volume |\n|---|---|\n| c | 3 |\n| d | 4 | x |\n\n| city | people |\n"
+    )
+    assert [said(row, "line", "keyword", "volume") for row in rows] == [(8, "a", 1), (9, "b", 2), (15, "c", 3)]
+    assert [(row.line, row.reason) for row in export.skipped] == [
+        (11, "below the table"),
+        (13, "repeated header"),
+        (16, "unreadable row: 3 cells where the header has 2"),
+        (18, "below the table"),
+    ]
+    assert export.rows_in == 7
+
+
+TRENDS = """Category: All categories
+
+TOP
+best running shoes,100
+"nike, running shoes",84
+on shoes,<1
+
+RISING
+hoka running shoes,"+2,950%"
+best running shoes,Breakout
+"""
+
+
+def test_related_queries_of_trends_keep_their_figures_apart_from_volumes() -> None:
+    export, rows = read(TRENDS)
+    assert (export.tool, export.report) == ("google_trends", "related queries")
+    assert [said(row, "line", "keyword", "volume", "extra") for row in rows] == [
+        (4, "best running shoes", None, {"top": "100"}),
+        (5, "nike, running shoes", None, {"top": "84"}),
+        (6, "on shoes", None, {"top": "<1"}),
+        (9, "hoka running shoes", None, {"rising": "+2,950%"}),
+        (10, "best running shoes", None, {"rising": "Breakout"}),
+    ]
+    assert (export.rows_in, export.rows_skipped, export.warnings) == (5, 0, [])
+    export, rows = read("Category: All categories\n\nTOP\n\nRISING\n")
+    assert rows == []
+    assert export.warnings == ["the table has a header and no rows"]
+
+
+def test_a_list_with_the_words_of_trends_stays_a_list() -> None:
+    _, rows = read("best shoes\nTOP\nred shoes\n")
+    assert [row.keyword for row in rows] == ["best shoes", "TOP", "red shoes"]
+
+
+@pytest.mark.parametrize(
+    ("codec", "text", "keyword"),
+    [
+        ("cp1251", "Поисковый запрос;Клики;Показы;CTR;Позиция\nкупить обувь;1;10;10%;2\n", "купить обувь"),
+        ("cp1251", "Ключевое слово;Клики\nобувь;1\n", "обувь"),
+        ("cp932", "上位のクエリ,クリック数,表示回数,CTR,掲載順位\n靴,1,2,50%,1\n", "靴"),
+        ("gb18030", "关键词,点击次数\n跑步鞋,1\n", "跑步鞋"),
+        ("cp949", "키워드,클릭수\n운동화,1\n", "운동화"),
+        ("cp1250", "Słowo kluczowe;Kliknięcia\nbuty dziecięce łódź;1\n", "buty dziecięce łódź"),
+        ("cp1254", "Anahtar kelime;Tıklama\nşehir ayakkabısı;1\n", "şehir ayakkabısı"),
+        ("cp1253", "λέξη-κλειδί;clicks\nπαπούτσια;1\n", "παπούτσια"),
+        ("cp1252", "Mot clé;Clics\nchaussures d\u2019été \u2013 œuf;1\n", "chaussures d\u2019été \u2013 œuf"),
+        ("cp1252", "Palavra-chave;Cliques;Impressões;CTR;Posição\ntênis;1;2;50%;1\n", "tênis"),
+        ("cp1252", "Häufigste Suchanfragen;Klicks;Impressionen;CTR;Position\nmüsli;1;2;50%;1\n", "müsli"),
+        ("mac_roman", "Consultas principales;Clics;Impresiones;CTR;Posición\nniños;1;2;50%;1\n", "niños"),
+    ],
+)
+def test_a_header_in_a_code_page_tells_which_one(codec: str, text: str, keyword: str) -> None:
+    export, rows = read(text.encode(codec))
+    assert (export.encoding, [said(row, "keyword", "clicks") for row in rows]) == (codec, [(keyword, 1)])
+    assert f"read as {'Windows-1252' if codec == 'cp1252' else codec}" in export.warnings[0]
+
+
 def test_the_market_a_person_gives_takes_the_country_of_each_row() -> None:
     text = "keyword,country\na,us\nb,br\nc,\nd,atlantis\n"
     given = {market: [row.market for row in read(text, market=Market.parse(market))[1]] for market in ("en", "pt-BR")}
@@ -435,6 +526,12 @@ def test_a_cell_that_is_no_number_is_kept_and_told() -> None:
         ("Country,Clicks,Impressions,CTR,Position\nBrazil,1,2,50%,1\n", "countries"),
         ("https://a.com/1\nhttps://a.com/2\nhttps://a.com/3\n", "addresses"),
         ("<!DOCTYPE html><html></html>", "HTML"),
+        (
+            "Category: All categories\n\nWeek,running shoes: (United States)\n2025-01-05,67\n2025-01-12,71\n",
+            "Google Trends",
+        ),
+        ("Categoria: Todas\n\nMês,tênis: (Brasil),bota: (Brasil)\n2025-01,67,3\n2025-02,71,<1\n", "over time"),
+        ("Category: All\n\nRegion,shoes: (25/11/2025 - 25/11/2026)\nOregon,100\n", "by region"),
         ("Some words about a shop that " * 9, "running text"),
         ("\n  \n", "empty"),
         ('{\n "keyword": "x"\n}', "one object a line"),

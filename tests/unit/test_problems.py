@@ -71,8 +71,8 @@ def test_every_class_of_errors_py_has_a_status() -> None:
             *(below(child) for child in kind.__subclasses__() if child.__module__ == kind.__module__)
         )
 
-    # A wrong setting stops the program before it serves.
-    assert below(errors.OmniKeywordsError) - {"invalid_setting"} <= set(PROBLEMS)
+    # A wrong setting stops the program before it serves, and backups are no matter of a client.
+    assert below(errors.OmniKeywordsError) - {"invalid_setting", "damaged_backup"} <= set(PROBLEMS)
 
 
 def test_every_status_is_that_of_an_error() -> None:

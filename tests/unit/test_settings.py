@@ -57,6 +57,12 @@ def test_settings_do_not_change() -> None:
         Settings.load({}).port = 1  # type: ignore[misc]
 
 
+def test_what_is_made_of_settings_can_be_kept_by_them() -> None:
+    servers = {"OKF_DATABASE_SERVERS": "west=postgresql://west/okf"}
+    assert {Settings.load(servers): 1}[Settings.load(servers)] == 1
+    assert Settings.load(servers) != Settings.load({})
+
+
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
     assert refused(OKF_PROT="1") == "OKF_PROT is not a setting: did you mean OKF_PORT?"
     assert refused(OKF_LOGLEVEL="info") == "OKF_LOGLEVEL is not a setting: did you mean OKF_LOG_LEVEL?"

@@ -1,11 +1,14 @@
 """Results as files: what is in them, cell by cell, and that they appear whole or not at all."""
 
+import errno
+import gc
 import io
 import json
 import os
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import fastexcel
 import polars as pl
@@ -18,6 +21,7 @@ from omnikeywords.formats import write
 from omnikeywords.formats.write import (
     FORMATS,
     OBSERVED_FIELDS,
+    Format,
     extra_as_text,
     flatten,
     format_of,
@@ -132,6 +136,29 @@ def test_xlsx_says_which_cells_it_cannot_hold() -> None:
     frame = pl.DataFrame({"keyword": ["a"], "url": ["x" * 32_768]})
     told = write_results([frame], io.BytesIO(), "xlsx")
     assert "1 cells longer than xlsx allows" in told.notes[0]
+
+
+class _Full(io.BytesIO):
+    """A disk that is without room once."""
+
+    refused = False
+
+    def write(self, data: Any) -> int:
+        if self.refused:
+            return super().write(data)
+        self.refused = True
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+# The standard library's zip file complains when it is collected half written.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_the_system_says_against_writing_is_told_as_it_says_it(format: Format) -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_results([FRAME], _Full(), format)
+    assert caught.value.errno == errno.ENOSPC
+    del caught
+    gc.collect()
 
 
 def test_columns_nobody_filled_can_be_left_out_of_csv_and_xlsx_only() -> None:

@@ -6,18 +6,17 @@ waits for nobody. A larger call goes to a few threads, with a deadline and a bou
 """
 
 import asyncio
-import re
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from omnikeywords.api.guard import Call, Reply, read_body
-from omnikeywords.api.problems import Problem
+from omnikeywords.api.reading import check_json, check_takes_json, decode_json
 from omnikeywords.api.schemas import AnalyzeRequest
+from omnikeywords.api.threads import Threads
 from omnikeywords.errors import OmniKeywordsError, TooManyKeywords
 from omnikeywords.ops import counter
 from omnikeywords.settings import Settings
@@ -31,11 +30,6 @@ _MOST_TOGETHER = 256  # keywords: about a millisecond and a half, in which the e
 Row = dict[str, Any]  # one keyword object
 
 _analysed = counter("okf_keywords_analysed_total", "Keywords answered by analyze.", ("analysis_type",))
-_calls_waiting = Problem(
-    "overloaded",
-    "too many large calls at once: try again in a second, or send fewer keywords a call",
-    headers=((b"retry-after", b"1"),),
-)
 
 
 class Analyzed(Protocol):
@@ -64,20 +58,28 @@ class Analyze:
         self._most_keywords = settings.analyze_max_keywords
         self._most_bytes = settings.max_body_bytes
         self._seconds = settings.request_timeout_ms / 1000
-        self._decode = msgspec.json.Decoder(AnalyzeRequest).decode
+        self._decoder = msgspec.json.Decoder(AnalyzeRequest)
         self._encode = msgspec.json.Encoder().encode
-        self._threads = settings.threads
-        self._pool: ThreadPoolExecutor | None = None  # made with the first large call
-        self._room = settings.threads + settings.queue  # for large calls, running and waiting
+        self._threads = Threads(
+            "analyze",
+            settings.threads,
+            settings.queue,
+            self._seconds,
+            busy="too many large calls",
+            advice=", or send fewer keywords a call",
+        )
         self._count = {kind: _analysed.labels(kind).inc for kind in ("basic", "comprehensive")}
 
     async def __call__(self, call: Call) -> Reply:
         """Answer one call.
 
-        Raises Problem for what cannot be read or used, TooManyKeywords, InvalidMarket.
+        Raises Problem for what cannot be read or used, NotFound for a project that is not the caller's,
+        TooManyKeywords, InvalidMarket.
         """
-        _check_types(call)
-        asked = self._read(await read_body(call, self._most_bytes, self._seconds))
+        check_json(call)
+        check_takes_json(call)
+        asked = decode_json(await read_body(call, self._most_bytes, self._seconds), self._decoder)
+        project = call.caller.project(None if asked.project is UNSET else asked.project)
         number = len(asked.keywords)
         if number > self._most_keywords:
             raise TooManyKeywords(
@@ -87,66 +89,24 @@ class Analyze:
                 limit=self._most_keywords,
             )
         if number <= INLINE_KEYWORDS:
-            body = self._body(asked, await self._together.analyse(asked))
+            body = self._body(asked, await self._together.analyse(asked, project))
         else:
-            body = await self._answer_in_thread(asked)
+            body = await self._threads.run(self._answer, asked, project)
         self._count[asked.analysis_type](number)
         return Reply(body)
 
     def close(self) -> None:
         """Let running calls end and drop those that wait."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        self._threads.close()
 
-    def _read(self, body: bytes) -> AnalyzeRequest:
-        try:
-            return self._decode(body)
-        except msgspec.ValidationError as error:
-            raise _wrong_field(str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            said = "it is empty" if not body.strip() else _lower(str(error).removeprefix("JSON is malformed: "))
-            raise Problem("invalid_json", f"the body is not JSON: {said}") from None
-        except RecursionError:
-            raise Problem("invalid_json", "the body is nested too deeply") from None
-
-    def _answer(self, asked: AnalyzeRequest) -> bytes:
-        analysis = self._analyst.analyse(asked.keywords, asked.analysis_type, asked.market, asked.project)
+    def _answer(self, asked: AnalyzeRequest, project: str) -> bytes:
+        analysis = self._analyst.analyse(asked.keywords, asked.analysis_type, asked.market, project)
         return self._body(asked, analysis.rows())
 
     def _body(self, asked: AnalyzeRequest, rows: list[Row]) -> bytes:
         return self._encode(
             {"analysis_type": asked.analysis_type, "model_version": self._model_version, "results": rows}
         )
-
-    async def _answer_in_thread(self, asked: AnalyzeRequest) -> bytes:
-        if self._room == 0:
-            raise _calls_waiting
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="analyze")
-        self._room -= 1
-        loop = asyncio.get_running_loop()
-        job = self._pool.submit(self._answer, asked)
-
-        def make_room(_: Future[bytes]) -> None:
-            # When the thread is done, not when the client stops waiting: the deadline frees no thread.
-            with suppress(RuntimeError):  # the loop is closed: the process is ending
-                loop.call_soon_threadsafe(self._add_room)
-
-        job.add_done_callback(make_room)
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(job), self._seconds)
-        except TimeoutError:
-            job.cancel()
-            raise Problem(
-                "deadline_exceeded",
-                f"no answer within {self._seconds:g} seconds: try again, or send fewer keywords a call",
-                {"timeout_seconds": self._seconds},
-                ((b"retry-after", b"1"),),
-            ) from None
-
-    def _add_room(self) -> None:
-        self._room += 1
 
 
 _Options = tuple[str, str | None, str]  # kind, market, project
@@ -164,9 +124,9 @@ class _Together:
         self._analyst = analyst
         self._waiting: dict[_Options, list[_Waiting]] = {}
 
-    async def analyse(self, asked: AnalyzeRequest) -> list[Row]:
+    async def analyse(self, asked: AnalyzeRequest, project: str) -> list[Row]:
         loop = asyncio.get_running_loop()
-        options = (asked.analysis_type, asked.market, asked.project)
+        options = (asked.analysis_type, asked.market, project)
         calls = self._waiting.get(options)
         if calls is None:
             calls = self._waiting[options] = []
@@ -208,74 +168,3 @@ class _Together:
             if not waiting.done():  # else the client has left
                 waiting.set_result(rows[start : start + len(keywords)])
             start += len(keywords)
-
-
-def _check_types(call: Call) -> None:
-    """Refuse a body that is said not to be JSON, and a client that takes no JSON."""
-    given = call.headers.get(b"content-type")
-    if given is not None and given != b"application/json":
-        media = given.partition(b";")[0].strip().lower()
-        if media != b"application/json" and not (media.startswith(b"application/") and media.endswith(b"+json")):
-            raise Problem(
-                "unsupported_media_type",
-                f"the body is said to be {_printable(given)}: send JSON as application/json",
-                {"content_type": _printable(given)},
-                ((b"accept", b"application/json"),),
-            )
-    coding = call.headers.get(b"content-encoding")
-    if coding is not None and coding.strip().lower() != b"identity":
-        raise Problem(
-            "unsupported_media_type",
-            f"the body is encoded as {_printable(coding)}: send it as it is",
-            {"content_encoding": _printable(coding)},
-            ((b"accept-encoding", b"identity"),),
-        )
-    accept = call.headers.get(b"accept")
-    if accept is not None and accept != b"*/*" and not _takes_json(accept):
-        raise Problem(
-            "not_acceptable",
-            f"the answer is application/json, which Accept: {_printable(accept)} excludes",
-            {"accept": _printable(accept)},
-        )
-
-
-def _takes_json(accept: bytes) -> bool:
-    """Whether an Accept header allows JSON: its most specific range that fits decides."""
-    best, taken = 0, False
-    for item in accept.decode("latin-1").lower().split(","):
-        media, _, parameters = item.partition(";")
-        rank = {"*/*": 1, "application/*": 2, "application/json": 3}.get(media.strip(), 0)
-        if rank > best:
-            quality = re.search(r"(?:^|;)\s*q\s*=\s*([0-9.]+)", parameters)
-            best, taken = rank, not (quality and quality[1].strip("0.") == "")
-    return taken or not accept.strip()
-
-
-def _printable(header: bytes) -> str:
-    return header[:100].decode("ascii", "replace")
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-# What to say in place of a pattern.
-_SHAPES = {
-    "market": "this is not a language and region: write it as pt-BR, en or und-BR",
-    "project": "this is no name of a project: use up to 64 letters, digits, points, dashes and underscores",
-}
-_PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
-
-
-def _wrong_field(said: str) -> Problem:
-    """The decoder's words, with the field in front of them."""
-    place = _PLACE.search(said)
-    field = place[1] if place else ""
-    text = _lower(_PLACE.sub("", said).replace("`", ""))
-    if text.startswith("object contains unknown field"):
-        text += ": known are keywords, analysis_type, market, project"
-    elif field == "analysis_type":
-        text += ": use basic or comprehensive"
-    elif "matching regex" in text and field in _SHAPES:
-        text = _SHAPES[field]
-    return Problem("invalid_request", f"{field}: {text}" if field else text, {"field": field or None})

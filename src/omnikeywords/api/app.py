@@ -1,20 +1,25 @@
 """The application: routes behind the guard, with the router for all that is at no fixed path."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, NoReturn, cast
 
 from litestar import Litestar, Request, Response
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
 
 from omnikeywords.api.analyze import Analyst, Analyze
+from omnikeywords.api.catalogue import Catalogue
 from omnikeywords.api.docs import docs_routes
-from omnikeywords.api.guard import Call, Guard, Receive
+from omnikeywords.api.guard import Call, Endpoint, Guard, Receive, Reply, template_pattern
+from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import Problem
-from omnikeywords.api.routes import Route, routes
+from omnikeywords.api.route import Route
+from omnikeywords.api.routes import routes
 from omnikeywords.errors import OmniKeywordsError
 from omnikeywords.ops import Health, gauge, get_logger
 from omnikeywords.settings import Settings
@@ -32,30 +37,45 @@ def create_app(
     model_version: str,
     warm: Callable[[], None],
     checks: Health,
+    keys: Keyring | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Guard:
-    """The ASGI application of one process.
+    """The ASGI application of one process; with the endpoints of the `catalogue` if it serves one.
+
+    `keys` say who calls; without them everybody may do everything.
 
     `warm` loads what analysis needs; it runs in a thread once the application starts, and /ready says no
     until it is done.
     """
     analyze = Analyze(analyst, model_version, settings)
-    listed = routes(analyze, checks)
+    listed = routes(analyze, checks, catalogue)
     listed += docs_routes(listed, settings)
     _build.labels(version, model_version).set(1)
     models = _Models(warm)
     checks.register("models", models.check)
+    if keys is not None:
+        checks.register("keys", keys.check)
 
     @asynccontextmanager
     async def life(_: Litestar) -> AsyncIterator[None]:
         loading = asyncio.get_running_loop().run_in_executor(None, models.load)
         watching = asyncio.create_task(guard.watch())
+        if keys is not None:
+            # What was known when this process was split off may be of long ago.
+            await asyncio.to_thread(keys.look)
+            keys.start()
         try:
             yield
         finally:
             watching.cancel()
             await loading
+            if keys is not None:
+                await asyncio.to_thread(keys.stop)
             analyze.close()
+            if catalogue is not None:
+                catalogue.close()
 
+    allowed = _allowed(listed)
     router = Litestar(
         [_handler(route) for route in listed],
         lifespan=[life],
@@ -63,13 +83,16 @@ def create_app(
         exception_handlers={HTTPException: _refuse, Exception: _pass_on},
         logging_config=None,
     )
-    allowed = _allowed(listed)
-    router.state.allowed = allowed
+    router.state.allowed = [(template_pattern(path), names) for path, names in allowed.items()]
     guard = Guard(
         router,  # type: ignore[arg-type]
         settings,
-        {(route.method, route.path): route.endpoint for route in listed},
+        {
+            **{(route.method, route.path): route.endpoint for route in listed},
+            **{("OPTIONS", path): _options(names) for path, names in allowed.items()},
+        },
         frozenset(allowed),
+        keys,
     )
     return guard
 
@@ -104,23 +127,48 @@ def _allowed(listed: Sequence[Route]) -> dict[str, str]:
     return {path: ", ".join(sorted(names)) for path, names in methods.items()}
 
 
+def _options(allow: str) -> Endpoint:
+    """What may be done at a path: the router's own answer knows one method of several."""
+
+    async def answer(_: Call) -> Reply:
+        return Reply(b"", 204, headers=((b"allow", allow.encode()),))
+
+    return answer
+
+
 def _handler(route: Route) -> HTTPRouteHandler:
     """The same endpoint for the router, which finds it under other spellings of its path."""
 
-    async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
         receive = cast("Receive", request.receive)
-        reply = await route.endpoint(Call(dict(request.scope["headers"]), receive))
-        return Response(
-            reply.body,
-            status_code=reply.status,
-            media_type=reply.content_type.decode(),
-            headers={name.decode(): value.decode() for name, value in (*reply.kept, *reply.headers)},
+        scope: Any = request.scope
+        scope["path_template"] = route.path
+        call = Call(
+            dict(scope["headers"]), receive, scope["okf.caller"], dict(request.path_params), scope["query_string"]
         )
+        reply = await route.endpoint(call)
+        headers = {name.decode(): value.decode() for name, value in (*reply.kept, *reply.headers)}
+        media = reply.content_type.decode()
+        if reply.more is not None:
+            return Stream(_whole(reply.body, reply.more), status_code=reply.status, media_type=media, headers=headers)
+        return Response(reply.body, status_code=reply.status, media_type=media, headers=headers)
 
     handler = HTTPRouteHandler(
-        route.path, http_method=HttpMethod(route.method), name=route.name, include_in_schema=False
+        route.path.replace("}", ":str}"),
+        http_method=HttpMethod(route.method),
+        name=route.name,
+        status_code=200,  # every answer says its own
+        include_in_schema=False,
     )
     return handler(answer)
+
+
+async def _whole(body: bytes, more: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """All of a body that is made while it is sent."""
+    async with aclosing(more):
+        yield body
+        async for piece in more:
+            yield piece
 
 
 def _refuse(request: Request[Any, Any, Any], error: HTTPException) -> NoReturn:
@@ -130,7 +178,8 @@ def _refuse(request: Request[Any, Any, Any], error: HTTPException) -> NoReturn:
         raise Problem("not_found", f"nothing is at {path}: /docs lists what there is", {"path": path}) from error
     if error.status_code == 405:
         method = request.scope["method"]
-        allow = request.app.state.allowed.get(path.rstrip("/"), "OPTIONS")
+        known: list[tuple[re.Pattern[str], str]] = request.app.state.allowed
+        allow = next((names for pattern, names in known if pattern.fullmatch(path.rstrip("/"))), "OPTIONS")
         raise Problem(
             "method_not_allowed",
             f"{method} is not for {path}: use {allow}",

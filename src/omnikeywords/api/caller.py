@@ -1,15 +1,12 @@
 """Who calls: a name for the log, what they may do, and in which projects."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from omnikeywords.api.problems import Problem
+from omnikeywords.catalog.keys import SCOPES, Scope
 from omnikeywords.errors import NotFound
 
-__all__ = ["LOCAL", "SCOPES", "Caller", "Scope"]
-
-Scope = Literal["read", "write", "admin"]
-SCOPES: tuple[Scope, ...] = ("read", "write", "admin")  # each allows what those before it do
+__all__ = ["LOCAL", "NOBODY", "SCOPES", "Caller", "Scope"]
 
 _DEFAULT_PROJECT = "default"
 
@@ -25,10 +22,17 @@ class Caller:
     def project(self, asked: str | None = None) -> str:
         """The project that a request is about: the one asked for, else the caller's only one, else `default`.
 
-        Raises NotFound for one that is not the caller's, as for one that does not exist.
+        Raises NotFound for one that is not the caller's, as for one that does not exist, and Problem where none was
+        asked for and it is not clear which.
         """
         if asked is None:
             asked = next(iter(self.projects)) if self.projects and len(self.projects) == 1 else _DEFAULT_PROJECT
+            if self.projects and asked not in self.projects:
+                raise Problem(
+                    "invalid_request",
+                    f"project: your key is for several projects: name one of {', '.join(sorted(self.projects))}",
+                    {"field": "project"},
+                )
         if self.projects is not None and asked not in self.projects:
             raise NotFound(f"project {asked!r} does not exist", project=asked)
         return asked
@@ -44,3 +48,4 @@ class Caller:
 
 
 LOCAL = Caller("local", "admin")  # an embedded service on loopback asks for no key
+NOBODY = Caller("nobody", "read", frozenset())  # who asks for what is there for all, as /health

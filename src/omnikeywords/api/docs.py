@@ -4,6 +4,7 @@ The page and its script come from this package; its content security policy lets
 """
 
 import gzip
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -14,14 +15,27 @@ import msgspec
 from omnikeywords import __version__
 from omnikeywords.api.guard import Call, Reply
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, PROBLEMS
-from omnikeywords.api.routes import Answer, Route
-from omnikeywords.api.schemas import ProblemDetails
+from omnikeywords.api.route import Answer, Route
+from omnikeywords.api.schemas import PARTS, ProblemDetails
 from omnikeywords.settings import Settings
 
 __all__ = ["docs_routes", "openapi"]
 
 _REF = "#/components/schemas/{name}"
 _EVERYWHERE = ("overloaded", "error")
+_KEYED = ("unauthorized", "forbidden", "too_many_failures", "database_unavailable")  # under /api/
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key that `okf keys create` made."},
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Api-Key",
+        "description": "The same, for those who prefer it.",
+    },
+}
+# The last: none, on a loopback address as long as no key was made.
+_SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}, {}]
+_JSON = "application/json"
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -38,7 +52,7 @@ _PAGE = b"""<!doctype html>
 <body>
 <rapi-doc spec-url="/openapi.json" load-fonts="false" render-style="read" schema-style="table"
   regular-font="system-ui, sans-serif" mono-font="ui-monospace, monospace" primary-color="#0b6e4f"
-  show-header="false" allow-authentication="false" allow-server-selection="false"
+  show-header="false" allow-authentication="true" allow-server-selection="false"
   allow-spec-file-download="true" show-method-in-nav-bar="as-colored-text"
   schema-description-expanded="true" show-curl-before-try="true">
 </rapi-doc>
@@ -49,6 +63,9 @@ _PAGE = b"""<!doctype html>
 _DESCRIPTION = """Keyword analysis over HTTP: language, intent with its evidence, question, funnel, modifiers.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code` and `params` beside the English text.
+A key goes into `Authorization: Bearer KEY` or `X-Api-Key: KEY`. On a loopback address none is needed until the first
+one is made. What belongs to projects that are not the key's answers 404, as what does not exist.
+
 Every answer carries `X-Request-Id`, which is the one sent with the request where there was one."""
 
 
@@ -57,7 +74,7 @@ def openapi(routes: Sequence[Route], settings: Settings) -> dict[str, Any]:
     documented = [route for route in routes if route.documented]
     types = {ProblemDetails}
     for route in documented:
-        types.update(t for t in (route.takes, *(a.type for a in route.answers.values())) if t is not None)
+        types.update(t for t in (route.takes, route.asks, *(a.type for a in route.answers.values())) if t is not None)
     ordered = sorted(types, key=lambda t: t.__name__)
     references, schemas = msgspec.json.schema_components(ordered, ref_template=_REF)
     if "AnalyzeRequest" in schemas:
@@ -67,7 +84,10 @@ def openapi(routes: Sequence[Route], settings: Settings) -> dict[str, Any]:
     reference = dict(zip(ordered, references, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for route in documented:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, reference)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, reference, schemas)
+    for route in documented:
+        if route.asks is not None:
+            schemas.pop(route.asks.__name__, None)  # told parameter by parameter
     return {
         "openapi": "3.1.0",
         "info": {
@@ -79,14 +99,17 @@ def openapi(routes: Sequence[Route], settings: Settings) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [
             {"name": "keywords", "description": "Keyword research."},
+            {"name": "imports", "description": "Files and lists brought into a project."},
+            {"name": "projects", "description": "A catalogue of its own each."},
+            {"name": "jobs", "description": "Durable runs: what goes on whatever becomes of a process."},
             {"name": "system", "description": "For operators and machines."},
         ],
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": _KEYS},
     }
 
 
-def _operation(route: Route, reference: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+def _operation(route: Route, reference: dict[Any, dict[str, Any]], schemas: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
         "tags": [route.tag],
@@ -95,31 +118,78 @@ def _operation(route: Route, reference: dict[Any, dict[str, Any]]) -> dict[str, 
     }
     if route.description:
         operation["description"] = route.description
+    if route.path.startswith("/api/"):
+        operation["security"] = _SECURITY
+    if parameters := _parameters(route, schemas):
+        operation["parameters"] = parameters
+    bodies: dict[str, Any] = {media: {"schema": schema} for media, schema in route.takes_also.items()}
     if route.takes is not None:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": reference[route.takes], "example": route.example}},
-        }
+        bodies["application/json"] = {"schema": reference[route.takes], "example": route.example}
+    if bodies:
+        operation["requestBody"] = {"required": True, "content": bodies}
     by_status: dict[int, list[str]] = {}
-    for code in (*route.problems, *_EVERYWHERE):
+    keyed = _KEYED if route.path.startswith("/api/") else ()
+    for code in dict.fromkeys((*route.problems, *keyed, *_EVERYWHERE)):
         by_status.setdefault(PROBLEMS[code].status, []).append(code)
     for status, codes in sorted(by_status.items()):
-        response = operation["responses"].setdefault(str(status), {"description": "", "content": {}})
+        response = operation["responses"].setdefault(str(status), {"description": ""})
         said = "; ".join(f"{PROBLEMS[code].title} (`{code}`)" for code in codes)
         response["description"] = " ".join(filter(None, (response["description"], f"{said}.")))
-        response["content"][PROBLEM_CONTENT_TYPE.decode()] = {
+        response.setdefault("content", {})[PROBLEM_CONTENT_TYPE.decode()] = {
             "schema": reference[ProblemDetails],
             "examples": {code: {"value": _example(code)} for code in codes},
         }
     return operation
 
 
+def _parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parts of the path, the query and the headers of a request."""
+    found: list[dict[str, Any]] = []
+    for name in re.findall(r"{(\w+)}", route.path):
+        part = PARTS[name]
+        schema = {"type": "string", "pattern": part.pattern}
+        found.append(
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": part.description,
+                "schema": schema,
+                "example": part.example,
+            }
+        )
+    if route.asks is not None:
+        asked = schemas[route.asks.__name__]
+        required = asked.get("required", ())
+        for name, schema in asked["properties"].items():
+            plain = _without_null(schema)
+            description = plain.pop("description", None)
+            parameter = {"name": name, "in": "query", "required": name in required, "schema": plain}
+            found.append(parameter | ({"description": description} if description else {}))
+    for name, description in route.headers.items():
+        found.append({"name": name, "in": "header", "description": description, "schema": {"type": "string"}})
+    return found
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter, which is left out where it would be null."""
+    plain = {name: value for name, value in schema.items() if name != "default" or value is not None}
+    kinds = [kind for kind in plain.pop("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        plain = kinds[0] | plain
+    elif kinds:
+        plain["anyOf"] = kinds
+    return plain
+
+
 def _response(answer: Answer, reference: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    schema = {"type": "string"} if answer.type is None else reference[answer.type]
-    response: dict[str, Any] = {
-        "description": answer.description,
-        "content": {answer.media: {"schema": schema}},
-    }
+    response: dict[str, Any] = {"description": answer.description}
+    if answer.media is not None:
+        medias = (answer.media,) if isinstance(answer.media, str) else answer.media
+        response["content"] = {
+            media: {"schema": reference[answer.type] if answer.type and media == _JSON else {"type": "string"}}
+            for media in medias
+        }
     if answer.headers:
         response["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()
@@ -156,6 +226,29 @@ _DETAILS = {
         "no answer within 10 seconds: try again, or send fewer keywords a call",
         {"timeout_seconds": 10},
     ),
+    "unauthorized": (
+        "the key is unknown: send it as `Authorization: Bearer KEY`; `okf keys create` makes one",
+        {},
+    ),
+    "forbidden": (
+        "this needs a key with scope write, and yours has read",
+        {"needed": "write", "scope": "read"},
+    ),
+    "not_found": ("project 'shop' does not exist", {"project": "shop"}),
+    "too_many_failures": (
+        "too many unknown keys from this address: try again in 1 s",
+        {"retry_after_seconds": 1},
+    ),
+    "database_unavailable": ("the keys cannot be read, so nobody is let in: try again in some seconds", {}),
+    "conflict": ("project 'shop' exists already", {"project": "shop"}),
+    "version_conflict": ("project 'shop' is at version 4, not 3: read it again", {"project": "shop", "version": 4}),
+    "idempotency_conflict": (
+        "idempotency key 'monday' was used for another import: use a new key",
+        {"key": "monday", "job": "j" + "0a" * 14},
+    ),
+    "invalid_option": ("the cursor is of another list: begin again without it", {"cursor": "WyJpZCJd"}),
+    "database_busy": ("the database did not get to it in time: try again in some seconds", {}),
+    "schema_outdated": ("the database lacks migrations: run `okf migrate`", {}),
     "overloaded": ("too many requests at once: try again in a second", {}),
     "error": ("an error of ours, logged under this request's id: report it with the id", {}),
 }

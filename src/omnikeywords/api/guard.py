@@ -10,16 +10,17 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from omnikeywords.api.caller import LOCAL, Caller
+from omnikeywords.api.caller import LOCAL, NOBODY, Caller
+from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
 from omnikeywords.ops import counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
 
-__all__ = ["Call", "Endpoint", "Guard", "Reply", "read_body"]
+__all__ = ["Call", "ClientLeft", "Endpoint", "Guard", "Reply", "read_body", "template_pattern"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -45,6 +46,8 @@ _shed = counter("http_requests_shed_total", "Requests refused because too many w
 
 _BEAT_SECONDS = 0.5
 _MOST_DISCARDED = 64 * 1024 * 1024  # bytes
+_DISCARD_SECONDS = 10.0
+_LONG_DIGITS = 6  # of the length of a body, from 100 kB on
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 # Asked by machines that must get an answer when all else is refused.
@@ -60,6 +63,11 @@ _STRICT: Headers = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
+
+
+# Headers that a page elsewhere may send, and those that it may read.
+_CORS_SENT = b"authorization, content-type, x-api-key, x-request-id, traceparent, if-match, idempotency-key"
+_CORS_SHOWN = b"x-request-id, retry-after, etag, location, content-disposition"
 
 
 class Call(NamedTuple):
@@ -80,6 +88,7 @@ class Reply(NamedTuple):
     content_type: bytes = b"application/json"
     headers: Headers = ()
     kept: Headers = _STRICT  # what browsers may do with it and for how long
+    more: AsyncGenerator[bytes, None] | None = None  # the rest of the body, made while it is sent
 
 
 Endpoint = Callable[[Call], Awaitable[Reply]]
@@ -91,7 +100,7 @@ _LATE = "the body is late"
 _broken_off = Problem("invalid_json", "the body broke off before it was whole: send all of it")
 
 
-class _ClientLeft(Exception):
+class ClientLeft(Exception):
     """The connection was closed, or the body was cut into wrong chunks, before it was whole."""
 
 
@@ -107,7 +116,6 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
     try:
         length = call.headers.get(b"content-length")
         if length is not None and int(length) > most_bytes:
-            await _discard(call, int(length))
             raise _too_long(most_bytes)
         message = await call.receive()
         body: bytes = message.get("body", b"")
@@ -129,19 +137,33 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
     finally:
         late.cancel()
     if message["type"] == "http.disconnect":
-        raise _ClientLeft
+        raise ClientLeft
     if len(body) > most_bytes:
         raise _too_long(most_bytes)
     return body
 
 
-async def _discard(call: Call, length: int) -> None:
-    """Let a client finish sending, so that it comes to read why it is refused; not if that is huge."""
-    while length > 0 and length <= _MOST_DISCARDED:
-        message = await call.receive()
-        length -= len(message.get("body", b""))
-        if not message.get("more_body"):
-            return
+class _LongBody:
+    """A body that does not fit between the sockets: a client that is refused goes on sending before it reads why."""
+
+    __slots__ = ("_receive", "_there_is_more")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._there_is_more = True
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._there_is_more = message.get("more_body", False)
+        return message
+
+    async def discard(self) -> None:
+        """Let a client that was answered finish sending, so that it comes to read the answer; not if that is huge."""
+        left = _MOST_DISCARDED
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while self._there_is_more and left > 0:
+                    left -= len((await self()).get("body", b""))
 
 
 def _too_long(most_bytes: int) -> Problem:
@@ -155,8 +177,9 @@ def _too_long(most_bytes: int) -> Problem:
 class Guard:
     """The application that the server calls.
 
-    `direct` are endpoints called without the router, by method and path; `paths` the path templates that the
-    metrics may name: others count as "other", so that scanners make no new series.
+    `direct` are endpoints called without the router, by method and path, which may be a template as `/jobs/{job_id}`;
+    `paths` the path templates that the metrics may name: others count as "other", so that scanners make no new series.
+    `keys` say who calls; without them everybody is LOCAL.
     """
 
     def __init__(
@@ -165,9 +188,16 @@ class Guard:
         settings: Settings,
         direct: Mapping[tuple[str, str], Endpoint],
         paths: frozenset[str],
+        keys: Keyring | None = None,
     ) -> None:
         self._app = app
-        self._direct = direct
+        self._keys = keys
+        self._direct = {key: endpoint for key, endpoint in direct.items() if "{" not in key[1]}
+        self._templates = [
+            (method, template_pattern(path), path, endpoint)
+            for (method, path), endpoint in direct.items()
+            if "{" in path
+        ]
         self._paths = paths
         self._most = settings.max_in_flight
         self._access_log = settings.access_log
@@ -197,9 +227,15 @@ class Guard:
         if self._cors is not None:
             added += self._cors.headers(headers)
 
+        long_body: _LongBody | None = None
+        length = headers.get(b"content-length")
+        if b"transfer-encoding" in headers if length is None else len(length) >= _LONG_DIGITS:
+            receive = long_body = _LongBody(receive)
+
         self._now += 1
         head = method == "HEAD"
         sent = _Sent()
+        caller = LOCAL if self._keys is None else NOBODY
         try:
             if self._now > self._most and path not in _ALWAYS_ANSWERED:
                 _shed.inc()
@@ -207,12 +243,22 @@ class Guard:
             if self._cors is not None and method == "OPTIONS" and b"access-control-request-method" in headers:
                 await _write(send, sent, Reply(b"", 204), added, head)
                 return
+            if self._keys is not None:
+                caller = self._keys.admit(path, headers, (scope.get("client") or ("",))[0])
+            parts: Mapping[str, str] = {}
             endpoint = self._direct.get(("GET" if head else method, path))
+            if endpoint is None:
+                endpoint, parts = self._at_template("GET" if head else method, path, scope)
             if endpoint is not None:
-                await _write(send, sent, await endpoint(Call(headers, receive)), added, head)
+                call = Call(headers, receive, caller, parts, scope.get("query_string", b""))
+                reply = await endpoint(call)
+                await _write(send, sent, reply, added, head)
+                if reply.more is not None and not await _write_more(send, receive, reply.more, head):
+                    sent.status = 499
             else:
+                scope["okf.caller"] = caller
                 await self._route(scope, receive, send, sent, added)
-        except _ClientLeft:
+        except ClientLeft:
             # To us a body in broken chunks is the same as a client that left; the first can read an answer.
             broken = body_of(_broken_off, request_id.decode())
             with suppress(Exception):
@@ -248,7 +294,18 @@ class Guard:
                     request_id=request_id.decode(),
                     trace_id=_trace_id(trace),
                     client=(scope.get("client") or ("",))[0],
+                    caller=caller.name,
                 )
+        if long_body is not None and 400 <= sent.status < 500:  # not where there is too much to do already
+            await long_body.discard()
+
+    def _at_template(self, method: str, path: str, scope: Scope) -> tuple[Endpoint | None, Mapping[str, str]]:
+        """The endpoint whose template a path fits, and the parts of the path by their names."""
+        for verb, pattern, template, endpoint in self._templates:
+            if verb == method and (match := pattern.fullmatch(path)):
+                scope["path_template"] = template
+                return endpoint, match.groupdict()
+        return None, {}
 
     async def watch(self) -> None:
         """Keep the gauges of this process current, until cancelled; called once it runs."""
@@ -305,20 +362,50 @@ class _Sent:
 async def _write(send: Send, sent: _Sent, reply: Reply, added: Headers, head: bool) -> None:
     sent.status = reply.status
     body = reply.body
+    # Without a length where nobody knows it yet.
+    length: Headers = ((b"content-length", b"%d" % len(body)),) if reply.more is None else ()
     await send(
         {
             "type": "http.response.start",
             "status": reply.status,
-            "headers": [
-                (b"content-type", reply.content_type),
-                (b"content-length", b"%d" % len(body)),
-                *reply.kept,
-                *added,
-                *reply.headers,
-            ],
+            "headers": [(b"content-type", reply.content_type), *length, *reply.kept, *added, *reply.headers],
         }
     )
-    await send({"type": "http.response.body", "body": b"" if head else body})
+    await send(
+        {"type": "http.response.body", "body": b"" if head else body, "more_body": reply.more is not None and not head}
+    )
+
+
+async def _write_more(send: Send, receive: Receive, more: AsyncGenerator[bytes, None], head: bool) -> bool:
+    """Send the rest of a body as it is made; False where the client left before its end."""
+    left = asyncio.ensure_future(_left(receive))
+    try:
+        while not head:
+            piece = asyncio.ensure_future(anext(more, None))
+            await asyncio.wait((piece, left), return_when=asyncio.FIRST_COMPLETED)
+            if not piece.done():
+                piece.cancel()
+                await asyncio.wait((piece,))
+                return False
+            body = piece.result()
+            await send({"type": "http.response.body", "body": body or b"", "more_body": body is not None})
+            if body is None:
+                break
+        return True
+    finally:
+        left.cancel()
+        await more.aclose()
+
+
+async def _left(receive: Receive) -> None:
+    """Wait until the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def template_pattern(path: str) -> re.Pattern[str]:
+    """What matches the paths of a template, each part by its name."""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
 
 
 def _new_id_head() -> bytes:
@@ -351,7 +438,7 @@ class _Cors:
             return (
                 *allowed,
                 (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
-                (b"access-control-allow-headers", b"content-type, x-request-id, traceparent"),
+                (b"access-control-allow-headers", _CORS_SENT),
                 (b"access-control-max-age", b"600"),
             )
-        return (*allowed, (b"access-control-expose-headers", b"x-request-id, retry-after"))
+        return (*allowed, (b"access-control-expose-headers", _CORS_SHOWN))

@@ -19,6 +19,7 @@ from omnikeywords.errors import (
 __all__ = [
     "PROBLEMS",
     "PROBLEM_CONTENT_TYPE",
+    "Headers",
     "Problem",
     "ProblemKind",
     "body_of",
@@ -43,6 +44,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "invalid_host": ProblemKind(400, "The Host header is invalid"),
     "unauthorized": ProblemKind(401, "A key is needed"),
     "forbidden": ProblemKind(403, "The key does not allow it"),
+    "too_many_failures": ProblemKind(429, "Too many unknown keys"),
     "not_found": ProblemKind(404, "There is no such thing"),
     "method_not_allowed": ProblemKind(405, "The method is not for this path"),
     "not_acceptable": ProblemKind(406, "The answer is JSON"),

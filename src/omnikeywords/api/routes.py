@@ -1,51 +1,33 @@
 """Every endpoint, as data, in one list: the guard calls it, the router knows it, /openapi.json tells it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 from omnikeywords.api.analyze import Analyze
-from omnikeywords.api.guard import Endpoint
+from omnikeywords.api.catalogue import Catalogue
+from omnikeywords.api.exports import export_routes
+from omnikeywords.api.imports import import_routes
+from omnikeywords.api.jobs import job_routes
+from omnikeywords.api.keywords import keyword_routes
+from omnikeywords.api.projects import project_routes
+from omnikeywords.api.route import RETRY, Answer, Route
 from omnikeywords.api.schemas import AnalyzeAnswer, AnalyzeRequest, HealthAnswer, Readiness
 from omnikeywords.api.system import Ready, health, metrics
 from omnikeywords.ops import METRICS_CONTENT_TYPE, Health
 
-__all__ = ["Answer", "Route", "routes"]
+__all__ = ["routes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an endpoint answers with one status."""
-
-    description: str
-    type: Any = None  # a struct, for JSON
-    media: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)  # name to description
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One endpoint."""
-
-    method: str
-    path: str
-    endpoint: Endpoint
-    name: str  # operationId
-    tag: str
-    summary: str
-    description: str = ""
-    takes: Any = None  # a struct, as the JSON body
-    example: Any = None  # of such a body
-    answers: Mapping[int, Answer] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()  # codes; every route may also answer `overloaded` and `error`
-    documented: bool = True  # in /openapi.json
-
-
-_RETRY = {"retry-after": "Seconds after which to try again."}
-
-
-def routes(analyze: Analyze, checks: Health) -> list[Route]:
-    """The endpoints, bound to what answers them."""
+def routes(analyze: Analyze, checks: Health, catalogue: Catalogue | None = None) -> list[Route]:
+    """The endpoints, bound to what answers them; those of the catalogue where there is one."""
+    kept = (
+        []
+        if catalogue is None
+        else [
+            *project_routes(catalogue),
+            *import_routes(catalogue),
+            *keyword_routes(catalogue),
+            *export_routes(catalogue),
+            *job_routes(catalogue, checks),
+        ]
+    )
     return [
         Route(
             "POST",
@@ -72,10 +54,12 @@ def routes(analyze: Analyze, checks: Health) -> list[Route]:
                 "unsupported_media_type",
                 "invalid_request",
                 "invalid_market",
+                "not_found",
                 "language_table_missing",
                 "deadline_exceeded",
             ),
         ),
+        *kept,
         Route(
             "GET",
             "/health",
@@ -96,7 +80,7 @@ def routes(analyze: Analyze, checks: Health) -> list[Route]:
             "For readiness probes and load balancers.",
             answers={
                 200: Answer("They may.", Readiness),
-                503: Answer("Not now: starting, draining, or something is missing.", Readiness, headers=_RETRY),
+                503: Answer("Not now: starting, draining, or something is missing.", Readiness, headers=RETRY),
             },
         ),
         Route(

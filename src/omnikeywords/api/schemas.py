@@ -4,19 +4,75 @@ Request types also check: a wrong type, an unknown field or a value outside its 
 Answers are written from plain rows; a contract test holds them against these types.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 __all__ = [
+    "BODY_PROBLEMS",
+    "PARTS",
     "AnalyzeAnswer",
     "AnalyzeRequest",
+    "Cursor",
     "HealthAnswer",
     "ItemError",
     "KeywordResult",
+    "Limit",
+    "MarketText",
+    "Part",
     "ProblemDetails",
+    "ProjectName",
+    "ProjectQuery",
     "Readiness",
+    "Total",
+    "TotalIsExact",
 ]
+
+MarketText = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z]{2,3}([-_]([A-Za-z]{2}|[0-9]{3}))?$",
+        description="Language and region, as `pt-BR`, `en` or `und-BR`.",
+        examples=["pt-BR"],
+    ),
+]
+ProjectName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Name of a project.", examples=["default"])
+]
+Limit = Annotated[int, Meta(ge=1, le=1000, description="Most items of a page.", examples=[50])]
+Cursor = Annotated[str | None, Meta(description="`next_cursor` of the page before.")]
+Total = Annotated[int, Meta(ge=0, description="Items in all, whatever the page.")]
+TotalIsExact = Annotated[bool, Meta(description="False: there are at least that many.")]
+
+# What may be wrong with a request that has JSON as its body.
+BODY_PROBLEMS = ("invalid_json", "body_timeout", "body_too_large", "unsupported_media_type", "invalid_request")
+
+
+class Part(NamedTuple):
+    """A part of a path."""
+
+    noun: str
+    pattern: str
+    description: str
+    example: str
+
+
+# By its name in the templates.
+PARTS: dict[str, Part] = {
+    "project": Part("project", r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "Name of the project.", "default"),
+    "import_id": Part("import", r"^i1[0-9a-f]{24}$", "Id of the import.", "i1" + "0a" * 12),
+    "job_id": Part("job", r"^j[0-9a-f]{28}$", "Id of the job.", "j" + "0a" * 14),
+    "keyword_id": Part("keyword", r"^k1[a-z2-7]{24}$", "Id of the keyword.", "k1" + "a" * 24),
+}
+
+
+class ProjectQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which project."""
+
+    project: Annotated[
+        ProjectName | None, Meta(description="Its project; left out: the key's only one, else `default`.")
+    ] = None
+
 
 AnalysisType = Literal["basic", "comprehensive"]
 Probability = Annotated[float, Meta(ge=0, le=1)]
@@ -45,14 +101,18 @@ class AnalyzeRequest(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["pt-BR"],
         ),
     ] = None
-    project: Annotated[
-        str,
-        Meta(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-            description="The project on whose behalf this is asked.",
-            examples=["default"],
-        ),
-    ] = "default"
+    project: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+                description="The project on whose behalf this is asked. Left out, it is the key's only project, else "
+                "`default`.",
+                examples=["default"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class ItemError(Struct, frozen=True):
@@ -82,7 +142,9 @@ class Score(Struct, frozen=True):
     """A score and the parts that add up to it."""
 
     score: Annotated[float, Meta(ge=0, le=100)]
-    parts: Annotated[dict[str, float], Meta(description="What each part contributes.")]
+    parts: Annotated[
+        dict[str, float | None], Meta(description="What each part contributes; null where nothing was known of it.")
+    ]
     basis: Literal["observed", "estimated"] | UnsetType = UNSET
 
 

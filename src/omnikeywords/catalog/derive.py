@@ -97,17 +97,10 @@ def keywords_of(chunk: pl.DataFrame, analysis: pl.DataFrame) -> pl.DataFrame:
     observed = [
         pl.col(name) if name in chunk else pl.lit(None, OBSERVATION_SCHEMA[name]).alias(name) for name in _OBSERVED
     ]
-    rest = {"vendor_difficulty" if name == "difficulty" else name: name for name in chunk.columns}
-    rest = {name: column for name, column in rest.items() if name in OBSERVED_REST}
+    columns = {"vendor_difficulty" if name == "difficulty" else name: name for name in chunk.columns}
+    rest = [pl.col(columns[name]).alias(name) for name in OBSERVED_REST if name in columns]
     # Not by `select`, which makes one row of literals alone, however many the chunk has.
-    left = chunk.with_columns(
-        *observed,
-        (
-            pl.struct(pl.col(column).alias(name) for name, column in rest.items()).struct.json_encode()
-            if rest
-            else pl.lit(None, pl.String)
-        ).alias("observed"),
-    ).select(*_OBSERVED, "observed")
+    left = chunk.with_columns(*observed, _json(rest).alias("observed")).select(*_OBSERVED, "observed")
     types = pl.col("modifiers").list.eval(pl.element().struct.field("type")).list.unique().list.sort().list.join(" ")
     right = analysis.select(
         "id",
@@ -129,6 +122,20 @@ def keywords_of(chunk: pl.DataFrame, analysis: pl.DataFrame) -> pl.DataFrame:
         "model_version",
     )
     return pl.concat([right, left], how="horizontal").select(*KEYWORD_SCHEMA)
+
+
+def _json(columns: list[pl.Expr]) -> pl.Expr:
+    """Columns as a JSON object of those that have a value in the row, whatever others have; null where none has."""
+    if not columns:
+        return pl.lit(None, pl.String)
+    members = [
+        pl.when(column.is_not_null()).then(
+            pl.struct(column).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")
+        )
+        for column in columns
+    ]
+    listed = pl.concat_str(members, separator=",", ignore_nulls=True)
+    return pl.when(listed != "").then(pl.format("{{{}}}", listed))
 
 
 KEYWORD_SCHEMA = (

@@ -3,17 +3,19 @@
 A follower's position is saved in the transaction that ends an event, so that a model holds everything up to it,
 whenever the process dies. What is much is applied in parts, a transaction each, so that nobody else waits long; parts
 may be applied twice and change nothing the second time. Chunks of rows that follow each other are applied together:
-the more of them, the fewer pages of an index are written again and again. Several processes may follow one model:
-whoever saves first wins, the other finds out and goes on from there.
+the more of them, the fewer pages of an index are written again and again. Several processes may follow one model: each
+part that one of them writes changes the time in the follower's row, so that another, whose next part was made of what
+the model held before, finds out, writes nothing, stands back for a moment and goes on from there.
 
 An event that a model cannot digest is tried a few times, then parked and reported, and the rest goes on.
 """
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import bindparam, func, select, update
@@ -23,7 +25,7 @@ from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.tables import buckets, followers, parked
 from omnikeywords.db import Connection, Database
-from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, NotReached
+from omnikeywords.errors import BucketMoved, DatabaseBusy, DatabaseUnavailable, NotReached
 from omnikeywords.ops import counter, get_logger
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "ReadModel",
     "active_buckets",
     "buckets_behind",
+    "outdated_buckets",
     "parked_events",
     "position_of",
     "wait_until",
@@ -40,7 +43,11 @@ __all__ = [
 
 _TOGETHER = 8  # chunks of rows
 _BATCH = 2 * _TOGETHER  # events read at a time
+_LONG_MS = 600_000  # for what reads a whole bucket
 _ATTEMPTS = 5  # at an event before it is parked
+_MIXED = "mixed"  # rows of several versions of the analysis
+_MOMENT = timedelta(microseconds=1)
+_STAND_BACK_SECONDS = 2.0  # at most, while another is at work
 _log = get_logger("omnikeywords.catalog")
 _parked = counter("okf_events_parked_total", "Events that a read model could not digest.", ("model",))
 
@@ -52,6 +59,7 @@ class ReadModel(Protocol):
     """What is derived from the log."""
 
     name: str
+    version: str  # of the analysis that rows are made with
 
     def digest(self, event: Event) -> Any:
         """What can be made of an event alone, whatever the model holds; done ahead, in a thread."""
@@ -62,8 +70,17 @@ class ReadModel(Protocol):
         Some of it may be written already.
         """
 
-    def clear(self, connection: Connection, bucket: int) -> bool:
-        """Delete some of what the model holds of a bucket; returns whether there was any."""
+    def without(self, database: Database, event: Event) -> Iterator[Part]:
+        """What takes out whatever was written for an event that cannot be digested after all."""
+
+    def again(self, database: Database, events: list[Event], digests: list[Any]) -> Iterator[Part]:
+        """What is to be written to make right what the model holds of events that were applied before."""
+
+    def outdated(self, connection: Connection, bucket: int) -> bool:
+        """Whether any row of a bucket was made by another version."""
+
+    def sweep(self, database: Database, bucket: int) -> Iterator[Callable[[], Iterator[Part]]]:
+        """What takes out all that the model holds of a bucket and that no event says, some of it at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,9 @@ class Follower:
         self._database = database
         self._model = model
         self._bucket = bucket
+        self._key = {"b": bucket, "m": model.name}
+        self._seen: datetime | None = None  # time in the follower's row when what is written next was read
+        self._overtaken = 0  # times in a row
 
     def advance(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Apply the events there are, until `stop` says so; returns the position reached.
@@ -101,9 +121,13 @@ class Follower:
                     events = log.read(connection, self._bucket, position, _BATCH)
                 if not events or stop():
                     return position
-                self._apply(position, events, ahead, stop)
+                try:
+                    self._apply(position, events, ahead, stop)
+                except _Overtaken:
+                    continue
 
-    def _apply(self, position: int, events: list[Event], ahead: ThreadPoolExecutor, stop: Callable[[], bool]) -> None:
+    def _apply(self, position: int, events: list[Event], ahead: ThreadPoolExecutor, stop: Callable[[], bool]) -> bool:
+        """Apply events; returns whether all of them are."""
         groups = list(_groups(events))
         following = [ahead.submit(self._model.digest, event) for event in groups[0]]
         for i, group in enumerate(groups):
@@ -115,63 +139,86 @@ class Follower:
                 for part in self._model.parts(self._database, group, digests):
                     self._write(position, position, part)
                     if stop():
-                        return
+                        return False
                 self._write(position, group[-1].position)
             except _Overtaken:
-                return
+                self._stand_back()
+                return False
             except (DatabaseBusy, DatabaseUnavailable):
                 raise
             except Exception as error:
                 if len(group) > 1:
                     # One by one, to find out which of them it is.
-                    for event in group:
-                        self._apply(event.position - 1, [event], ahead, stop)
+                    all(self._apply(event.position - 1, [event], ahead, stop) for event in group)
                 else:
                     self._stumble(position, group[0], error)
-                return
+                return False
             position = group[-1].position
+            self._overtaken = 0
+        return True
+
+    def _stand_back(self) -> None:
+        """Let another get on that was first; the longer, the more often it was."""
+        self._overtaken += 1
+        time.sleep(random.uniform(0, min(_STAND_BACK_SECONDS, 0.05 * 2 ** min(self._overtaken, 10))))
 
     def _write(self, position: int, to: int, part: Part | None = None) -> None:
         """One transaction that writes a part, and takes the model from one position to the next."""
         with self._database.write(durable=False) as connection:
-            if self._locked(connection)[0] != position:
+            found = self._locked(connection)
+            if (found.position, log.utc(found.updated_at)) != (position, self._seen):
                 raise _Overtaken
             if part is not None:
                 part(connection)
-            if to != position:
-                self._move(connection, to)
-
-    def _move(self, connection: Connection, to: int) -> None:
-        connection.execute(_MOVE, {"b": self._bucket, "m": self._model.name, "p": to, "now": datetime.now(UTC)})
+            if found.model_version not in (self._model.version, _MIXED):
+                connection.execute(_VERSION, {**self._key, "v": _MIXED})
+            now = max(datetime.now(UTC), log.utc(found.updated_at) + _MOMENT)  # the clock may have been set back
+            if to == position:
+                connection.execute(_TOUCH, {**self._key, "now": now})
+            else:
+                connection.execute(_MOVE, {**self._key, "p": to, "now": now})
+        self._seen = now
 
     def _stumble(self, position: int, event: Event, error: Exception) -> None:
         """Count an attempt in vain; after the last of them the model goes on without the event."""
         with self._database.write() as connection:
-            found, attempts = self._locked(connection)
-            if found != position:
+            found = self._locked(connection)
+            if found.position != position:
                 return
-            if attempts + 1 < _ATTEMPTS:
-                connection.execute(_COUNT, {"b": self._bucket, "m": self._model.name, "a": attempts + 1})
-            else:
-                connection.execute(
-                    parked.insert(),
-                    {
-                        "bucket": self._bucket,
-                        "model": self._model.name,
-                        "position": event.position,
-                        "error": f"{type(error).__name__}: {error}"[:2000],
-                        "parked_at": datetime.now(UTC),
-                    },
-                )
-                self._move(connection, event.position)
-        if attempts + 1 < _ATTEMPTS:
+            attempts = found.attempts + 1
+            if attempts < _ATTEMPTS:
+                connection.execute(_COUNT, {**self._key, "a": attempts})
+        if attempts < _ATTEMPTS:
             time.sleep(0.05 * 2**attempts)
-            return
+        else:
+            self._park(event, error)
+
+    def _park(self, event: Event, error: Exception, *, again: bool = False) -> None:
+        """Go without an event, and without what was written of it; say so. `again`: it was applied before."""
+
+        def parked_(connection: Connection) -> None:
+            insert = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
+            said = f"{type(error).__name__}: {error}"[:2000]
+            row = {"bucket": self._bucket, "model": self._model.name, "position": event.position}
+            row |= {"error": said, "parked_at": datetime.now(UTC)}
+            connection.execute(insert(parked).values(row).on_conflict_do_nothing())
+
+        while True:
+            position = self._position()
+            if position >= event.position and not again:
+                return  # another process could digest it, or parked it
+            try:
+                for part in self._model.without(self._database, event):
+                    self._write(position, position, part)
+                self._write(position, max(position, event.position), parked_)
+                break
+            except _Overtaken:
+                self._stand_back()
         _parked.labels(self._model.name).inc()
         _log.error(
             "event parked",
-            bucket=self._bucket,
             model=self._model.name,
+            bucket=event.bucket,
             position=event.position,
             type=event.type,
             exc_info=error,
@@ -179,10 +226,14 @@ class Follower:
 
     def _position(self) -> int:
         with self._database.read() as connection:
-            found = connection.execute(_POSITION, {"b": self._bucket, "m": self._model.name}).one_or_none()
+            found = connection.execute(_STANDING, self._key).one_or_none()
         if found is not None:
+            self._seen = log.utc(found.updated_at)
             return int(found.position)
         with self._database.write() as connection:
+            departed = (buckets.c.bucket == self._bucket) & (buckets.c.state == "departed")
+            if connection.execute(select(buckets.c.bucket).where(departed)).scalar() is not None:
+                raise BucketMoved(f"bucket {self._bucket} lies on another server now")
             insert = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
             connection.execute(
                 insert(followers)
@@ -191,33 +242,98 @@ class Follower:
                     model=self._model.name,
                     position=0,
                     attempts=0,
+                    model_version=self._model.version,
                     updated_at=datetime.now(UTC),
                 )
                 .on_conflict_do_nothing()
             )
-        return 0
+        return self._position()
 
-    def _locked(self, connection: Connection) -> tuple[int, int]:
-        """Position and attempts, which nobody else can change until this transaction ends."""
-        found = connection.execute(_LOCKED, {"b": self._bucket, "m": self._model.name}).one()
-        return found.position, found.attempts
+    def _locked(self, connection: Connection) -> Any:
+        """How far the model is, which nobody else can change until this transaction ends."""
+        found = connection.execute(_LOCKED, self._key).one_or_none()
+        if found is None:  # the bucket went to another server
+            raise _Overtaken
+        return found
 
     def rebuild(self, stop: Callable[[], bool] = lambda: False) -> int:
-        """Make the model anew from the first event on; readers see it grow. Returns the position reached.
+        """Make the model anew from the first event on. Returns the position reached.
 
-        What it held is deleted bit by bit; a rebuild that was interrupted goes on when it is asked for again.
+        Live: nothing is taken away before it is known to be wrong, so readers find right rows at any time, and other
+        followers go on meanwhile. Events that were parked are tried again.
         """
-        self._position()  # so that there is one
+        until = self.advance(stop)
+        with self._database.write() as connection:
+            connection.execute(
+                parked.delete().where(parked.c.bucket == self._bucket, parked.c.model == self._model.name)
+            )
+        after = 0
+        with ThreadPoolExecutor(1, thread_name_prefix="digest") as ahead:
+            while after < until and not stop():
+                with self._database.read() as connection:
+                    events = log.read(connection, self._bucket, after, _BATCH)
+                for group in _groups([event for event in events if event.position <= until]):
+                    self._again(group[0].position - 1, group[-1].position, ahead)
+                after = events[-1].position if events else until
+        for parts in self._model.sweep(self._database, self._bucket):
+            if stop():
+                break
+            self.amend(parts)
+        self.settle_version()
+        return self.advance(stop)
+
+    def settle_version(self) -> bool:
+        """Note that every row is made by the model's version; returns whether that is so."""
+
+        def note(connection: Connection) -> None:
+            connection.execute(_VERSION, {**self._key, "v": self._model.version})
+
+        settled = False
+
+        def parts() -> Iterator[Part]:
+            nonlocal settled
+            with self._database.read(statement_ms=_LONG_MS) as connection:
+                settled = not self._model.outdated(connection, self._bucket)
+            if settled:
+                yield note
+
+        self.amend(parts)
+        return settled
+
+    def _again(self, after: int, to: int, ahead: ThreadPoolExecutor) -> None:
+        """Apply once more the events behind a position up to another, which are a group."""
+
+        def parts() -> Iterator[Part]:
+            # Read again each time: they may have been erased meanwhile.
+            with self._database.read() as connection:
+                events = log.read(connection, self._bucket, after, to - after)
+            for group in _groups(events):
+                yield from self._model.again(self._database, group, list(ahead.map(self._model.digest, group)))
+
+        try:
+            self.amend(parts)
+        except (DatabaseBusy, DatabaseUnavailable):
+            raise
+        except Exception as error:
+            if to - after > 1:
+                for position in range(after, to):
+                    self._again(position, position + 1, ahead)
+                return
+            with self._database.read() as connection:
+                (event,) = log.read(connection, self._bucket, after, 1)
+            self._park(event, error, again=True)
+
+    def amend(self, parts: Callable[[], Iterator[Part]]) -> None:
+        """Write what belongs to no new event; where another wrote meanwhile, `parts` is asked for it again."""
         while True:
-            with self._database.write() as connection:
-                self._locked(connection)
-                more = self._model.clear(connection, self._bucket)
-                self._move(connection, 0)
-                connection.execute(
-                    parked.delete().where(parked.c.bucket == self._bucket, parked.c.model == self._model.name)
-                )
-            if not more:
-                return self.advance(stop)
+            position = self._position()
+            try:
+                for part in parts():
+                    self._write(position, position, part)
+                self._overtaken = 0
+                return
+            except _Overtaken:
+                self._stand_back()
 
 
 def _groups(events: list[Event]) -> Iterator[list[Event]]:
@@ -237,9 +353,17 @@ def _groups(events: list[Event]) -> Iterator[list[Event]]:
         yield group
 
 
+def outdated_buckets(connection: Connection, model: ReadModel) -> list[int]:
+    """Buckets in which a model has, or may have, rows of other versions of the analysis."""
+    f = followers.c
+    other = (f.model == model.name) & (f.model_version.is_distinct_from(model.version))
+    return list(connection.execute(select(f.bucket).where(other).order_by(f.bucket)).scalars())
+
+
 def active_buckets(connection: Connection) -> list[int]:
     """The buckets that have any events."""
-    return list(connection.execute(select(buckets.c.bucket).order_by(buckets.c.bucket)).scalars())
+    here = select(buckets.c.bucket).where(buckets.c.state != "departed")
+    return list(connection.execute(here.order_by(buckets.c.bucket)).scalars())
 
 
 def buckets_behind(connection: Connection, model: str) -> dict[int, int]:
@@ -249,7 +373,7 @@ def buckets_behind(connection: Connection, model: str) -> dict[int, int]:
     behind = (
         select(buckets.c.bucket, buckets.c.head - reached)
         .select_from(buckets.outerjoin(followers, here))
-        .where(buckets.c.head > reached)
+        .where(buckets.c.head > reached, buckets.c.state != "departed")
         .order_by(buckets.c.bucket)
     )
     return {row[0]: row[1] for row in connection.execute(behind)}
@@ -289,6 +413,11 @@ def parked_events(connection: Connection) -> list[Parked]:
 
 _HERE = (followers.c.bucket == bindparam("b")) & (followers.c.model == bindparam("m"))
 _POSITION = select(followers.c.position).where(_HERE)
-_LOCKED = select(followers.c.position, followers.c.attempts).where(_HERE).with_for_update()
+_STANDING = select(followers.c.position, followers.c.attempts, followers.c.model_version, followers.c.updated_at).where(
+    _HERE
+)
+_LOCKED = _STANDING.with_for_update()
+_TOUCH = update(followers).where(_HERE).values(updated_at=bindparam("now"))
 _MOVE = update(followers).where(_HERE).values(position=bindparam("p"), attempts=0, updated_at=bindparam("now"))
+_VERSION = update(followers).where(_HERE).values(model_version=bindparam("v"))
 _COUNT = update(followers).where(_HERE).values(attempts=bindparam("a"))

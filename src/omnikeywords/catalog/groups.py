@@ -11,19 +11,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from omnikeywords.analysis import duplicates
 from omnikeywords.analysis.duplicates import REASONS
 from omnikeywords.analysis.frequency import default_table_path
 from omnikeywords.analysis.language import LANGUAGES, LanguageModel
 from omnikeywords.catalog.projects import bucket_of
+from omnikeywords.catalog.rows import fetch, put_columns
 from omnikeywords.catalog.tables import keywords
 from omnikeywords.db import Database
 
 __all__ = ["regroup"]
 
-_PART = 1000  # rows in one transaction
+_PART = 2000  # rows in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,7 @@ def regroup(
         **dict.fromkeys(("near_duplicate_of", "near_duplicate_reason"), pl.String()),
     }
     with database.read(project, statement_ms=600_000) as connection:
-        found = connection.execute(select(*columns).where(which).order_by(c.id)).all()
-    frame = pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+        frame = fetch(connection, select(*columns).where(which), schema)
     attend()
     if not frame.height:
         return 0
@@ -81,13 +81,10 @@ def regroup(
     changed = now.filter(
         now["of"].ne_missing(frame["near_duplicate_of"]) | now["why"].ne_missing(frame["near_duplicate_reason"])
     )
-    statement = text(
-        "UPDATE keywords SET near_duplicate_of = :of, near_duplicate_reason = :why "
-        "WHERE bucket = :bucket AND project = :project AND id = :id"
-    )
+    key = {"bucket": pl.lit(bucket_of(project), pl.Int32), "project": pl.lit(project)}
+    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"}).with_columns(**key)
     for part in changed.iter_slices(_PART):
         with database.write(project, durable=False) as connection:
-            key = {"bucket": bucket_of(project), "project": project}
-            connection.execute(statement, [{**key, **row} for row in part.iter_rows(named=True)])
+            put_columns(connection, keywords, part)
         attend()
     return changed.height

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, select
+from sqlalchemy import ColumnElement, Row, delete, func, select
 
 from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType, NewEvent
@@ -23,7 +23,10 @@ __all__ = [
     "Import",
     "append_rows",
     "apply",
+    "begun",
     "complete",
+    "count_imports",
+    "count_rejects",
     "delete_facts",
     "find",
     "list_imports",
@@ -117,17 +120,30 @@ def complete(connection: Connection, project: str, import_id: str, facts: Mappin
 
 
 def withdraw(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
-    """Make an import count nowhere from now on; returns the position in the log."""
-    return _append(
-        connection, project, import_id, EventType.IMPORT_WITHDRAWN, {"reason": reason}, actor, key="withdrawn"
-    )
+    """Make an import count nowhere from now on; returns the position in the log.
+
+    One that was withdrawn before stays so, for the reason that it had then.
+    """
+    log.take_turn(connection, bucket_of(project))
+    state = connection.execute(select(imports.c.state).where(_which(project, import_id))).scalar()
+    if state == "withdrawn":
+        return log.head(connection, bucket_of(project))
+    return _withdrawn(connection, project, import_id, reason, actor)
 
 
 def delete_facts(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
     """Withdraw an import and erase everything that it said; returns the position in the log."""
     log.erase(connection, bucket_of(project), project, stream_of(import_id))
     connection.execute(delete(rejects).where(_rejected(project, import_id)))
-    return withdraw(connection, project, import_id, reason, actor)
+    connection.execute(imports.update().where(_which(project, import_id)).values(name=None, content=""))
+    # Again where it was withdrawn before: that event was erased with the others, perhaps before anyone followed it.
+    return _withdrawn(connection, project, import_id, reason, actor)
+
+
+def _withdrawn(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
+    return _append(
+        connection, project, import_id, EventType.IMPORT_WITHDRAWN, {"reason": reason}, actor, key="withdrawn"
+    )
 
 
 def find(database: Database, project: str, import_id: str) -> Import:
@@ -136,18 +152,38 @@ def find(database: Database, project: str, import_id: str) -> Import:
     Raises NotFound.
     """
     with database.read(project) as connection:
-        row = connection.execute(select(imports).where(_which(project, import_id))).one_or_none()
-    if row is None:
+        found = begun(connection, project, import_id)
+    if found is None:
         raise NotFound(f"import {import_id!r} does not exist in project {project!r}", import_id=import_id)
-    return _import(row)
+    return found
 
 
-def list_imports(database: Database, project: str) -> list[Import]:
-    """Every import of a project, the newest first."""
-    which = (imports.c.bucket == bucket_of(project)) & (imports.c.project == project)
+def list_imports(
+    database: Database, project: str, *, limit: int | None = None, before: tuple[datetime, str] | None = None
+) -> list[Import]:
+    """Imports of a project, the newest first; `before` are start and id of the last one of the page before."""
+    c = imports.c
+    wanted = select(imports).where(_of_project(project)).order_by(c.started_at.desc(), c.import_id.desc())
+    if before is not None:
+        time, import_id = before
+        wanted = wanted.where((c.started_at < time) | ((c.started_at == time) & (c.import_id < import_id)))
     with database.read(project) as connection:
-        rows = connection.execute(select(imports).where(which).order_by(imports.c.started_at.desc())).all()
-    return [_import(row) for row in rows]
+        return [_import(row) for row in connection.execute(wanted.limit(limit))]
+
+
+def count_imports(database: Database, project: str) -> int:
+    """How many imports a project has had."""
+    with database.read(project) as connection:
+        found: int = connection.execute(
+            select(func.count()).select_from(imports).where(_of_project(project))
+        ).scalar_one()
+    return found
+
+
+def begun(connection: Connection, project: str, import_id: str) -> Import | None:
+    """An import as it stands, or None."""
+    row = connection.execute(select(imports).where(_which(project, import_id))).one_or_none()
+    return None if row is None else _import(row)
 
 
 def same_content(connection: Connection, project: str, content: str) -> Import | None:
@@ -221,6 +257,10 @@ def _append(
     return done.position
 
 
+def _of_project(project: str) -> ColumnElement[bool]:
+    return (imports.c.bucket == bucket_of(project)) & (imports.c.project == project)
+
+
 def _which(project: str, import_id: str) -> ColumnElement[bool]:
     return (
         (imports.c.bucket == bucket_of(project)) & (imports.c.project == project) & (imports.c.import_id == import_id)
@@ -262,11 +302,21 @@ def reject(
         connection.execute(rejects.insert(), listed)
 
 
-def list_rejects(database: Database, project: str, import_id: str) -> list[tuple[int | None, str]]:
-    """The rows of an import that were not taken, as (line, reason)."""
-    which = (
-        (rejects.c.bucket == bucket_of(project)) & (rejects.c.project == project) & (rejects.c.import_id == import_id)
-    )
+def list_rejects(
+    database: Database, project: str, import_id: str, *, first: int = 0, limit: int | None = None
+) -> list[tuple[int | None, str]]:
+    """The rows of an import that were not taken, as (line, reason), in the order in which they were met; those before
+    `first` are left out."""
+    wanted = select(rejects.c.line, rejects.c.reason).where(_rejected(project, import_id), rejects.c.number >= first)
     with database.read(project) as connection:
-        rows = connection.execute(select(rejects.c.line, rejects.c.reason).where(which).order_by(rejects.c.number))
+        rows = connection.execute(wanted.order_by(rejects.c.number).limit(limit))
         return [(row.line, row.reason) for row in rows]
+
+
+def count_rejects(database: Database, project: str, import_id: str) -> int:
+    """How many rows of an import are listed as not taken."""
+    with database.read(project) as connection:
+        found: int = connection.execute(
+            select(func.count()).select_from(rejects).where(_rejected(project, import_id))
+        ).scalar_one()
+    return found

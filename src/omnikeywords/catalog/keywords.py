@@ -5,7 +5,7 @@ observations of its id, merged by the rule of `formats.merge`, of the project's 
 (`marks`): so it does not matter in which order imports came, and a rebuild makes the same rows.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,22 +13,32 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import Table, delete, select, text, tuple_
+from sqlalchemy import Table, delete, func, select, text, tuple_
 
-from omnikeywords.analysis import Options
+from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.catalog import projects
 from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, stored, unstored
 from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Part
 from omnikeywords.catalog.marks import CORRECTABLE
-from omnikeywords.catalog.rows import put
-from omnikeywords.catalog.tables import keywords, marks, observations
+from omnikeywords.catalog.rows import fetch, put
+from omnikeywords.catalog.tables import imports, keywords, marks, observations
 from omnikeywords.db import Connection, Database
 
-__all__ = ["MODEL", "KeywordsModel", "of_places", "places_of"]
+__all__ = ["MODEL", "KeywordsModel", "Scope", "of_places", "places_of"]
 
 MODEL = "keywords"
 _PART = 1500  # rows in one transaction, which on SQLite makes it some 50 ms
+_NO_END = 2**62  # behind every row of an import
+_LONG_MS = 600_000  # for what reads a whole bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose rows are meant."""
+
+    bucket: int
+    project: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class KeywordsModel:
     """Follows the log into the tables `observations` and `keywords`."""
 
     name = MODEL
+    version = MODEL_VERSION
 
     def __init__(self, database: Database, language_table: Path | None = None, brands: Sequence[str] = ()) -> None:
         self._database = database
@@ -62,7 +73,7 @@ class KeywordsModel:
         rows = stored(chunk).with_columns(
             pl.lit(event.bucket, pl.Int32).alias("bucket"),
             pl.lit(event.project).alias("project"),
-            pl.lit(event.stream.removeprefix("import/")).alias("import_id"),
+            pl.lit(_import_of(event)).alias("import_id"),
             chunk["row"],
             pl.lit(event.recorded_at, _TIME).alias("recorded_at"),
             analysis["id"],
@@ -90,19 +101,92 @@ class KeywordsModel:
             case EventType.ROWS_APPENDED:
                 yield from self._append(database, events, [digest for digest in digests if digest is not None])
             case EventType.IMPORT_WITHDRAWN:
-                yield from self._withdraw(database, event)
+                yield from self._without_rows(database, event, _import_of(event))
             case EventType.KEYWORD_TAGGED | EventType.KEYWORD_CORRECTED:
                 yield from self._restate(database, event)
-            case EventType.PROJECT_CHANGED:
-                yield from self._derive_anew(database, event)
             case EventType.PROJECT_DELETED:
                 yield from self._delete_project(database, event)
             case _:
                 return
 
-    def clear(self, connection: Connection, bucket: int) -> bool:
-        """Delete some of the rows of a bucket; returns whether there are more."""
-        return any(_delete_some(connection, table, table.c.bucket == bucket) for table in (keywords, observations))
+    def without(self, database: Database, event: Event) -> Iterator[Part]:
+        """Take out what was written for an event that turned out to be indigestible."""
+        if event.type == EventType.ROWS_APPENDED:
+            first = event.payload["first_row"]
+            behind = first + event.payload["rows"]
+            yield from self._without_rows(database, event, _import_of(event), first, behind)
+
+    def again(self, database: Database, events: list[Event], digests: list[_Digest | None]) -> Iterator[Part]:
+        """Chunks of rows once more, as they are to be now: none of an import that was withdrawn since."""
+        event = events[0]
+        if event.type != EventType.ROWS_APPENDED:
+            return
+        with database.read(event.project) as connection:
+            counted = _counted_imports(connection, event)
+        counts = [_import_of(one) in counted for one in events]
+        kept = [digest for digest, ok in zip(digests, counts, strict=True) if ok and digest is not None]
+        yield from self._append(database, [one for one, ok in zip(events, counts, strict=True) if ok], kept)
+
+    def outdated(self, connection: Connection, bucket: int) -> bool:
+        """Whether any keyword of a bucket was derived by another version of the analysis."""
+        other = (keywords.c.bucket == bucket) & (keywords.c.model_version != self.version)
+        return connection.execute(select(keywords.c.id).where(other).limit(1)).first() is not None
+
+    def sweep(self, database: Database, bucket: int) -> Iterator[Callable[[], Iterator[Part]]]:
+        """Take out of a bucket what no event says: each time what parts are to be written, found anew with each call.
+
+        To be called when every event was applied `again`.
+        """
+        with database.read(statement_ms=_LONG_MS) as connection:
+            brought = connection.execute(
+                select(observations.c.project, observations.c.import_id).where(observations.c.bucket == bucket)
+                .distinct()
+            ).all()  # fmt: skip
+            there = connection.execute(
+                select(keywords.c.project).where(keywords.c.bucket == bucket).distinct()
+            ).scalars().all()  # fmt: skip
+        for project, import_id in brought:
+            yield partial(self._without_import, database, Scope(bucket, project), import_id)
+        for project in there:
+            of = Scope(bucket, project)
+            after: str | None = ""
+            while after is not None:
+                yield partial(self._mend, database, of, after)
+                with database.read(project) as connection:
+                    ids = _ids_behind(connection, of, keywords, after)
+                after = ids[-1] if len(ids) else None
+
+    def outdated_projects(self, connection: Connection, bucket: int) -> list[str]:
+        """The projects of a bucket that have keywords derived by another version of the analysis."""
+        other = (keywords.c.bucket == bucket) & (keywords.c.model_version != self.version)
+        found = connection.execute(select(keywords.c.project).where(other).distinct().order_by(keywords.c.project))
+        return list(found.scalars())
+
+    def count(self, connection: Connection, of: Scope) -> int:
+        """How many keywords a project has."""
+        counted = select(func.count()).select_from(keywords).where(_of_project(of, keywords))
+        return connection.execute(counted).scalar_one()
+
+    def derive_anew(self, database: Database, of: Scope, after: str) -> tuple[str | None, int, Iterator[Part]]:
+        """Analyse the next keywords behind an id once more; returns the last of them (None: there is none) and how
+        many there are.
+
+        A new market gives new ids to keywords whose source names none: their observations go with them.
+        """
+        options = self._options(of.project)
+        with database.read(of.project) as connection:
+            ids = _ids_behind(connection, of, keywords, after)
+            if not len(ids):
+                return None, 0, iter(())
+            known = _observed(connection, of, ids)
+            known = known.with_columns(analysed(unstored(known), options)["id"].alias("id_now"))
+            moved = known.filter(pl.col("id_now") != pl.col("id"))
+            there = _observed(connection, of, moved["id_now"])
+            said = _marks(connection, of, pl.concat([ids, moved["id_now"].alias("id")]))
+        now = pl.concat([known.drop("id").rename({"id_now": "id"}).select(there.columns), there])
+        now = now.unique(["import_id", "row"], keep="first", maintain_order=True)
+        state = _finished(_state(now, options), of, said)
+        return ids[-1], len(ids), iter([partial(_replace, of, known.clear(), ids, now, state)])
 
     # ---- what each event does
 
@@ -127,21 +211,45 @@ class KeywordsModel:
         for keywords_ in state.iter_slices(_PART):
             yield partial(_put_state, keywords_)
 
-    def _withdraw(self, database: Database, event: Event) -> Iterator[Part]:
-        """Take out the observations of an import; its keywords are what the others say of them, or gone."""
-        options = self._options(event.project)
-        import_id = event.stream.removeprefix("import/")
+    def _without_import(self, database: Database, of: Scope, import_id: str) -> Iterator[Part]:
+        """Take out an import unless it counts."""
+        with database.read(of.project) as connection:
+            counts = import_id in _counted_imports(connection, of)
+        if not counts:
+            yield from self._without_rows(database, of, import_id)
+
+    def _without_rows(
+        self, database: Database, of: Event | Scope, import_id: str, first: int = 0, behind: int = _NO_END
+    ) -> Iterator[Part]:
+        """Take out rows of an import; its keywords are what their other observations say of them, or gone."""
+        options: Options | None = None
+        goes = (pl.col("import_id") == import_id) & pl.col("row").is_between(first, behind, closed="left")
         while True:
-            with database.read(event.project) as connection:
-                ids = _ids_of_import(connection, event, import_id)
-                known = _observed(connection, event, ids)
-                said = _marks(connection, event, ids)
-            if not len(ids):
-                return
-            goes = pl.col("import_id") == import_id
+            with database.read(of.project) as connection:
+                places = _places_of_import(connection, of, import_id, first, behind)
+                if not places.height:
+                    return
+                ids = places["id"].unique(maintain_order=True)
+                known = _observed(connection, of, ids)
+                said = _marks(connection, of, ids)
+            options = options or self._options(of.project)
+            gone = pl.concat([places, known.filter(goes).select(places.columns)]).unique(["import_id", "row"])
             left = known.filter(~goes)
-            state = _finished(_state(left, options), event, said)
-            yield partial(_replace, event, known.filter(goes), ids, left.clear(), state)
+            yield partial(_replace, of, gone, ids, left.clear(), _finished(_state(left, options), of, said))
+
+    def _mend(self, database: Database, of: Scope, after: str) -> Iterator[Part]:
+        """Make right the keywords behind an id whose observations are not those that they name."""
+        with database.read(of.project) as connection:
+            ids = _ids_behind(connection, of, keywords, after)
+            named = _rows_of(connection, of, ids)
+            known = _observed(connection, of, ids)
+            said = _marks(connection, of, ids)
+        own = known.group_by("id").agg(_PLACE.sort().str.join(" "))
+        wrong = named.join(own, on=["id", "rows"], how="anti")["id"]
+        if len(wrong):
+            left = known.filter(pl.col("id").is_in(wrong.implode()))
+            state = _finished(_state(left, self._options(of.project)), of, said)
+            yield partial(_replace, of, left.clear(), wrong, left.clear(), state)
 
     def _restate(self, database: Database, event: Event) -> Iterator[Part]:
         """Say again what one keyword is, now that a person said something of it."""
@@ -153,31 +261,8 @@ class KeywordsModel:
             state = _finished(_state(known, self._options(event.project)), event, said)
             yield partial(_put_state, state)
 
-    def _derive_anew(self, database: Database, event: Event) -> Iterator[Part]:
-        """Analyse every keyword of a project by its new settings.
-
-        A new market gives new ids to keywords whose source names none: their observations go with them.
-        """
-        options = self._options(event.project)
-        after = ""
-        while True:
-            with database.read(event.project) as connection:
-                ids = _ids_behind(connection, event, keywords, after)
-                if not len(ids):
-                    return
-                known = _observed(connection, event, ids)
-                known = known.with_columns(analysed(unstored(known), options)["id"].alias("id_now"))
-                moved = known.filter(pl.col("id_now") != pl.col("id"))
-                there = _observed(connection, event, moved["id_now"])
-                said = _marks(connection, event, pl.concat([ids, moved["id_now"].alias("id")]))
-            after = ids[-1]
-            now = pl.concat([known.drop("id").rename({"id_now": "id"}).select(there.columns), there])
-            now = now.unique(["import_id", "row"], keep="first", maintain_order=True)
-            state = _finished(_state(now, options), event, said)
-            yield partial(_replace, event, known.clear(), ids, now, state)
-
     def _delete_project(self, database: Database, event: Event) -> Iterator[Part]:
-        for table in (keywords, observations, marks):
+        for table in (keywords, observations):
             while True:
                 with database.read(event.project) as connection:
                     there = connection.execute(
@@ -211,11 +296,11 @@ def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
     return keywords_of(chunk, analysed(chunk, options)).join(times, on="id")
 
 
-def _finished(state: pl.DataFrame, event: Event, said: pl.DataFrame) -> pl.DataFrame:
+def _finished(state: pl.DataFrame, of: Event | Scope, said: pl.DataFrame) -> pl.DataFrame:
     """Rows of `keywords` with their key and with what people said of them, which goes before what we think."""
     state = state.join(said, on="id", how="left").with_columns(
-        pl.lit(event.bucket).alias("bucket"),
-        pl.lit(event.project).alias("project"),
+        pl.lit(of.bucket).alias("bucket"),
+        pl.lit(of.project).alias("project"),
     )
     for field in CORRECTABLE:
         theirs = pl.col("corrected").str.json_path_match(f"$.{field}")
@@ -232,18 +317,23 @@ def _put_state(state: pl.DataFrame, connection: Connection) -> None:
 
 
 def _replace(
-    event: Event, drop: pl.DataFrame, ids: pl.Series, rows: pl.DataFrame, state: pl.DataFrame, connection: Connection
+    of: Event | Scope,
+    drop: pl.DataFrame,
+    ids: pl.Series,
+    rows: pl.DataFrame,
+    state: pl.DataFrame,
+    connection: Connection,
 ) -> None:
     """Take observations out, put others in, and the states of the keywords `ids` in the place of what they were."""
     if drop.height:
         connection.execute(
-            delete(observations).where(_of_project(event, observations), of_places(connection)),
+            delete(observations).where(_of_project(of, observations), of_places(connection)),
             places_of(connection, drop.select(_PLACE).to_series()),
         )
     gone = ids.filter(~ids.is_in(state["id"].implode()))
     if len(gone):
         of_gone = _among(connection, keywords)
-        connection.execute(delete(keywords).where(_of_project(event, keywords), of_gone), _listed(connection, gone))
+        connection.execute(delete(keywords).where(_of_project(of, keywords), of_gone), _listed(connection, gone))
     put(connection, observations, rows)
     put(connection, keywords, state)
 
@@ -255,10 +345,10 @@ def _delete_some(connection: Connection, table: Table, which: Any) -> bool:
     return connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns)))).rowcount > 0
 
 
-def _observed(connection: Connection, event: Event, ids: pl.Series) -> pl.DataFrame:
+def _observed(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """Every observation of these keywords."""
     places = connection.execute(
-        select(keywords.c.rows).where(_of_project(event, keywords), _among(connection, keywords)),
+        select(keywords.c.rows).where(_of_project(of, keywords), _among(connection, keywords)),
         _listed(connection, ids),
     )
     rows = places.scalars().all()
@@ -266,38 +356,59 @@ def _observed(connection: Connection, event: Event, ids: pl.Series) -> pl.DataFr
     schema = {column.name: kinds[column.name] for column in observations.columns}
     if not rows:
         return pl.DataFrame(schema=schema)
-    found = connection.execute(
-        select(observations).where(_of_project(event, observations), of_places(connection)), places_of(connection, rows)
-    ).all()
-    return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+    which = select(observations).where(_of_project(of, observations), of_places(connection))
+    return fetch(connection, which, schema, places_of(connection, rows))
 
 
-def _marks(connection: Connection, event: Event, ids: pl.Series) -> pl.DataFrame:
+def _marks(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """What people said of these keywords."""
     found = connection.execute(
-        select(marks.c.id, marks.c.tags, marks.c.corrected).where(_of_project(event, marks), _among(connection, marks)),
+        select(marks.c.id, marks.c.tags, marks.c.corrected).where(_of_project(of, marks), _among(connection, marks)),
         _listed(connection, ids),
     ).all()
     schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
 
-def _ids_of_import(connection: Connection, event: Event, import_id: str) -> pl.Series:
-    """The keywords of the first rows of an import."""
-    of_import = (observations.c.import_id == import_id) & _of_project(event, observations)
-    found = connection.execute(select(observations.c.id).where(of_import).order_by(observations.c.row).limit(_PART))
-    return pl.Series("id", found.scalars().all(), pl.String()).unique(maintain_order=True)
+def _rows_of(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
+    """Which observations these keywords name."""
+    found = connection.execute(
+        select(keywords.c.id, keywords.c.rows).where(_of_project(of, keywords), _among(connection, keywords)),
+        _listed(connection, ids),
+    ).all()
+    return pl.DataFrame([tuple(row) for row in found], schema={"id": pl.String(), "rows": pl.String()}, orient="row")
 
 
-def _ids_behind(connection: Connection, event: Event, table: Table, after: str) -> pl.Series:
+def _places_of_import(
+    connection: Connection, of: Event | Scope, import_id: str, first: int, behind: int
+) -> pl.DataFrame:
+    """Some rows of an import, with their keywords."""
+    o = observations.c
+    which = _of_project(of, observations) & (o.import_id == import_id) & (o.row >= first) & (o.row < behind)
+    found = connection.execute(select(o.import_id, o.row, o.id).where(which).order_by(o.row).limit(_PART)).all()
+    schema = {name: _KEY_SCHEMA[name] for name in ("import_id", "row", "id")}
+    return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+
+
+def _counted_imports(connection: Connection, of: Event | Scope) -> frozenset[str]:
+    """The imports of a project that were not withdrawn."""
+    counts = (imports.c.bucket == of.bucket) & (imports.c.project == of.project) & (imports.c.state != "withdrawn")
+    return frozenset(connection.execute(select(imports.c.import_id).where(counts)).scalars())
+
+
+def _import_of(event: Event) -> str:
+    return event.stream.removeprefix("import/")
+
+
+def _ids_behind(connection: Connection, of: Event | Scope, table: Table, after: str) -> pl.Series:
     """The next keywords by id."""
-    behind = _of_project(event, table) & (table.c.id > after)
+    behind = _of_project(of, table) & (table.c.id > after)
     found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(_PART))
     return pl.Series("id", found.scalars().all(), pl.String())
 
 
-def _of_project(event: Event, table: Table) -> Any:
-    return (table.c.bucket == event.bucket) & (table.c.project == event.project)
+def _of_project(of: Event | Scope, table: Table) -> Any:
+    return (table.c.bucket == of.bucket) & (table.c.project == of.project)
 
 
 # Thousands of ids or places as one parameter: SQLite takes them as JSON, PostgreSQL as arrays.

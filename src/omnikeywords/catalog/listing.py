@@ -6,6 +6,8 @@ skipped nor shown twice. What a keyword object holds beyond the table is made fr
 
 import base64
 import binascii
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,8 +25,26 @@ from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import keywords, observations
 from omnikeywords.db import Database
 from omnikeywords.errors import InvalidOption, NotFound
+from omnikeywords.model import Market
 
-__all__ = ["FILTERS", "ORDERS", "Compared", "Filters", "Page", "compare", "export", "find", "history", "page"]
+__all__ = [
+    "FILTERS",
+    "ORDERS",
+    "Compared",
+    "Filters",
+    "Group",
+    "Page",
+    "compare",
+    "count",
+    "count_groups",
+    "export",
+    "find",
+    "find_many",
+    "groups",
+    "history",
+    "named",
+    "page",
+]
 
 FILTERS = (
     *("market", "language", "intent", "funnel", "question", "modifier", "tag", "source", "import", "words", "local"),
@@ -78,7 +98,9 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
             return column >= number if prefix == "min_" else column <= number
     match name:
         case "words" | "year":
-            return keywords.c[name] == int(_number(name, value))
+            if not re.fullmatch(r"[0-9]{1,4}", value):
+                raise InvalidOption(f"filter {name} is {value!r}: give a whole number below 10000", filter=name)
+            return keywords.c[name] == int(value)
         case "local" | "branded":
             if value not in ("true", "false"):
                 raise InvalidOption(f"filter {name} is {value!r}: use true or false", filter=name)
@@ -100,9 +122,12 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
 
 def _number(name: str, value: str) -> float:
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
-        raise InvalidOption(f"filter {name} is {value!r}: give a number", filter=name) from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidOption(f"filter {name} is {value!r}: give a number", filter=name)
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +171,60 @@ def page(
     return Page(_objects(rows, options).to_dicts(), total, following)
 
 
+def count(database: Database, project: str) -> int:
+    """How many keywords a project has."""
+    which = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    with database.read(project) as connection:
+        return connection.execute(select(func.count()).select_from(keywords).where(which)).scalar_one()
+
+
 def find(database: Database, project: str, options: Options, keyword_id: str) -> dict[str, Any]:
     """One keyword object.
 
     Raises NotFound.
     """
-    with database.read(project) as connection:
-        row = connection.execute(select(keywords).where(_which(project, keyword_id))).one_or_none()
-    if row is None:
+    found = find_many(database, project, options, [keyword_id])
+    if not found:
         raise NotFound(f"keyword {keyword_id!r} does not exist in project {project!r}", id=keyword_id)
-    return _objects([dict(row._mapping)], options).to_dicts()[0]
+    return found[0]
+
+
+def find_many(database: Database, project: str, options: Options, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The keyword objects of those ids that there are, in the order of the ids."""
+    of_project = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    with database.read(project) as connection:
+        found = connection.execute(select(keywords).where(of_project, keywords.c.id.in_(ids)))
+        rows = {row.id: dict(row._mapping) for row in found}
+    there = [rows[keyword_id] for keyword_id in dict.fromkeys(ids) if keyword_id in rows]
+    return _objects(there, options).to_dicts() if there else []
+
+
+def named(database: Database, project: str, text: str, market: Market | None = None) -> str:
+    """The id of the keyword that a person means: its id, or the phrase as they write it.
+
+    Raises NotFound, InvalidKeyword, and InvalidOption where the phrase is a keyword in several markets.
+    """
+    with database.read(project) as connection:
+        if connection.execute(select(keywords.c.id).where(_which(project, text))).scalar() is not None:
+            return text
+        which = and_(
+            keywords.c.bucket == bucket_of(project),
+            keywords.c.project == project,
+            keywords.c.normalized == normalise(text),
+        )
+        if market is not None:
+            which = and_(which, keywords.c.market == str(market))
+        found = connection.execute(select(keywords.c.id, keywords.c.market).where(which)).all()
+    if not found:
+        where = f" in market {market}" if market else ""
+        raise NotFound(f"keyword {text!r} does not exist in project {project!r}{where}", keyword=text)
+    if len(found) > 1:
+        markets = sorted(row.market or "none" for row in found)
+        raise InvalidOption(
+            f"keyword {text!r} is in several markets, {', '.join(markets)}: say which, or give its id", keyword=text
+        )
+    keyword_id: str = found[0].id
+    return keyword_id
 
 
 def history(database: Database, project: str, keyword_id: str) -> list[dict[str, Any]]:
@@ -175,7 +244,46 @@ def history(database: Database, project: str, keyword_id: str) -> list[dict[str,
     rows = _frame([dict(row._mapping) for row in found], STORED_SCHEMA)
     frame = unstored(rows).sort(order, nulls_last=True)
     dropped = [name for name in ("bucket", "project", "id", "split_by", "part") if name in frame]
-    return frame.drop(dropped).to_dicts()
+    return frame.drop(dropped).with_columns(frame["recorded_at"].dt.replace_time_zone("UTC")).to_dicts()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A keyword and its near-duplicates."""
+
+    head: str  # normalized: the one that people use most
+    members: list[dict[str, Any]]  # id, keyword, market, volume, impressions, reason; the head first, without a reason
+
+
+def groups(database: Database, project: str, *, limit: int = 50, after: str = "") -> list[Group]:
+    """Groups of near-duplicates by their heads, those behind the head `after`."""
+    c = keywords.c
+    of_project = (c.bucket == bucket_of(project)) & (c.project == project)
+    heads = select(c.near_duplicate_of).where(of_project, c.near_duplicate_of > after).distinct()
+    head = func.coalesce(c.near_duplicate_of, c.normalized).label("head")
+    columns = [head, c.id, c.normalized.label("keyword"), c.market, c.volume, c.impressions]
+    with database.read(project) as connection:
+        named = connection.execute(heads.order_by(c.near_duplicate_of).limit(limit)).scalars().all()
+        among = or_(c.near_duplicate_of.in_(named), and_(c.near_duplicate_of.is_(None), c.normalized.in_(named)))
+        found = connection.execute(
+            select(*columns, c.near_duplicate_reason.label("reason"))
+            .where(of_project, among)
+            .order_by(c.near_duplicate_reason.is_not(None), c.normalized, c.id)
+        )
+        members: dict[str, list[dict[str, Any]]] = {name: [] for name in named}
+        for row in found:
+            members[row.head].append({name: value for name, value in row._mapping.items() if name != "head"})
+    return [Group(name, members[name]) for name in named]
+
+
+def count_groups(database: Database, project: str) -> int:
+    """How many groups of near-duplicates a project has."""
+    of_project = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    with database.read(project) as connection:
+        found: int = connection.execute(
+            select(func.count(keywords.c.near_duplicate_of.distinct())).where(of_project)
+        ).scalar_one()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +361,8 @@ def _objects(rows: Sequence[Mapping[str, Any]], options: Options) -> pl.DataFram
         table["corrected"].fill_null("{}").str.json_decode(pl.Struct(dict.fromkeys(CORRECTABLE, pl.String()))),
         *(table[name] for name in _OBSERVED),
         *observed.get_columns(),
-        table["created_at"],
-        table["updated_at"],
+        table["created_at"].dt.replace_time_zone("UTC"),
+        table["updated_at"].dt.replace_time_zone("UTC"),
     )
 
 
@@ -315,9 +423,17 @@ def _read_cursor(cursor: str, order: str) -> tuple[Any, str]:
         found, value, keyword_id = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, msgspec.DecodeError, TypeError):
         found, value, keyword_id = None, None, ""
-    if found != order or not isinstance(keyword_id, str):
+    kind = str if ORDERS[order][0] in ("id", "normalized") else (int, float, type(None))
+    if found != order or not isinstance(keyword_id, str) or not isinstance(value, kind) or _is_odd(value, keyword_id):
         raise InvalidOption("the cursor is of another list: begin again without it", cursor=cursor)
     return value, keyword_id
+
+
+def _is_odd(value: Any, keyword_id: str) -> bool:
+    """Whether these can be of no row, so that a database might refuse to compare with them."""
+    if isinstance(value, int):
+        return not -(2**63) <= value < 2**63 or "\0" in keyword_id
+    return "\0" in f"{value}{keyword_id}"
 
 
 def _behind(column: str, largest_first: bool, value: Any, keyword_id: str) -> ColumnElement[bool]:

@@ -14,15 +14,40 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import Row, Select, bindparam, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from omnikeywords.catalog.events import SCHEMA_VERSIONS, Event, EventType, NewEvent, encode, upcast
 from omnikeywords.catalog.tables import buckets, events
 from omnikeywords.db import Connection
-from omnikeywords.errors import IdempotencyConflict, UnknownEvent, VersionConflict
+from omnikeywords.errors import BucketMoved, IdempotencyConflict, UnknownEvent, VersionConflict
 
-__all__ = ["Appended", "append", "erase", "head", "read", "read_stream", "utc"]
+__all__ = [
+    "ERASED",
+    "Appended",
+    "append",
+    "enter",
+    "erase",
+    "head",
+    "list_events",
+    "read",
+    "read_stream",
+    "take_turn",
+    "utc",
+    "version",
+]
+
+
+# What is left of an event that was erased.
+ERASED = {
+    "type": EventType.ERASED,
+    "schema_version": 1,
+    "payload": b"{}",
+    "data": None,
+    "actor": "",
+    "idempotency_key": None,
+    "fingerprint": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +142,11 @@ def append(
 _ENVELOPE = ("bucket", "position", "project", "stream", "version", "type", "data", "actor", "recorded_at")
 
 
+def take_turn(connection: Connection, bucket: int) -> None:
+    """Let no other writer of a bucket go on before this transaction ends: what it reads from here on stays true."""
+    _take_positions(connection, bucket, 0)
+
+
 def read(connection: Connection, bucket: int, after: int, limit: int = 100) -> list[Event]:
     """Events of a bucket behind a position, in their order, at most `limit`.
 
@@ -141,6 +171,33 @@ def read_stream(connection: Connection, bucket: int, project: str, stream: str) 
     return [_event(row) for row in connection.execute(_STREAM, {"b": bucket, "p": project, "s": stream})]
 
 
+def list_events(
+    connection: Connection, bucket: int, project: str, after: int | None = None, limit: int = 100
+) -> list[Event]:
+    """Events of one project without their rows, in their order: the first behind a position, or else the last.
+
+    They end before one that a newer version of the program wrote.
+    """
+    statement: Select[Any] = select(*(c for c in events.c if c.name != "data"), literal(None).label("data"))
+    statement = statement.where(events.c.bucket == bucket, events.c.project == project).limit(limit)
+    if after is None:
+        rows = connection.execute(statement.order_by(events.c.position.desc())).all()[::-1]
+    else:
+        rows = connection.execute(statement.where(events.c.position > after).order_by(events.c.position)).all()
+    found: list[Event] = []
+    for row in rows:
+        try:
+            found.append(_event(row))
+        except UnknownEvent:
+            break
+    return found
+
+
+def version(connection: Connection, bucket: int, project: str, stream: str) -> int:
+    """The newest version of a stream, 0 where there is none; events that were erased count."""
+    return _versions(connection, bucket, project, [stream])[stream]
+
+
 def head(connection: Connection, bucket: int) -> int:
     """Position of the last event of a bucket, 0 where there is none."""
     return connection.execute(_HEAD, {"b": bucket}).scalar() or 0
@@ -157,11 +214,7 @@ def erase(connection: Connection, bucket: int, project: str, stream: str | None 
     which = (events.c.bucket == bucket) & (events.c.project == project) & (events.c.type != EventType.ERASED)
     if stream is not None:
         which &= events.c.stream == stream
-    done = connection.execute(
-        update(events)
-        .where(which)
-        .values(type=EventType.ERASED, schema_version=1, payload=b"{}", data=None, actor="", **_NO_KEY)
-    )
+    done = connection.execute(update(events).where(which).values(**ERASED))
     return done.rowcount
 
 
@@ -170,8 +223,27 @@ def _take_positions(connection: Connection, bucket: int, n: int) -> int:
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(buckets).values(bucket=bucket, head=n)
     statement = statement.on_conflict_do_update(index_elements=["bucket"], set_={"head": buckets.c.head + n})
-    last: int = connection.execute(statement.returning(buckets.c.head)).scalar_one()
-    return last - n + 1
+    taken = connection.execute(statement.returning(buckets.c.head, buckets.c.state)).one()
+    _check_home(bucket, taken.state)
+    return int(taken.head) - n + 1
+
+
+def enter(connection: Connection, bucket: int) -> None:
+    """See to it that a bucket does not move to another server before this transaction has ended, for those who write
+    something else than events.
+
+    Raises BucketMoved where it has.
+    """
+    state = connection.execute(_ENTER, {"b": bucket}).scalar()
+    if state is None:
+        _take_positions(connection, bucket, 0)
+    else:
+        _check_home(bucket, state)
+
+
+def _check_home(bucket: int, state: str) -> None:
+    if state != "home":
+        raise BucketMoved(f"bucket {bucket} lies on another server since a moment ago: try again in a second")
 
 
 def _versions(connection: Connection, bucket: int, project: str, streams: Sequence[str]) -> dict[str, int]:
@@ -206,7 +278,6 @@ def utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-_NO_KEY = {"idempotency_key": None, "fingerprint": None}
 _GIVE_BACK = update(buckets).where(buckets.c.bucket == bindparam("b")).values(head=buckets.c.head - bindparam("n"))
 _BY_KEY = select(events.c.position, events.c.version, events.c.fingerprint).where(
     events.c.bucket == bindparam("b"),
@@ -236,4 +307,6 @@ _STREAM = (
     .where(events.c.bucket == bindparam("b"), events.c.project == bindparam("p"), events.c.stream == bindparam("s"))
     .order_by(events.c.version)
 )
+# What only somebody who takes the whole row waits for.
+_ENTER = select(buckets.c.state).where(buckets.c.bucket == bindparam("b")).with_for_update(key_share=True, read=True)
 _HEAD = select(buckets.c.head).where(buckets.c.bucket == bindparam("b"))

@@ -14,7 +14,7 @@ from omnikeywords.catalog.events import Event, EventType, NewEvent
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import marks
 from omnikeywords.db import Connection
-from omnikeywords.errors import InvalidOption
+from omnikeywords.errors import InvalidOption, VersionConflict
 from omnikeywords.model import FUNNELS, INTENTS
 
 __all__ = ["CORRECTABLE", "Mark", "apply", "find", "put"]
@@ -61,6 +61,12 @@ def put(
     Raises InvalidOption for what cannot be said, VersionConflict where somebody said something since `expected`.
     """
     before = find(connection, project, keyword_id)
+    if expected not in (None, before.version):
+        raise VersionConflict(
+            f"keyword {keyword_id!r} is at version {before.version}, not {expected}: read it again",
+            stream=f"keyword/{keyword_id}",
+            version=before.version,
+        )
     new_tags = before.tags if tags is None else tuple(sorted(set(tags)))
     for tag in new_tags:
         if not _TAG.fullmatch(tag):
@@ -79,9 +85,11 @@ def put(
             right[name] = value
     kind = EventType.KEYWORD_TAGGED if corrected is None else EventType.KEYWORD_CORRECTED
     event = NewEvent(f"keyword/{keyword_id}", kind, {"tags": list(new_tags), "corrected": right})
-    # Without a version to go by, what was just read: an edit made meanwhile must not be lost.
-    expected = before.version if expected is None else expected
-    done = log.append(connection, bucket_of(project), project, [event], actor=actor, expected=expected)
+    # By what was just read: an edit made meanwhile must not be lost. What was said in a project of that name which was
+    # deleted is erased, its versions are not.
+    bucket = bucket_of(project)
+    seen = before.version or log.version(connection, bucket, project, event.stream)
+    done = log.append(connection, bucket, project, [event], actor=actor, expected=seen)
     apply(connection, done.events[0])
     return done
 

@@ -139,12 +139,16 @@ def _grant(connection: Connection, role: str) -> None:
     quoted = connection.dialect.identifier_preparer.quote(role)
     statements = [f"GRANT USAGE ON SCHEMA public TO {quoted}", f"GRANT SELECT ON alembic_version TO {quoted}"]
     for table in connection.execute(text(_OUR_TABLES)).scalars():
-        statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {quoted}")
+        statements.append(f"GRANT {_RIGHTS.get(table, _ALL_RIGHTS)} ON {table} TO {quoted}")
     for function in connection.execute(text(_OUR_FUNCTIONS)).scalars():
         statements.append(f"GRANT EXECUTE ON FUNCTION {function} TO {quoted}")
     for statement in statements:
         connection.exec_driver_sql(statement)
 
+
+_ALL_RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
+# What a key is for is settled when it is made.
+_RIGHTS = {"api_keys": "SELECT, INSERT, UPDATE (revoked_at, last_used_at)"}
 
 _OUR_TABLES = """
     SELECT oid::regclass::text FROM pg_class

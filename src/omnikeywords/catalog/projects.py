@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -17,7 +16,8 @@ from sqlalchemy import Row, delete, select
 from omnikeywords.analysis import Weights
 from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType, NewEvent
-from omnikeywords.catalog.tables import dead_letters, imports, projects, rejects, uploads, webhooks
+from omnikeywords.catalog.homes import BUCKETS, bucket_of
+from omnikeywords.catalog.tables import dead_letters, events, imports, marks, parked, projects, rejects, uploads, webhooks
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import Conflict, InvalidOption, NotFound
 from omnikeywords.model import Market
@@ -36,7 +36,6 @@ __all__ = [
 ]
 
 DEFAULT_PROJECT = "default"
-BUCKETS = 256
 STREAM = "project"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -85,11 +84,6 @@ def check_name(name: str) -> str:
     return name
 
 
-def bucket_of(name: str) -> int:
-    """The bucket of a project: the same everywhere, and alike many in each."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big") % BUCKETS
-
-
 def find(database: Database, name: str) -> Project:
     """A project as it stands.
 
@@ -101,7 +95,7 @@ def find(database: Database, name: str) -> Project:
     if found is None:
         if name == DEFAULT_PROJECT:
             return Project(name)
-        raise NotFound(f"project {name!r} does not exist: `okf projects` lists those there are", project=name)
+        raise NotFound(f"project {name!r} does not exist: `okf projects list` lists those there are", project=name)
     return found
 
 
@@ -141,7 +135,7 @@ def change(
     found = _found(connection, name)
     if found is None:
         if name != DEFAULT_PROJECT:
-            raise NotFound(f"project {name!r} does not exist: `okf projects` lists those there are", project=name)
+            raise NotFound(f"project {name!r} does not exist: `okf projects list` lists those there are", project=name)
         found = Project(name)
     changed = replace(found, **changes)
     changed.score_weights()
@@ -161,7 +155,9 @@ def delete_all(connection: Connection, name: str, actor: str) -> int:
     """Delete a project and erase all its facts; the read models follow. Returns the position in the log."""
     bucket = bucket_of(name)
     log.erase(connection, bucket, name)
-    for table in (uploads, rejects, imports, webhooks, dead_letters):
+    positions = select(events.c.position).where(events.c.bucket == bucket, events.c.project == name)
+    connection.execute(delete(parked).where(parked.c.bucket == bucket, parked.c.position.in_(positions)))
+    for table in (uploads, rejects, imports, marks, webhooks, dead_letters):
         connection.execute(delete(table).where((table.c.bucket == bucket) & (table.c.project == name)))
     done = log.append(connection, bucket, name, [NewEvent(STREAM, EventType.PROJECT_DELETED)], actor=actor)
     apply(connection, done.events[0])

@@ -1,13 +1,16 @@
-"""Many rows at once into a table: each database's own fastest way."""
+"""Many rows at once into a table and out of it: each database's own fastest way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import polars as pl
-from sqlalchemy import Table
+from sqlalchemy import Select, Table
 
 from omnikeywords.db import Connection
 
-__all__ = ["put"]
+__all__ = ["fetch", "put", "put_columns"]
+
+_FETCHED = 50_000  # rows that are Python's own at a time
 
 
 def put(connection: Connection, table: Table, frame: pl.DataFrame, keep: Sequence[str] = ()) -> None:
@@ -23,32 +26,83 @@ def put(connection: Connection, table: Table, frame: pl.DataFrame, keep: Sequenc
     replace = f"DO UPDATE SET {', '.join(f'{_q(n)} = excluded.{_q(n)}' for n in changed)}" if changed else "DO NOTHING"
     conflict = f"ON CONFLICT ({', '.join(map(_q, key))}) {replace}"
     columns = ", ".join(map(_q, names))
+    driver = _driver(connection)
+    if connection.dialect.name == "sqlite":
+        statement = f"INSERT INTO {table.name} ({columns}) VALUES ({', '.join('?' * len(names))}) {conflict}"
+        driver.executemany(statement, _tuples(frame))
+        return
+    # ON CONFLICT is not for COPY, so the rows go through a table of this transaction's own.
+    with driver.cursor() as cursor:
+        loading = f"okf_loading_{table.name}"
+        cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {loading} (LIKE {table.name}) ON COMMIT DROP")
+        cursor.execute(f"TRUNCATE {loading}")
+        _copy(cursor, f"{loading} ({columns})", frame)
+        cursor.execute(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {loading} {conflict}")
+
+
+def put_columns(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
+    """Give rows that are there other values: the frame holds their key and the columns that change."""
+    if not frame.height:
+        return
+    key = [column.name for column in table.primary_key]
+    changed = [name for name in frame.columns if name not in key]
+    driver = _driver(connection)
+    if connection.dialect.name == "sqlite":
+        values = ", ".join(f"{_q(name)} = ?" for name in changed)
+        which = " AND ".join(f"{_q(name)} = ?" for name in key)
+        driver.executemany(f"UPDATE {table.name} SET {values} WHERE {which}", _tuples(frame.select(*changed, *key)))
+        return
+    with driver.cursor() as cursor:
+        changing = f"okf_changing_{table.name}"
+        columns = ", ".join(map(_q, frame.columns))
+        cursor.execute(
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS {changing} ON COMMIT DROP AS "
+            f"SELECT {columns} FROM {table.name} WITH NO DATA"
+        )
+        cursor.execute(f"TRUNCATE {changing}")
+        _copy(cursor, f"{changing} ({columns})", frame)
+        values = ", ".join(f"{_q(name)} = new.{_q(name)}" for name in changed)
+        which = " AND ".join(f"{table.name}.{_q(name)} = new.{_q(name)}" for name in key)
+        cursor.execute(f"UPDATE {table.name} SET {values} FROM {changing} AS new WHERE {which}")
+
+
+def fetch(
+    connection: Connection, statement: Select[Any], schema: dict[str, Any], parameters: dict[str, Any] | None = None
+) -> pl.DataFrame:
+    """What a statement finds, as a frame; rows are Python's own a part at a time only."""
+    # SQLite has neither days nor times: they are the texts of `_tuples`.
+    texts = [name for name, kind in schema.items() if kind.is_temporal() and connection.dialect.name == "sqlite"]
+    raw = schema | dict.fromkeys(texts, pl.String())
+    parts = [pl.DataFrame(schema=raw)]
+    result = connection.execute(statement, parameters or {})
+    # Not through the result's own rows: they cost more than the values in them.
+    cursor = result.cursor
+    assert cursor is not None
+    while rows := cursor.fetchmany(_FETCHED):
+        parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
+    result.close()
+    return pl.concat(parts).with_columns(pl.col(name).str.strptime(schema[name], strict=True) for name in texts)
+
+
+def _driver(connection: Connection) -> Any:
     driver = connection.connection.driver_connection
     assert driver is not None
-    cursor = driver.cursor()
-    try:
-        if connection.dialect.name == "sqlite":
-            statement = f"INSERT INTO {table.name} ({columns}) VALUES ({', '.join('?' * len(names))}) {conflict}"
-            cursor.executemany(statement, _for_sqlite(frame).iter_rows())
-        else:
-            # ON CONFLICT is not for COPY, so the rows go through a table of this transaction's own.
-            loading = f"okf_loading_{table.name}"
-            cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {loading} (LIKE {table.name}) ON COMMIT DROP")
-            cursor.execute(f"TRUNCATE {loading}")
-            with cursor.copy(f"COPY {loading} ({columns}) FROM STDIN (FORMAT csv)") as copy:
-                copy.write(frame.write_csv(include_header=False, quote_style="non_numeric").encode())
-            cursor.execute(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {loading} {conflict}")
-    finally:
-        cursor.close()
+    return driver
+
+
+def _copy(cursor: Any, into: str, frame: pl.DataFrame) -> None:
+    with cursor.copy(f"COPY {into} FROM STDIN (FORMAT csv)") as copy:
+        copy.write(frame.write_csv(include_header=False, quote_style="non_numeric").encode())
 
 
 def _q(name: str) -> str:
     return f'"{name}"'
 
 
-def _for_sqlite(frame: pl.DataFrame) -> pl.DataFrame:
-    """Times and days as the texts by which SQLAlchemy keeps them there."""
-    return frame.with_columns(
+def _tuples(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Rows for SQLite, times and days as the texts by which SQLAlchemy keeps them there."""
+    texts = frame.with_columns(
         pl.col(pl.Datetime).dt.strftime("%Y-%m-%d %H:%M:%S%.6f"),
         pl.col(pl.Date).dt.strftime("%Y-%m-%d"),
     )
+    return zip(*(column.to_list() for column in texts.iter_columns()), strict=True)

@@ -23,18 +23,23 @@ from sqlalchemy import (
 )
 
 __all__ = [
+    "api_keys",
     "buckets",
     "dead_letters",
     "events",
     "followers",
+    "homes",
     "imports",
     "keywords",
     "marks",
     "metadata",
+    "moves",
     "observations",
     "parked",
+    "placement",
     "projects",
     "rejects",
+    "servers",
     "uploads",
     "webhooks",
 ]
@@ -63,6 +68,7 @@ buckets = Table(
     metadata,
     _key("bucket", Integer),
     Column("head", BigInteger, nullable=False),  # position of the last event; its row is what writers queue for
+    Column("state", String(16), nullable=False, server_default="home"),  # home | arriving | departed
 )
 
 events = Table(
@@ -284,4 +290,63 @@ dead_letters = Table(
     Column("attempts", Integer, nullable=False),
     Column("error", Text, nullable=False),  # of the last of them
     Column("failed_at", _Time, nullable=False),
+)
+
+# ---- whom to let in: of no bucket, as a key may be for several projects
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _key("id", String(16)),
+    Column("name", String(100), nullable=False),
+    Column("hash", LargeBinary, nullable=False),  # of the whole key; the key itself is nowhere
+    Column("scope", String(8), nullable=False),  # keys.Scope
+    Column("projects", Text, nullable=False),  # JSON list; empty: all, those of the future too
+    Column("created_by", String(160), nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time),
+    Column("revoked_at", _Time),
+    Column("last_used_at", _Time),  # to about a minute
+)
+
+# ---- where buckets lie, where there are several servers; kept on the first of them
+
+servers = Table(
+    "servers",
+    metadata,
+    _key("name", String(64)),
+    Column("region", String(64), nullable=False),
+    Column("region_number", Integer, nullable=False),  # its buckets are those from 256 times this on
+    Column("added_at", _Time, nullable=False),
+)
+
+# Buckets that do not lie on the first server.
+placement = Table(
+    "placement",
+    metadata,
+    _key("bucket", Integer),
+    Column("server", String(64), nullable=False),
+)
+
+# Projects that are not in the bucket which their name gives: of another region, or in a bucket of their own.
+homes = Table(
+    "homes",
+    metadata,
+    _key("project", String(64)),
+    Column("bucket", Integer, nullable=False),
+)
+
+# Every move of a bucket there ever was.
+moves = Table(
+    "moves",
+    metadata,
+    _key("id", String(32)),
+    Column("bucket", Integer, nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("target", String(64), nullable=False),
+    Column("actor", String(160), nullable=False),
+    Column("reason", Text),  # why it was let out of its region
+    Column("state", String(16), nullable=False),  # running | completed
+    Column("started_at", _Time, nullable=False),
+    Column("ended_at", _Time),
 )

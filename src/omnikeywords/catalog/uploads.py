@@ -5,35 +5,74 @@ They are kept in parts of at most a mebibyte, a short transaction each.
 
 import hashlib
 import io
-from collections.abc import Iterator
 from typing import BinaryIO
 
 from sqlalchemy import ColumnElement, delete, func, select
 
+from omnikeywords.catalog import log
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import uploads
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import NotFound
 
-__all__ = ["PART_BYTES", "Upload", "forget", "keep", "keep_part", "open_upload"]
+__all__ = ["PART_BYTES", "Keeping", "Upload", "forget", "keep", "keep_part", "open_upload"]
 
 PART_BYTES = 1 << 20
 
 
-def keep(database: Database, project: str, import_id: str, source: BinaryIO) -> str:
-    """Keep everything that a stream holds; returns its digest."""
-    digest = hashlib.blake2b(digest_size=20)
-    for number, part in enumerate(_parts(source)):
-        digest.update(part)
-        keep_part(database, project, import_id, number, part)
-    return digest.hexdigest()
+class Keeping:
+    """An upload while it arrives: kept part by part, in memory for no more than one."""
+
+    def __init__(self, database: Database, project: str, import_id: str) -> None:
+        self.project = project
+        self.import_id = import_id
+        self.size = 0  # bytes so far
+        self._database = database
+        self._digest = hashlib.blake2b(digest_size=20)
+        self._parts = 0
+        self._rest = bytearray()
+
+    @property
+    def digest(self) -> str:
+        """Of everything so far."""
+        return self._digest.hexdigest()
+
+    def add(self, data: bytes) -> None:
+        """Go on with it; whole parts are kept at once, a short transaction each."""
+        self.size += len(data)
+        self._digest.update(data)
+        self._rest += data
+        while len(self._rest) >= PART_BYTES:
+            part = bytes(self._rest[:PART_BYTES])
+            with self._database.write(self.project) as connection:
+                keep_part(connection, self.project, self.import_id, self._parts, part)
+            del self._rest[:PART_BYTES]
+            self._parts += 1
+
+    def finish(self, connection: Connection) -> None:
+        """Keep what is left, in the caller's transaction."""
+        if self._rest:
+            keep_part(connection, self.project, self.import_id, self._parts, bytes(self._rest))
+
+    def drop(self) -> None:
+        """Keep nothing of it."""
+        if self._parts:
+            with self._database.write(self.project) as connection:
+                forget(connection, self.project, self.import_id)
 
 
-def keep_part(database: Database, project: str, import_id: str, number: int, part: bytes) -> None:
-    """Keep one part of an upload."""
-    row = {"bucket": bucket_of(project), "project": project, "import_id": import_id, "part": number, "data": part}
-    with database.write(project) as connection:
-        connection.execute(uploads.insert(), row)
+def keep(upload: Keeping, source: BinaryIO) -> None:
+    """Go on with an upload by everything that a stream holds."""
+    while part := source.read(PART_BYTES):
+        upload.add(part)
+
+
+def keep_part(connection: Connection, project: str, import_id: str, number: int, part: bytes) -> None:
+    """Keep one part of an upload, in the caller's transaction."""
+    bucket = bucket_of(project)
+    log.enter(connection, bucket)
+    row = {"bucket": bucket, "project": project, "import_id": import_id, "part": number, "data": part}
+    connection.execute(uploads.insert(), row)
 
 
 def open_upload(database: Database, project: str, import_id: str) -> BinaryIO:
@@ -73,11 +112,16 @@ class Upload(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(self._sizes)
+
     def tell(self) -> int:
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: sum(self._sizes)}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
         self._at = max(0, start + offset)
         return self._at
 
@@ -98,11 +142,6 @@ class Upload(io.RawIOBase):
                 which = _of(self._project, self._import_id) & (uploads.c.part == number)
                 self._loaded = number, connection.execute(select(uploads.c.data).where(which)).scalar_one()
         return self._loaded[1]
-
-
-def _parts(source: BinaryIO) -> Iterator[bytes]:
-    while part := source.read(PART_BYTES):
-        yield part
 
 
 def _of(project: str, import_id: str) -> ColumnElement[bool]:

@@ -177,10 +177,10 @@ class Export:
         for what, count in self._plan.oddities.items():
             if count:
                 told.append(f"{what}: {count:,} {'row' if count == 1 else 'rows'}")
-        for header, count in self._plan.unread.items():
-            text, line = self._plan.unread_example[header]
+        for (header, what), count in self._plan.unread.items():
+            text, line = self._plan.unread_example[header, what]
             cells = "1 cell is" if count == 1 else f"{count:,} cells are"
-            told.append(f"column {header!r}: {cells} no number, as {text[:40]!r} in line {line:,}; kept in extra")
+            told.append(f"column {header!r}: {cells} {what}, as {text[:40]!r} in line {line:,}; kept in extra")
         if self._started and self._first is None and self.rows_in == 0:
             told.append("the table has a header and no rows")
         return told

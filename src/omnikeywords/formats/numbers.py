@@ -221,7 +221,11 @@ class Numbers:
     high: pl.Series | None = None
     currency: pl.Series | None = None  # String, where any cell names one
     unreadable: pl.Series | None = None  # Boolean, where any cell has text that is no number
-    percent: bool = False  # some cell has a percent sign
+
+    @property
+    def is_range(self) -> pl.Series | None:
+        """Boolean, where any cell is a range."""
+        return None if self.low is None or self.high is None else self.low.is_not_null() | self.high.is_not_null()
 
 
 _KNOWN_AT_MOST = 50_000  # distinct texts remembered a column
@@ -270,4 +274,4 @@ def read_numbers(texts: pl.Series, decimal: str, known: dict[str, Number | None]
     if any(number is None for number in read):
         bad = [text for text, number in zip(distinct, read, strict=True) if number is None]
         unreadable = texts.is_in(bad)
-    return Numbers(value, low, high, currency, unreadable, any(number.percent for number in cells))
+    return Numbers(value, low, high, currency, unreadable)

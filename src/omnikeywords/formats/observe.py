@@ -36,12 +36,13 @@ from omnikeywords.formats.numbers import (
     read_number,
     read_numbers,
 )
-from omnikeywords.formats.periods import Period, read_day
+from omnikeywords.formats.periods import DayOrder, Period, period_of_cell
 from omnikeywords.formats.records import Block, SkippedRow, as_text
 from omnikeywords.model import Market
 
 __all__ = ["Plan"]
 
+_SCALE_ROWS = 5_000  # of the first block, by which a scale is told
 _WITNESSES = 50  # of a column's decimal mark, after which no more are looked for
 _TOTAL = re.compile(
     r"\s*(?:grand )?(?:totals?|totales|total general|gesamt|insgesamt|totale|totaal|razem|toplam|celkem"
@@ -49,6 +50,21 @@ _TOTAL = re.compile(
     r"\s*[:：]",
     re.IGNORECASE,
 )
+
+
+# The smallest and largest number of a field: what is beyond is a mistake of somebody's.
+_ANY_AMOUNT = (0.0, 9e15)
+_LIMITS = {
+    "difficulty": (0.0, 100.0),
+    "competition": (0.0, 1.0),
+    "position": (1.0, 10_000.0),  # no results page goes on so far
+}
+
+
+def _where(cells: pl.Series, then: pl.Series, otherwise: pl.Series | None = None) -> pl.Series:
+    """Those cells of one series, and of the other, or none, where they are not meant."""
+    chosen = pl.when(cells).then(then)
+    return pl.select(chosen if otherwise is None else chosen.otherwise(otherwise)).to_series()
 
 
 class Plan:
@@ -85,15 +101,16 @@ class Plan:
         self._marks: dict[int, Marks] = {}
         self._known: dict[int, tuple[str, dict[str, Number | None]]] = {}
         self.columns: list[Column] = []
-        self.unread: Counter[str] = Counter()  # cells that are no numbers, by header
-        self.unread_example: dict[str, tuple[str, int]] = {}
+        self.unread: Counter[tuple[str, str]] = Counter()  # cells kept in extra, by header and what they are
+        self.unread_example: dict[tuple[str, str], tuple[str, int]] = {}
         self.oddities: Counter[str] = Counter()  # numbers that cannot be, by what is wrong
         self._settle(sample)
         self._learn(sample)
-        self._percent_points = self._over_one(sample, "ctr") and not self._has_percent(sample, "ctr")
-        self._competition_scale = recognised.competition_scale or (
-            100.0 if self._over_one(sample, "competition") and not self._has_percent(sample, "competition") else 1.0
-        )
+        self._day_order = DayOrder()
+        self._scales = {  # what 1.0 is in the file; cells with a percent sign say so themselves
+            "ctr": self._ctr_scale(sample),
+            "competition": recognised.competition_scale or self._competition_scale(sample),
+        }
         self._buckets_without_months = recognised.buckets and self._only_buckets(sample)
         self._single_currency(sample)
 
@@ -163,15 +180,39 @@ class Plan:
         cells = self._cells(sample, column)
         return not cells or any(read_number(cell) is not None for cell in cells)
 
-    def _over_one(self, sample: pl.DataFrame, field: str) -> bool:
-        if field not in self._of:
-            return False
+    def _values(self, sample: pl.DataFrame, field: str) -> pl.Series:
+        """The numbers of a field in the sample's rows; none where there is no such column."""
+        if field not in self._of or not sample.height:
+            return pl.Series(dtype=pl.Float64)
         column = self._of[field]
-        numbers = (read_number(cell, self._decimal(column, field)) for cell in self._cells(sample, column))
-        return any(number is not None and number.value is not None and number.value > 1 for number in numbers)
+        return read_numbers(sample[str(column)].head(_SCALE_ROWS), self._decimal(column, field)).value
 
     def _has_percent(self, sample: pl.DataFrame, field: str) -> bool:
         return field in self._of and any("%" in cell for cell in self._cells(sample, self._of[field]))
+
+    def _competition_scale(self, sample: pl.DataFrame) -> float:
+        """100 where more numbers are above 1 than between 0 and 1."""
+        values = self._values(sample, "competition").unique()
+        if self._has_percent(sample, "competition"):
+            return 1.0
+        return 100.0 if (values > 1).sum() > ((values > 0) & (values < 1)).sum() else 1.0
+
+    def _ctr_scale(self, sample: pl.DataFrame) -> float:
+        """100 where clicks and impressions say so; where they do not, if a tenth of the numbers are above 1."""
+        values = self._values(sample, "ctr")
+        if self._has_percent(sample, "ctr") or not len(values):
+            return 1.0
+        clicks, impressions = self._values(sample, "clicks"), self._values(sample, "impressions")
+        if len(clicks) and len(impressions):
+            share = clicks / impressions
+            telling = share.is_finite() & (share > 0.02)
+            near = 0.006 + share * 0.1
+            fractions = (((values - share).abs() <= near) & telling).sum()
+            percents = (((values / 100 - share).abs() <= near) & telling).sum()
+            if fractions != percents:
+                return 100.0 if percents > fractions else 1.0
+        above = (values > 1).sum()
+        return 100.0 if above and 10 * above >= (values > 0).sum() else 1.0
 
     def _only_buckets(self, sample: pl.DataFrame) -> bool:
         """Whether a planner file without months has nothing but the volumes of low-spend accounts."""
@@ -250,14 +291,14 @@ class Plan:
         currencies: list[pl.Series] = []
         for field, column in self._of.items():
             if field in NUMBER_FIELDS:
-                self._number(field, column, frame, lines, made, leftover, currencies)
+                self._number(field, column, frame, made, leftover, currencies)
         self._planner_buckets(frame, made)
         self._derived_texts(frame, made, leftover)
-        self._currency(frame, made, currencies)
-        self._months(frame, made)
-        self._intents(frame, made)
-        self._dates(frame, made)
-        self._check(made)
+        self._currency(frame, made, leftover, currencies)
+        self._months(frame, made, leftover)
+        self._intents(frame, made, leftover)
+        self._dates(frame, made, leftover)
+        self._check(frame, made, leftover)
         made["extra"] = self._extras(frame, leftover)
         have = pl.DataFrame([series.alias(name) for name, series in made.items()])
         constants: dict[str, str | date | None] = {"source": self.tool, "market": self._market}
@@ -338,65 +379,110 @@ class Plan:
             return "repeated header"
         return None
 
+    def _keep(
+        self,
+        column: int,
+        cells: pl.Series | None,
+        what: str,
+        frame: pl.DataFrame,
+        made: Mapping[str, pl.Series],
+        leftover: dict[int, pl.Series],
+    ) -> None:
+        """Keep cells (Boolean) of a column in `extra`, and count them for the warnings as what they are, if told."""
+        if cells is None or not cells.any():
+            return
+        leftover[column] = leftover[column] | cells if column in leftover else cells
+        if what:
+            of = self.header.distinct[column], what
+            self.unread[of] += int(cells.sum())
+            first = cells.arg_true()[0]
+            self.unread_example.setdefault(of, (str(frame[str(column)][first]), int(made["line"][first])))
+
     def _number(
         self,
         field: str,
         column: int,
         frame: pl.DataFrame,
-        lines: pl.Series,
         made: dict[str, pl.Series],
         leftover: dict[int, pl.Series],
         currencies: list[pl.Series],
     ) -> None:
         texts = frame[str(column)]
-        percent_matters = field in ("ctr", "competition")
-        numbers: Numbers
+        percent: pl.Series | None = None  # cells with that sign
         if texts.dtype == pl.String:
+            if texts.str.contains("%", literal=True).any():
+                if field == "difficulty":
+                    texts = texts.str.replace("%", "", literal=True)
+                else:
+                    percent = texts.str.contains("%", literal=True).fill_null(False)
             decimal = self._decimal(column, field)
             known = self._known.get(column)
             if known is None or known[0] != decimal:
                 known = self._known[column] = (decimal, {})
-            if not percent_matters and texts.str.contains("%", literal=True).any():
-                texts = texts.str.replace("%", "", literal=True)
             numbers = read_numbers(texts, decimal, known[1])
         else:
             numbers = read_numbers(texts, ".")
         value = numbers.value
         if numbers.currency is not None:
             currencies.append(numbers.currency)
-        lost = numbers.unreadable
-        if numbers.low is not None and numbers.high is not None:
-            is_range = numbers.low.is_not_null() | numbers.high.is_not_null()
-            if field == "volume":
-                made["volume_min"] = numbers.low.round().cast(pl.Int64)
-                made["volume_max"] = numbers.high.round().cast(pl.Int64)
-            else:
-                lost = is_range if lost is None else lost | is_range
-        if field in COUNT_FIELDS:
-            value = value.round()
-            wrong = ((value < 0) | (value > 9e15)).fill_null(False)
-            if wrong.any():
-                lost = wrong if lost is None else lost | wrong
-                value = pl.select(pl.when(~wrong).then(value)).to_series()
-            value = value.cast(pl.Int64, strict=False)
-        elif field == "ctr" and self._percent_points:
-            value = value / 100
-        elif field == "competition" and self._competition_scale != 1.0 and not numbers.percent:
-            value = value / self._competition_scale
+        unread = numbers.unreadable
+        if field not in self._scales:
+            if percent is not None:  # of what?
+                unread = percent if unread is None else unread | percent
+                value = _where(~percent, value)
+        elif self._scales[field] != 1.0:
+            scaled = value / self._scales[field]
+            value = scaled if percent is None else _where(percent, value, scaled)
+        self._bounds(field, column, numbers, frame, made, leftover)
+        if field != "volume":
+            self._keep(column, numbers.is_range, "no number", frame, made, leftover)
+        self._keep(column, unread, "no number", frame, made, leftover)
         if field == "position":
             nowhere = (value == 0).fill_null(False)
             if nowhere.any():
                 self.oddities["position 0, read as not ranking"] += int(nowhere.sum())
-                value = pl.select(pl.when(~nowhere).then(value)).to_series()
+                value = _where(~nowhere, value)
+        value = self._possible(field, column, value, frame, made, leftover)
         if field in made and field in ("volume_min", "volume_max"):
             value = made[field].fill_null(value)
         made[field] = value
-        if lost is not None and lost.any():
-            name = self.header.distinct[column]
-            self.unread[name] += int(lost.sum())
-            first = lost.arg_true()[0]
-            self.unread_example.setdefault(name, (str(frame[str(column)][first]), int(lines[first])))
-            leftover[column] = lost
+
+    def _bounds(
+        self,
+        field: str,
+        column: int,
+        numbers: Numbers,
+        frame: pl.DataFrame,
+        made: dict[str, pl.Series],
+        leftover: dict[int, pl.Series],
+    ) -> None:
+        """The ranges among the cells of a volume."""
+        if field != "volume" or numbers.low is None or numbers.high is None:
+            return
+        for name, bound in (("volume_min", numbers.low), ("volume_max", numbers.high)):
+            made[name] = self._possible(name, column, bound, frame, made, leftover)
+
+    def _possible(
+        self,
+        field: str,
+        column: int,
+        value: pl.Series,
+        frame: pl.DataFrame,
+        made: Mapping[str, pl.Series],
+        leftover: dict[int, pl.Series],
+    ) -> pl.Series:
+        """The numbers that a field can have, counts as whole ones; the others are kept in `extra`."""
+        low, high = _LIMITS.get(field, _ANY_AMOUNT)
+        least, most = value.min(), value.max()
+        if isinstance(least, int | float) and isinstance(most, int | float) and (least < low or most > high):
+            wrong = ((value < low) | (value > high)).fill_null(False)
+            self._keep(column, wrong, "out of range", frame, made, leftover)
+            value = _where(~wrong, value)
+        if field in COUNT_FIELDS:
+            whole = value.round()
+            self._keep(column, (whole != value).fill_null(False), "no whole number, rounded", frame, made, leftover)
+            value = whole.cast(pl.Int64, strict=False)
+        return value
 
     def _planner_buckets(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
         """Volumes of a low-spend account are ranges: in a file of nothing else, or beside empty months."""
@@ -447,11 +533,19 @@ class Plan:
             if lost.any():
                 leftover[column] = lost
 
-    def _currency(self, frame: pl.DataFrame, made: dict[str, pl.Series], currencies: list[pl.Series]) -> None:
-        if "currency" in self._of:
-            made["currency"] = mapped(said(self._texts(frame, self._of["currency"])), currency_code)
-            return
+    def _currency(
+        self,
+        frame: pl.DataFrame,
+        made: dict[str, pl.Series],
+        leftover: dict[int, pl.Series],
+        currencies: list[pl.Series],
+    ) -> None:
         named: pl.Series | None = None
+        if "currency" in self._of:
+            stated = said(self._texts(frame, self._of["currency"]))
+            named = mapped(stated, currency_code)
+            unknown = stated.is_not_null() & (stated.str.strip_chars() != "") & named.is_null()
+            self._keep(self._of["currency"], unknown, "", frame, made, leftover)
         for currency in currencies:
             named = currency if named is None else named.fill_null(currency)
         of_header = next(
@@ -466,12 +560,19 @@ class Plan:
         if named is not None:
             made["currency"] = named
 
-    def _months(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
+    def _months(self, frame: pl.DataFrame, made: dict[str, pl.Series], leftover: dict[int, pl.Series]) -> None:
         if self.recognised.months:
-            read = {
-                month: read_numbers(frame[str(column)], "").value.round().cast(pl.Int64, strict=False)
-                for column, month in sorted(self.recognised.months.items(), key=lambda pair: pair[1])
-            }
+            read: dict[str, pl.Series] = {}
+            for column, month in sorted(self.recognised.months.items(), key=lambda pair: pair[1]):
+                cells = read_numbers(frame[str(column)], "")
+                self._keep(column, cells.unreadable, "no number", frame, made, leftover)
+                self._keep(column, cells.is_range, "no number", frame, made, leftover)
+                searches = self._possible("volume", column, cells.value, frame, made, leftover)
+                if month in read:  # a month twice: what the first leaves open
+                    both = searches.is_not_null() & read[month].is_not_null() & (searches != read[month])
+                    self._keep(column, both, "of a month that stands twice", frame, made, leftover)
+                    searches = read[month].fill_null(searches)
+                read[month] = searches
             columns = pl.DataFrame({str(i): series for i, series in enumerate(read.values())})
             entries = [
                 pl.struct(pl.lit(month).alias("month"), pl.col(str(i)).alias("searches"))
@@ -483,16 +584,23 @@ class Plan:
             ).to_series()
             return
         for column, months in self.recognised.trends.items():
+            texts = said(self._texts(frame, column))
             values = [
                 [{"month": m, "searches": n} for m, n in zip(months, numbers, strict=True)]
                 if (numbers := trend(text)) and len(numbers) == len(months)
                 else None
-                for text in self._texts(frame, column)
+                for text in texts
             ]
             made["monthly_searches"] = pl.Series(values, dtype=OBSERVATION_SCHEMA["monthly_searches"])
+            unread = ~blank(texts) & made["monthly_searches"].is_null()
+            self._keep(column, unread, f"not the {len(months)} numbers its header names", frame, made, leftover)
 
-    def _intents(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
+    def _intents(self, frame: pl.DataFrame, made: dict[str, pl.Series], leftover: dict[int, pl.Series]) -> None:
         if self.recognised.flags:
+            for column in self.recognised.flags:
+                texts = said(self._texts(frame, column))
+                unread = ~blank(texts) & ~texts.str.to_lowercase().is_in(["true", "false"])
+                self._keep(column, unread.fill_null(False), "neither true nor false", frame, made, leftover)
             flags = [
                 pl.when(pl.col(str(column)).str.to_lowercase() == "true").then(pl.lit(label))
                 for column, label in self.recognised.flags.items()
@@ -508,20 +616,34 @@ class Plan:
                 labels_of = labels_of.list.eval(pl.element().replace(codes))
             made["vendor_intent"] = labels_of
 
-    def _dates(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
+    def _dates(self, frame: pl.DataFrame, made: dict[str, pl.Series], leftover: dict[int, pl.Series]) -> None:
         dated = self.recognised.dated_positions
         if dated:
             self._latest_position(frame, made)
             return
         if "date" not in self._of:
             return
-        texts = self._texts(frame, self._of["date"])
+        column = self._of["date"]
+        texts = said(self._texts(frame, column))
         distinct = texts.drop_nulls().unique()
-        days = pl.Series([read_day(text) for text in distinct], dtype=pl.Date)
-        if days.is_null().all():
+        self._day_order.see(distinct)
+        periods = [period_of_cell(text, self._day_order) for text in distinct]
+        unread = [text for text, period in zip(distinct, periods, strict=True) if period is None and text.strip()]
+        self._keep(column, texts.is_in(unread).fill_null(False), "no certain day", frame, made, leftover)
+        # A period has no hours.
+        hours = texts.str.contains(r"[T\s]\d?\d:\d\d") & ~texts.str.contains(r"[T\s]00:00(?::00(?:\.0+)?)?\s*$")
+        self._keep(column, hours.fill_null(False), "", frame, made, leftover)
+        if len(unread) == len(distinct):
             return
-        day = texts.replace_strict(distinct, days, default=None, return_dtype=pl.Date)
-        self._set_days(made, day)
+
+        for name, values, dtype in (
+            ("start", [period.start if period else None for period in periods], pl.Date()),
+            ("end", [period.end if period else None for period in periods], pl.Date()),
+            ("granularity", [period.granularity if period else None for period in periods], pl.String()),
+            ("from", [period.known_from if period else None for period in periods], pl.String()),
+        ):
+            to = pl.Series(values, dtype=dtype)
+            made[f"period_{name}"] = texts.replace_strict(distinct, to, default=None, return_dtype=dtype)
 
     def _latest_position(self, frame: pl.DataFrame, made: dict[str, pl.Series]) -> None:
         position: pl.Series | None = None
@@ -555,12 +677,25 @@ class Plan:
         made["period_granularity"] = pl.select(pl.when(known).then(pl.lit("day"))).to_series()
         made["period_from"] = pl.select(pl.when(known).then(pl.lit("file"))).to_series()
 
-    def _check(self, made: dict[str, pl.Series]) -> None:
-        """Count what cannot be, for the warnings; the numbers stay as the source has them."""
-        if "ctr" in made:
-            self.oddities["click-through rate above 100 %"] += int((made["ctr"] > 1).sum())
-        if "clicks" in made and "impressions" in made:
+    def _check(self, frame: pl.DataFrame, made: dict[str, pl.Series], leftover: dict[int, pl.Series]) -> None:
+        """Count what cannot be together, for the warnings; the numbers stay as the source has them.
+
+        A person may click twice on what was shown once, so a click-through rate above 1 stays where clicks and
+        impressions bear it out; else it is kept in `extra`.
+        """
+        both = "clicks" in made and "impressions" in made
+        if both:
             self.oddities["more clicks than impressions"] += int((made["clicks"] > made["impressions"]).sum())
+        if "ctr" not in made or not (made["ctr"] > 1).any():
+            return
+        ctr = made["ctr"]
+        above = (ctr > 1).fill_null(False)
+        if both:
+            borne_out = ((made["clicks"] / made["impressions"] - ctr).abs() <= 0.006 + ctr * 0.01).fill_null(False)
+            self.oddities["click-through rate above 100 %"] += int((above & borne_out).sum())
+            above &= ~borne_out
+        self._keep(self._of["ctr"], above, "out of range", frame, made, leftover)
+        made["ctr"] = _where(~above, ctr)
 
     def _extras(self, frame: pl.DataFrame, leftover: Mapping[int, pl.Series]) -> pl.Series:
         columns: list[pl.Expr] = []

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA, Column, Header
+from omnikeywords.formats.keys import Keys
 from omnikeywords.formats.records import Block, SkippedRow, as_text
 from omnikeywords.model import Market
 
@@ -22,6 +23,7 @@ _DERIVED = re.compile(
     r"|near_duplicate_of|near_duplicate_\w+|error|model_version|line)"
 )
 _MONTH = re.compile(r"\d{4}-\d{2}")
+_EXTRA_COLUMNS = 1024  # more than JSON of others gives, so that ours come back as they were
 _LISTS = ("serp_features", "vendor_intent")
 
 
@@ -33,14 +35,15 @@ class OwnPlan:
     def __init__(self, header: Header, *, cells: bool, market: Market | None) -> None:
         self.header = header
         self.currency: str | None = None
-        self.unread: Counter[str] = Counter()
-        self.unread_example: dict[str, tuple[str, int]] = {}
+        self.unread: Counter[tuple[str, str]] = Counter()
+        self.unread_example: dict[tuple[str, str], tuple[str, int]] = {}
         self.oddities: Counter[str] = Counter()
         self.columns: list[Column] = []
         self._cells = cells
         self._market = str(market) if market else None
         self._at: dict[str, int] = {}  # field of Observation, or `normalized` and `extra`, to column
         self._extra: list[int] = []
+        self._extra_keys = Keys(_EXTRA_COLUMNS)
         for i, name in enumerate(header.cells):
             self._settle(i, name)
 
@@ -146,9 +149,9 @@ class OwnPlan:
             lost &= number.is_null()
         if not lost.any():
             return number, None
-        self.unread[name] += int(lost.sum())
+        self.unread[name, "no number"] += int(lost.sum())
         first = lost.arg_true()[0]
-        self.unread_example.setdefault(name, (str(series[first]), int(lines[first])))
+        self.unread_example.setdefault((name, "no number"), (str(series[first]), int(lines[first])))
         return number, pl.select(pl.when(lost).then(series)).to_series()
 
     def _lists(self, frame: pl.DataFrame, name: str) -> pl.Series:
@@ -168,13 +171,14 @@ class OwnPlan:
 
     def _extras(self, frame: pl.DataFrame, lost: Mapping[str, pl.Series]) -> pl.Series:
         """The columns that are no fields, and the cells of fields that could not be read (`lost`)."""
-        rows: list[dict[str, str] | None] = [None] * frame.height
+        rows: list[dict[str, str]] = [{}] * frame.height
         if "extra" in self._at:
             for i, text in enumerate(self._text(frame, "extra")):
                 if text:
                     rows[i] = _json_texts(text)
-        names = list(dict.fromkeys(name for row in rows if row for name in row))
-        columns = {name: pl.Series([row.get(name) if row else None for row in rows], dtype=pl.String) for name in names}
+        self._extra_keys.add(rows)
+        cells = zip(self._extra_keys.names, self._extra_keys.values(rows), strict=True)
+        columns = {name: pl.Series(texts, dtype=pl.String) for name, texts in cells}
         for i in self._extra:
             text = as_text(frame[str(i)])
             said = pl.select(pl.when(text != "").then(text)).to_series()

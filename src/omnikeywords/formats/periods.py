@@ -2,13 +2,23 @@
 
 import calendar
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
 from omnikeywords.formats.columns import fold
 from omnikeywords.model import Granularity
 
-__all__ = ["Period", "month_of_header", "months_between", "period_of_name", "read_day", "read_period"]
+__all__ = [
+    "DayOrder",
+    "Period",
+    "month_of_header",
+    "months_between",
+    "period_of_cell",
+    "period_of_name",
+    "read_day",
+    "read_period",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +179,50 @@ def read_day(text: str) -> date | None:
         return _day(*map(int, match.groups()))
     match = re.match(r"(20\d\d)(\d\d)(\d\d)(?!\d)", text.strip())
     return _day(*map(int, match.groups())) if match else None
+
+
+_NUMBERED_DAY = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?!\d)")
+_AFTER_DAY = re.compile(r"(?:[T\s]\s*\d{1,2}:\d\d.*|[T\s]*)")  # a time of day, which a period has not
+
+
+@dataclass(slots=True)
+class DayOrder:
+    """Whether a column writes the day before the month, as far as its cells prove it."""
+
+    day_first: bool = False  # seen 31/12/2025
+    month_first: bool = False  # seen 12/31/2025
+
+    def see(self, texts: Iterable[str]) -> None:
+        """Look for proofs among texts."""
+        for text in texts:
+            if match := _NUMBERED_DAY.match(text):
+                first, second = int(match[1]), int(match[3])
+                self.day_first |= 12 < first <= 31 and 1 <= second <= 12
+                self.month_first |= 12 < second <= 31 and 1 <= first <= 12
+
+
+def period_of_cell(text: str, order: DayOrder) -> Period | None:
+    """The day, month or range that a cell of a table names; None where it names none, or its order is not certain."""
+    for pattern in (_ISO_DAY, _NUMBERED_DAY):
+        match = pattern.match(text.strip())
+        if match is None or not _AFTER_DAY.fullmatch(text.strip()[match.end() :]):
+            continue
+        if pattern is _ISO_DAY:
+            day = _day(*map(int, match.groups()))
+        else:
+            first, second, year = int(match[1]), int(match[3]), int(match[4])
+            if first != second and order.day_first == order.month_first:
+                return None
+            day = _day(year, first, second) if order.month_first else _day(year, second, first)
+        return Period.of(day, day, "file") if day else None
+    day = read_day(text) if text.strip().isdecimal() else None
+    if day:
+        return Period.of(day, day, "file")
+    month = month_of_header(text)
+    if month:
+        year, number = int(month[:4]), int(month[5:])
+        return Period.of(date(year, number, 1), date(year, number, calendar.monthrange(year, number)[1]), "file")
+    return read_period(text)
 
 
 _NAME_DAY = re.compile(r"(?<!\d)(20\d\d)[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?!\d)")

@@ -12,23 +12,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from omnikeywords.errors import UnreadableExport
+from omnikeywords.formats import google_trends
 from omnikeywords.formats.archive import Peeked
 from omnikeywords.formats.columns import Header, Recognised
+from omnikeywords.formats.keys import Keys
+from omnikeywords.formats.markdown import LINE_END, MarkdownTable, has_table
 from omnikeywords.formats.records import Block, Records, SkippedRow, TextPieces, read_record
 from omnikeywords.formats.sniff import Encoding, refuse_junk, sniff_encoding
-from omnikeywords.formats.tables import Found, find_in_rows, no_keyword_column, recognise, without_header
+from omnikeywords.formats.tables import (
+    Found,
+    code_page_of_header,
+    find_in_rows,
+    no_keyword_column,
+    recognise,
+    without_header,
+)
 
 __all__ = ["HEAD", "JsonTable", "ParquetTable", "TextTable", "open_text"]
 
 HEAD = 1 << 18  # bytes looked at before anything is read
 MAX_COLUMNS = 16_384  # what a spreadsheet can hold
 _MAX_JSON_ARRAY = 64 << 20  # bytes; longer ones must come as one object a line
+_JSON_COLUMNS = 256  # unless objects have more keys than that
 _PROSE = 150  # characters; a list whose middle line is longer is none of keywords
 _DELIMITERS = (",", "\t", ";", "|")
-_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def open_text(stream: Peeked) -> "TextTable | JsonTable":
+def open_text(stream: Peeked) -> "TextTable | MarkdownTable | JsonTable":
     """The table in a stream of text: delimited, one keyword a line, or JSON lines.
 
     Raises UnreadableExport where it is no text, or has no keywords.
@@ -42,6 +52,9 @@ def open_text(stream: Peeked) -> "TextTable | JsonTable":
         text = head.decode(encoding.codec, "ignore")
     text = text.lstrip("\ufeff")
     refuse_junk(head, encoding, text)
+    if encoding.codec == "cp1252":
+        encoding = Encoding(code_page_of_header(head), False)
+        text = head.decode(encoding.codec, "ignore")
     start = text.lstrip()[:2000]
     if start.startswith("{") and _is_json(start, text):
         return JsonTable(stream, encoding)
@@ -49,7 +62,15 @@ def open_text(stream: Peeked) -> "TextTable | JsonTable":
         rows = _json_array(stream, encoding)
         if rows is not None:
             return JsonTable(None, encoding, rows)
-    return TextTable(stream, encoding, text, whole)
+    lines = LINE_END.split(text)
+    if not whole and len(lines) > 1:
+        lines.pop()  # it may be cut
+    pieces = TextPieces(stream, encoding, old_mac="\n" not in text and "\r" in text)  # type: ignore[arg-type]
+    kind = MarkdownTable if has_table(lines[:400]) else TextTable
+    table = kind(pieces, encoding.codec, lines[:400])
+    if len(table.found.header) > MAX_COLUMNS:
+        raise UnreadableExport(f"the header has more than the {MAX_COLUMNS:,} columns a table may have")
+    return table
 
 
 def _has_bad_lines(head: bytes, whole: bool) -> bool:
@@ -61,7 +82,7 @@ def _has_bad_lines(head: bytes, whole: bool) -> bool:
 
 
 def _is_json(start: str, text: str) -> bool:
-    line = _LINE_END.split(text.lstrip(), maxsplit=1)[0]
+    line = LINE_END.split(text.lstrip(), maxsplit=1)[0]
     try:
         return isinstance(json.loads(line), dict)
     except RecursionError:
@@ -98,23 +119,21 @@ def _json_array(stream: Peeked, encoding: Encoding) -> list[Any] | None:
 class TextTable:
     """A delimited table, or a list of one keyword a line."""
 
-    def __init__(self, stream: Peeked, encoding: Encoding, head: str, whole: bool) -> None:
-        self._stream = stream
-        self._pieces = TextPieces(stream, encoding, "\n" not in head and "\r" in head)  # type: ignore[arg-type]
-        self._encoding = encoding
-        self.encoding: str | None = encoding.codec
-        lines = _LINE_END.split(head)
-        if not whole and len(lines) > 1:
-            lines.pop()  # it may be cut
+    def __init__(self, pieces: TextPieces, codec: str, lines: list[str]) -> None:
+        self._pieces = pieces
+        self._list: str | None = None  # of a related queries file of Google Trends
+        self.encoding: str | None = codec
         self._multiline = self._quotes = True
         self.delimiter: str | None = None
         self.container = "csv"
         self._skip_lines = 0
-        self.found = self._find(lines[:400])
-        if len(self.found.header) > MAX_COLUMNS:
-            raise UnreadableExport(f"the header has more than the {MAX_COLUMNS:,} columns a table may have")
+        self.found = self._find(lines)
 
     def _find(self, lines: list[str]) -> Found:
+        trends = google_trends.first_list(lines)
+        if trends is not None:
+            self.delimiter, self._skip_lines, self._list = ",", trends + 1, lines[trends].strip()
+            return Found(None, Header(google_trends.RELATED), google_trends.recognised_related())
         best: tuple[int, str, Found, int] | None = None
         for delimiter in _DELIMITERS:
             rows, ends = _rows(lines[:80], delimiter)
@@ -162,7 +181,7 @@ class TextTable:
         """The rows below the header, a piece of about 1 MiB of text at a time."""
         records = Records(
             self.delimiter,
-            len(self.found.header),
+            2 if self._list else len(self.found.header),
             line=self._skip_lines + 1,
             multiline=self._multiline,
             quotes=self._quotes,
@@ -171,22 +190,23 @@ class TextTable:
         last: str | None = None
         for piece in self._pieces:
             if skip:
-                ends = [match.end() for match, _ in zip(_LINE_END.finditer(piece), range(skip), strict=False)]
+                ends = [match.end() for match, _ in zip(LINE_END.finditer(piece), range(skip), strict=False)]
                 skip -= len(ends)
                 piece = piece[ends[-1] :] if ends and skip == 0 else ""
             if last:
-                yield records.read(last, final=False)
+                yield self._listed(records.read(last, final=False))
             last = piece
         if last:
-            yield records.read(last, final=True)
+            yield self._listed(records.read(last, final=True))
+
+    def _listed(self, block: Block) -> Block:
+        if self._list:
+            block, self._list = google_trends.by_list(block, self._list)
+        return block
 
     def warnings(self) -> list[str]:
         """What was odd about the encoding."""
-        if self._encoding.codec == "cp1252":
-            return ["not UTF-8: read as Windows-1252; if accents look wrong, save the file as UTF-8"]
-        if self._pieces.patched:
-            return [f"lines that are not UTF-8, read as Windows-1252: {self._pieces.patched:,}"]
-        return []
+        return self._pieces.warnings()
 
     def close(self) -> None:
         """Nothing of its own is open: the stream belongs to the export."""
@@ -218,14 +238,14 @@ class JsonTable:
         self.container = "json lines" if items is None else "json"
         self.encoding: str | None = encoding.codec
         self.delimiter: str | None = None
-        self._names: dict[str, int] = {}
+        self._keys = Keys(_JSON_COLUMNS)
         self._line = 1
         self._items = items
         self._pieces = iter(TextPieces(stream, encoding)) if stream else iter(())  # type: ignore[arg-type]
         self._first = self._next()
         if self._first is None:
             raise UnreadableExport("this JSON holds no keywords: it is empty")
-        header = Header(self._names)
+        header = Header(self._keys.names)
         if not header.cells:
             raise UnreadableExport("this JSON holds no objects with a 'keyword'; write one object a line")
         recognised = recognise(header, [])
@@ -237,8 +257,8 @@ class JsonTable:
 
     @property
     def names(self) -> list[str]:
-        """All keys seen so far."""
-        return list(self._names)
+        """The columns of all keys seen so far."""
+        return self._keys.names
 
     def _next(self) -> Block | None:
         if self._items is not None:
@@ -283,17 +303,10 @@ class JsonTable:
             if isinstance(item, dict):
                 objects.append(item)
                 lines.append(number)
-                if not self._names.keys() >= item.keys():
-                    for name in item:
-                        self._names.setdefault(name, len(self._names))
-                    if len(self._names) > MAX_COLUMNS:
-                        raise UnreadableExport(
-                            f"these JSON objects have more than {MAX_COLUMNS:,} keys together: this is no table"
-                        )
             else:
                 skipped.append(SkippedRow(number, "unreadable row: no JSON object", str(item)[:200]))
-        columns = {str(i): _json_column([item.get(name) for item in objects]) for i, name in enumerate(self._names)}
-        frame = pl.DataFrame(columns)
+        self._keys.add(objects)
+        frame = pl.DataFrame({str(i): _json_column(cells) for i, cells in enumerate(self._keys.values(objects))})
         return Block(frame, pl.Series(lines, dtype=pl.Int64), sorted(skipped, key=lambda row: row.line))
 
     def blocks(self) -> Iterator[Block]:

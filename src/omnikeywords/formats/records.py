@@ -9,8 +9,9 @@ within it, is a record by itself, and polars splits those at once.
 import codecs
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import BinaryIO
 
 import numpy as np
@@ -23,8 +24,10 @@ __all__ = ["Block", "Records", "SkippedRow", "TextPieces", "as_text", "read_reco
 
 PIECE = 1 << 20  # bytes read at a time
 _LONGEST_LINE = 8 << 20  # bytes; beyond, it is no table
-_LONGEST_CELL_LINES = 1000  # line ends inside one quoted cell, beyond which the quote was never meant to open one
-_LONGEST_CELL = 1 << 20  # characters
+_LONGEST_CELL_LINES = 1000  # line ends inside the quotes of a record, beyond which one was never meant to open a cell
+_LONGEST_RECORD = 1 << 20  # characters of a record of several lines, likewise
+_LOOK_FIRST = 64  # lines ahead, for most quotes are closed soon
+_FIGURE = re.compile(r"\s*\d[\d.,]*%?\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,19 @@ class TextPieces:
             if piece:
                 yield piece
 
+    def warnings(self) -> list[str]:
+        """What was odd about the encoding, once all is read."""
+        if self._encoding.codec == "cp1252":
+            return ["not UTF-8: read as Windows-1252; if accents look wrong, save the file as UTF-8"]
+        if not self._encoding.codec.startswith("utf"):
+            return [
+                f"not UTF-8: read as {self._encoding.codec}, in which its header makes sense;"
+                " if letters look wrong, save the file as UTF-8"
+            ]
+        if self.patched:
+            return [f"lines that are not UTF-8, read as Windows-1252: {self.patched:,}"]
+        return []
+
     def _utf8(self) -> Iterator[str]:
         end = self._end.encode()
         kept = b""
@@ -128,7 +144,7 @@ def _line_too_long() -> UnreadableExport:
 
 
 def read_record(
-    lines: list[str], at: int, delimiter: str, cells: int, *, final: bool = True, multiline: bool = True
+    lines: Sequence[str], at: int, delimiter: str, cells: int, *, final: bool = True, multiline: bool = True
 ) -> tuple[list[str], int] | None:
     """The record that begins at `lines[at]`, and the index of the line after it; None if it needs more lines.
 
@@ -136,82 +152,177 @@ def read_record(
     decides between readings where quotes are not regular. A quote opens a cell only at its start, and closes
     it only before a delimiter or a line end; any other is text, and so is one that is never closed.
     """
-    first = lines[at].removesuffix("\r")
-    record = _quoted_record(lines, at, delimiter, final, multiline)
-    if record is None:
-        return None
-    read, after = record
-    if len(read) == cells and not (after > at + 1 and _separate(lines[at : at + 2], delimiter, cells)):
-        return read, after
-    # Not what was expected: any other way to read the first line alone that has the right number of cells.
-    if first.startswith('"') and first.endswith('"'):
-        split = first[1:-1].split(f'"{delimiter}"')
-        if len(split) == cells:
-            return split, at + 1
-    literal = first.split(delimiter)
-    if not read or (after > at + 1 and len(literal) == cells):
-        return literal, at + 1
-    return read, after
+    return _RecordReader(lines, delimiter, cells, final=final, multiline=multiline).read(at)
 
 
-def _separate(lines: list[str], delimiter: str, cells: int) -> bool:
-    """Whether two lines are full rows by themselves, so that the quote left open in the first is text.
+@dataclass(frozen=True, slots=True)
+class _Close:
+    """What follows where a cell that an earlier line left open is closed."""
 
-    Such a quote is the only one in its line, and the next line begins with a cell and has no quote left open.
-    """
-    if cells < 3 or len(lines) < 2 or lines[0].count('"') != 1 or lines[1].count('"') % 2:
-        return False
-    first, second = (line.split(delimiter) for line in lines)
-    return len(first) == len(second) == cells and bool(second[0].strip()) and first[-1].rstrip("\r") != '"'
+    cells: int  # of the record from there on
+    end: int  # index of the line after the record
+    regular: bool  # no quote stands where a writer of CSV would have doubled it
 
 
-def _quoted_record(
-    lines: list[str], at: int, delimiter: str, final: bool, multiline: bool
-) -> tuple[list[str], int] | None:
-    """The record by its quotes; an empty list of cells where a quote is never closed."""
-    line = at
-    text = lines[at].removesuffix("\r")
+class _RecordReader:
+    """`read_record` for the lines of one text, asked in order: what lies ahead is looked at once for all of them."""
+
+    def __init__(self, lines: Sequence[str], delimiter: str, cells: int, *, final: bool, multiline: bool) -> None:
+        self._lines = lines
+        self._delimiter = delimiter
+        self._cells = cells
+        self._final = final
+        self._multiline = multiline
+        self._from = self._to = 0  # the lines that were looked at
+        self._closes: list[_Close | None] = []  # of a cell that is open where a line begins; None: not in these lines
+        self._sizes: list[int] = []  # characters of the lines looked at, added up
+
+    def read(self, at: int) -> tuple[list[str], int] | None:
+        """The record that begins at a line, and the index of the line after it; None if it needs more lines."""
+        first = self._lines[at].removesuffix("\r")
+        read, opened, regular = _split(first, 0, self._delimiter)
+        after = at + 1
+        count = len(read)
+        if opened is not None:
+            close = self._close(at) if self._multiline else None
+            if close is None and self._multiline and not self._final and not self._is_far(at, len(self._lines)):
+                return None
+            if close is None or self._is_far(at, close.end):
+                count = 0  # never closed: the quote is text
+            else:
+                count, after, regular = count + close.cells, close.end, regular and close.regular
+        several = after > at + 1
+        literal = first.split(self._delimiter)
+        # Several lines, but perhaps rows of their own: the quotes are not as a program writes them, or the next line
+        # is a row too.
+        doubtful = several and (not regular or self._separate(at))
+        if count != self._cells or doubtful:
+            # Not what was expected: any other way to read the first line alone that has the right number of cells.
+            if first.startswith('"') and first.endswith('"'):
+                split = first[1:-1].split(f'"{self._delimiter}"')
+                if len(split) == self._cells:
+                    return split, at + 1
+            if not count or (several and len(literal) == self._cells):
+                return literal, at + 1
+        return (self._over_lines(at, after) if several else read), after
+
+    def _separate(self, at: int) -> bool:
+        """Whether two lines are full rows by themselves, so that the quote left open in the first is text.
+
+        Such a quote is the only one in its line, and the next line begins with a cell and has no quote left open.
+        Of two cells the second must be a number in both: anybody may write two lines with a comma in each.
+        """
+        lines = self._lines[at : at + 2]
+        if self._cells < 2 or len(lines) < 2 or lines[0].count('"') != 1 or lines[1].count('"') % 2:
+            return False
+        first, second = (line.removesuffix("\r").split(self._delimiter) for line in lines)
+        if not (len(first) == len(second) == self._cells and second[0].strip() and first[-1] != '"'):
+            return False
+        return self._cells > 2 or all(_FIGURE.fullmatch(row[1]) for row in (first, second))
+
+    def _is_far(self, at: int, end: int) -> bool:
+        """Whether a record to that line would be longer than any."""
+        if end - at - 1 > _LONGEST_CELL_LINES:
+            return True
+        return end - at > 1 and self._sizes[end - self._from] - self._sizes[at - self._from] > _LONGEST_RECORD
+
+    def _close(self, at: int) -> _Close | None:
+        """Where a cell that is open at the end of a line is closed; None where no line at hand that may belong to
+        it does so."""
+        for ahead in (_LOOK_FIRST, 2 * _LONGEST_CELL_LINES + 2):
+            if not self._from <= at < self._to:
+                self._look(at, ahead)
+            close = self._closes[at + 1 - self._from] if at + 1 < self._to else None
+            if close is not None or self._to == len(self._lines) or self._to - at > _LONGEST_CELL_LINES + 1:
+                return close
+            self._to = 0  # look again, farther
+        raise AssertionError
+
+    def _look(self, at: int, ahead: int) -> None:
+        """Find out, from the last line to the first, where a cell open at a line's beginning is closed."""
+        self._from, self._to = at, min(len(self._lines), at + ahead)
+        texts = self._lines[self._from : self._to]
+        self._sizes = list(accumulate(map(len, texts), initial=0))
+        self._closes = [None] * len(texts)
+        nearest: _Close | None = None
+        regular = True  # whether the lines from here to the nearest close have regular quotes
+        for i in range(len(texts) - 1, -1, -1):
+            if '"' in texts[i]:
+                text = texts[i].removesuffix("\r")
+                closed, tidy = _closing(text, 0, self._delimiter)
+                if closed < 0:
+                    regular = regular and tidy
+                elif closed + 1 == len(text):
+                    nearest, regular = _Close(1, self._from + i + 1, tidy), True
+                else:
+                    rest, opened, orderly = _split(text, closed + 2, self._delimiter)
+                    orderly = orderly and tidy
+                    if opened is None:
+                        nearest = _Close(1 + len(rest), self._from + i + 1, orderly)
+                    elif nearest is not None:
+                        orderly = orderly and regular and nearest.regular
+                        nearest = _Close(1 + len(rest) + nearest.cells, nearest.end, orderly)
+                    regular = True
+            if nearest is not None:
+                self._closes[i] = nearest if regular else _Close(nearest.cells, nearest.end, False)
+
+    def _over_lines(self, at: int, after: int) -> list[str]:
+        """The cells of a record of several lines, whose end is known."""
+        text = "\n".join(self._lines[at:after]).removesuffix("\r")
+        cells: list[str] = []
+        start = 0
+        while True:
+            if not text.startswith('"', start):
+                # No quote is open here, so that a line end would be the record's: there is none before its last line.
+                end = text.find(self._delimiter, start)
+                if end < 0:
+                    return [*cells, text[start:]]
+                cells.append(text[start:end])
+                start = end + 1
+                continue
+            end, _ = _closing(text, start + 1, self._delimiter)
+            cells.append(text[start + 1 : end].replace('""', '"'))
+            if end + 1 == len(text):
+                return cells
+            start = end + 2
+
+
+def _closing(text: str, scan: int, delimiter: str) -> tuple[int, bool]:
+    """Where the quote stands that closes a cell (-1: nowhere), and whether no other is left undoubled before it."""
+    regular = True
+    while (quote := text.find('"', scan)) >= 0:
+        after = text[quote + 1 : quote + 2]
+        if after == '"':
+            scan = quote + 2
+        elif after in ("", delimiter):
+            return quote, regular
+        else:
+            regular = False
+            scan = quote + 1
+    return -1, regular
+
+
+def _split(text: str, start: int, delimiter: str) -> tuple[list[str], int | None, bool]:
+    """The cells of a line from `start` on; where one begins whose quote is not closed, if one does (it is not among
+    the cells); and whether the quotes in quoted cells are all doubled."""
     cells: list[str] = []
-    start = 0
+    regular = True
     while True:
         if not text.startswith('"', start):
             end = text.find(delimiter, start)
             if end < 0:
-                cells.append(text[start:])
-                return cells, line + 1
+                return [*cells, text[start:]], None, regular
             cells.append(text[start:end])
             start = end + 1
             continue
-        parts: list[str] = []
-        scan = start + 1
-        while True:
-            quote = text.find('"', scan)
-            if quote < 0:
-                too_long = line - at >= _LONGEST_CELL_LINES or len(text) - start > _LONGEST_CELL
-                if not multiline or too_long or (final and line + 1 >= len(lines)):
-                    return [], at + 1
-                if line + 1 >= len(lines):
-                    return None
-                ending = "\r\n" if lines[line].endswith("\r") else "\n"
-                line += 1
-                parts.append(text[scan:] + ending)
-                text = lines[line].removesuffix("\r")
-                start = scan = 0
-                continue
-            after = text[quote + 1 : quote + 2]
-            if after == '"':
-                parts.append(text[scan : quote + 1])
-                scan = quote + 2
-            elif after in ("", delimiter):
-                parts.append(text[scan:quote])
-                break
-            else:
-                parts.append(text[scan : quote + 1])
-                scan = quote + 1
-        cells.append("".join(parts))
-        if after == "":
-            return cells, line + 1
-        start = quote + 2
+        end, tidy = _closing(text, start + 1, delimiter)
+        regular = regular and tidy
+        if end < 0:
+            return cells, start, regular
+        cells.append(text[start + 1 : end].replace('""', '"'))
+        if end + 1 == len(text):
+            return cells, None, regular
+        start = end + 2
 
 
 class Records:
@@ -303,10 +414,11 @@ class Records:
         end = len(lines)
         if doubtful.any():
             raw = lines.to_list()
+            reader = _RecordReader(raw, self._delimiter, self._cells, final=final, multiline=self._multiline)
             for i in doubtful.arg_true():
                 if i < read_to:
                     continue
-                record = read_record(raw, i, self._delimiter, self._cells, final=final, multiline=self._multiline)
+                record = reader.read(i)
                 if record is None:
                     self._kept = "\n".join(raw[i:]) + "\n"
                     end = i
@@ -383,12 +495,14 @@ def _outside_quotes(text: str) -> Iterator[str]:
         if "\r" not in body:
             yield line
             continue
-        parts = body.split("\r")
-        whole = parts[0]
-        for part in parts[1:]:
-            if whole.count('"') % 2:
-                whole += "\r" + part
-            else:
-                yield whole
-                whole = part
-        yield whole
+        whole: list[str] = []
+        open_quotes = 0
+        for part in body.split("\r"):
+            whole.append(part)
+            open_quotes += part.count('"')
+            if open_quotes % 2 == 0:
+                yield "\r".join(whole)
+                whole = []
+                open_quotes = 0
+        if whole:
+            yield "\r".join(whole)

@@ -84,7 +84,7 @@ def recognise_by_position(cells: Sequence[str], rows: Sequence[Sequence[str]]) -
 
 def tab_without_keywords(header: Header) -> str | None:
     """What a Search Console table lists instead of queries: pages, countries, devices, dates, ..."""
-    if not header.folded:
+    if not header.folded or "keyword" in header.fields:
         return None
     listed = NO_KEYWORDS.get(header.folded[0])
     if listed == "filters":

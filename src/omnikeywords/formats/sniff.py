@@ -72,7 +72,7 @@ _BOMS = (
 class Encoding:
     """How text is stored; `codec` is Python's name of it."""
 
-    codec: str  # utf-8, utf-16-le, utf-16-be, utf-32-le, utf-32-be, cp1252
+    codec: str  # utf-8, utf-16-le, utf-16-be, utf-32-le, utf-32-be, cp1252 or another code page
     bom: bool
 
 

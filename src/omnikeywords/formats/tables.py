@@ -1,21 +1,37 @@
 """Where a table begins and whose it is: the header among the first rows, and the tool that wrote it."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from omnikeywords.errors import UnreadableExport
-from omnikeywords.formats import ahrefs, google_ads, other_tools, search_console, semrush
+from omnikeywords.formats import ahrefs, google_ads, google_trends, other_tools, search_console, semrush
 from omnikeywords.formats.columns import Header, Recognised
 from omnikeywords.formats.numbers import MISSING, read_number
 from omnikeywords.formats.periods import read_day
 from omnikeywords.formats.records import Block
 
-__all__ = ["OWN_TOOL", "Found", "Table", "find_in_rows", "no_keyword_column", "recognise", "without_header"]
+__all__ = [
+    "OWN_TOOL",
+    "Found",
+    "Table",
+    "code_page_of_header",
+    "find_in_rows",
+    "no_keyword_column",
+    "recognise",
+    "without_header",
+]
 
 _KEYWORD_ELSEWHERE = ("ph", "keyword or list", "search category")  # names that only one tool uses so
 HEADER_WITHIN = 40  # rows from the top in which a header is looked for
 OWN_TOOL = "okf"
+_CELLS_ASKED = 1000
+# Of spreadsheets and older programs; the first is that of a text which nothing is known of.
+_CODE_PAGES = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
+    *("cp932", "gb18030", "cp949", "big5hkscs", "mac_roman", "cp850", "koi8_r", "cp866"),
+)
 
 
 @dataclass(slots=True)
@@ -81,7 +97,7 @@ def find_in_rows(rows: Sequence[Sequence[str]]) -> Found | None:
         if not cells or max(map(len, cells)) > 300:
             continue
         header = Header(_trimmed(row))
-        refused = other_tools.refusal(header)
+        refused = other_tools.refusal(header) or google_trends.refusal(header, rows[i + 1 : i + 4])
         if refused:
             raise UnreadableExport(refused)
         if i == _first(rows) and search_console.tab_without_keywords(header):
@@ -111,6 +127,22 @@ def find_in_rows(rows: Sequence[Sequence[str]]) -> Found | None:
         header.append("")
     preamble = [cell for row in rows[:index] for cell in row[:1] if cell and cell.strip()]
     return Found(index, header, found, preamble)
+
+
+def code_page_of_header(head: bytes) -> str:
+    """The code page in which most known names stand among the first lines, of those names that are not ASCII.
+
+    `head` is neither UTF-8 nor UTF-16. Windows-1252 where no other makes more sense.
+    """
+    lines = head.splitlines()[:HEADER_WITHIN]
+
+    def known(codec: str) -> int:
+        text = b"\n".join(line for line in lines if not line.isascii()).decode(codec, "replace")
+        cells = re.split(r"[,;|\t\n]", text)
+        header = Header(cell.strip('" ') for cell in cells[:_CELLS_ASKED] if not cell.isascii())
+        return len(header.fields)
+
+    return max(_CODE_PAGES, key=known)
 
 
 def _trimmed(row: Sequence[str]) -> list[str]:

@@ -380,13 +380,16 @@ class _Sheets:
         self.rows += frame.height
 
     def close(self) -> None:
-        """Complete the file; raises OmniKeywordsError where it would be larger than xlsx can be."""
-        from xlsxwriter.exceptions import FileSizeError
+        """Complete the file; raises OmniKeywordsError where it would be larger than xlsx can be, OSError where it
+        cannot be written."""
+        from xlsxwriter.exceptions import FileCreateError, FileSizeError
 
         try:
             self._workbook.close()
         except FileSizeError as error:
             raise OmniKeywordsError(f"{self.rows:,} rows are too much for one xlsx file: use parquet or csv") from error
+        except FileCreateError as error:
+            raise (error.args[0] if error.args and isinstance(error.args[0], OSError) else error) from error
 
     def abandon(self) -> None:
         """Let go of all that is open."""

@@ -60,15 +60,18 @@ __all__ = [
     "any_due",
     "cancel",
     "claim",
+    "count_jobs",
     "end",
     "forget_ended",
     "free",
     "give_back",
     "holders",
+    "jobs_of",
     "keep",
     "list_jobs",
     "listen",
     "look",
+    "of_key",
     "oldest_waiting_ms",
     "park",
     "record_step",
@@ -193,6 +196,30 @@ def list_jobs(
     if before is not None:
         wanted = wanted.where(jobs.c.id < before)
     return [job_of(row) for row in connection.execute(wanted)]
+
+
+def jobs_of(connection: Connection, ids: Collection[str]) -> dict[str, Job]:
+    """Those of the jobs that there are, with their steps, by id."""
+    rows = connection.execute(select(jobs).where(jobs.c.id.in_(ids))).all()
+    steps: dict[str, list[StepRecord]] = {row.id: [] for row in rows}
+    recorded = select(job_steps).where(job_steps.c.job_id.in_(steps)).order_by(job_steps.c.job_id, job_steps.c.position)
+    for step in connection.execute(recorded):
+        steps[step.job_id].append(step_of(step))
+    return {row.id: job_of(row, tuple(steps[row.id])) for row in rows}
+
+
+def count_jobs(connection: Connection, project: str) -> int:
+    """How many jobs of a project are remembered."""
+    found: int = connection.execute(
+        select(func.count()).select_from(jobs).where(jobs.c.project == project)
+    ).scalar_one()
+    return found
+
+
+def of_key(connection: Connection, project: str, key: str) -> Job | None:
+    """The job that was started under an idempotency key, without its steps, or None."""
+    row = connection.execute(select(jobs).where(jobs.c.project == project, jobs.c.idempotency_key == key)).one_or_none()
+    return None if row is None else job_of(row)
 
 
 def cancel(connection: Connection, job_id: str, project: str | None = None) -> Job:
@@ -503,6 +530,16 @@ def forget_ended(connection: Connection, older_than_ms: int, most: int) -> int:
     )
     forgotten: int = connection.execute(delete(jobs).where(jobs.c.id.in_(old))).rowcount
     return forgotten
+
+
+def erase(connection: Connection, project: str, job_id: str | None = None) -> int:
+    """Delete jobs of a project with all that was told of them; returns how many there were.
+
+    A worker that holds one of them finds out at its next transaction, which is not kept.
+    """
+    which = (jobs.c.project == project) if job_id is None else _named(job_id, project)
+    erased: int = connection.execute(delete(jobs).where(which)).rowcount
+    return erased
 
 
 def oldest_waiting_ms(connection: Connection) -> int:

@@ -6,7 +6,7 @@ that the service is draining.
 Parts above declare their metrics and register their checks here; this package knows none of them.
 """
 
-from omnikeywords.ops.health import Health, SharedFlag
+from omnikeywords.ops.health import Check, Health, SharedFlag
 from omnikeywords.ops.logs import configure_logs, get_logger, server_log_config
 from omnikeywords.ops.metrics import (
     METRICS_CONTENT_TYPE,
@@ -19,6 +19,7 @@ from omnikeywords.ops.metrics import (
 
 __all__ = [
     "METRICS_CONTENT_TYPE",
+    "Check",
     "Health",
     "SharedFlag",
     "configure_logs",

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004_webhooks"
-down_revision = "0002_jobs"
+revision = "0005_webhooks"
+down_revision = "0004_servers"
 phase = "pre"
 
 

@@ -1,0 +1,585 @@
+"""`/api/v1/keywords` and what is made of them: lists, corrections and tags, history, groups, imports compared."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from omnikeywords.api.catalogue import (
+    DATABASE_PROBLEMS,
+    Catalogue,
+    Offset,
+    PlainText,
+    allowed,
+    cursor_of,
+    json_reply,
+    page,
+    part_of,
+    read_cursor,
+)
+from omnikeywords.api.guard import Call, Reply, read_body
+from omnikeywords.api.problems import Problem
+from omnikeywords.api.reading import check_json, decode_json, expected_version, read_query
+from omnikeywords.api.route import Answer, Route
+from omnikeywords.api.schemas import (
+    BODY_PROBLEMS,
+    PARTS,
+    Cursor,
+    KeywordResult,
+    Limit,
+    ProjectName,
+    ProjectQuery,
+    Total,
+    TotalIsExact,
+)
+from omnikeywords.catalog.listing import FILTERS, MOST_COUNTED
+from omnikeywords.errors import VersionConflict
+
+__all__ = ["KeywordFilters", "KeywordObject", "keyword_routes"]
+
+_Several = Meta(description="One, or several with | between them.")
+_Texts = Annotated[str | None, _Several]
+_Number = float | None
+_ImportId = Annotated[str, Meta(pattern=PARTS["import_id"].pattern, description="Id of an import.")]
+KeywordId = Annotated[str, Meta(pattern=PARTS["keyword_id"].pattern, examples=["k1" + "a" * 24])]
+
+
+class KeywordFilters(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which keywords: those that all of these let through."""
+
+    project: ProjectName | None = None
+    q: Annotated[str, Meta(max_length=700, description="Part of the keyword, however it is spelt in case.")] = ""
+    market: _Texts = None
+    language: _Texts = None
+    intent: _Texts = None
+    funnel: _Texts = None
+    question: Annotated[str | None, Meta(description="Kinds of question with | between them; `any` for all.")] = None
+    modifier: Annotated[str | None, Meta(description="A type of modifier, as `price`.")] = None
+    tag: str | None = None
+    source: _Texts = None
+    import_: Annotated[str | None, Meta(description="Ids of imports that speak of them, with | between.")] = field(
+        default=None, name="import"
+    )
+    words: Annotated[int, Meta(ge=1, le=9999)] | None = None
+    year: Annotated[int, Meta(ge=1, le=9999)] | None = None
+    local: bool | None = None
+    branded: bool | None = None
+    min_volume: _Number = None
+    max_volume: _Number = None
+    min_difficulty: _Number = None
+    max_difficulty: _Number = None
+    min_opportunity: _Number = None
+    max_opportunity: _Number = None
+    min_position: _Number = None
+    max_position: _Number = None
+    min_clicks: _Number = None
+    max_clicks: _Number = None
+    min_impressions: _Number = None
+    max_impressions: _Number = None
+
+
+Sort = Literal[
+    "id", "keyword", "volume", "difficulty", "opportunity", "position", "clicks", "impressions", "popularity"
+]
+
+
+class KeywordsQuery(KeywordFilters, frozen=True, forbid_unknown_fields=True):
+    """Which keywords, in which order."""
+
+    sort: Annotated[
+        Sort,
+        Meta(
+            description="The largest first for volume, opportunity, clicks, impressions, popularity; else the smallest."
+        ),
+    ] = "id"
+    fields: Annotated[
+        str | None,
+        Meta(description="Of the keyword objects, by comma; left out: all.", examples=["id,keyword,volume"]),
+    ] = None
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
+class Corrected(Struct, frozen=True):
+    """What a person said that it is, in place of what we think; null where nobody did."""
+
+    intent: str | None
+    funnel: str | None
+    language: str | None
+
+
+class KeywordObject(KeywordResult, frozen=True, kw_only=True):
+    """A keyword of a project: the analysis, and beside it what its sources observed. Missing is null, never 0."""
+
+    tags: list[str]
+    corrected: Corrected
+    source: str | None
+    volume: Annotated[int | None, Meta(description="Searches a month.")]
+    volume_min: int | None
+    volume_max: int | None
+    cpc: Annotated[float | None, Meta(description="In `currency`.")]
+    currency: str | None
+    competition: Annotated[float | None, Meta(description="Between advertisers, 0 to 1; never SEO difficulty.")]
+    competition_level: str | None
+    vendor_difficulty: Annotated[float | None, Meta(description="As the source says.")]
+    vendor_intent: list[str] | None
+    results: int | None
+    clicks: int | None
+    impressions: int | None
+    ctr: Annotated[float | None, Meta(description="A fraction.")]
+    position: Annotated[float | None, Meta(description="1 is the top.")]
+    url: str | None
+    cost: float | None
+    conversions: float | None
+    match_type: str | None
+    serp_features: list[str] | None
+    parent_keyword: str | None
+    monthly_searches: dict[str, int | None] | None
+    period_start: date | None
+    period_end: date | None
+    period_granularity: str | None
+    period_from: str | None
+    extra: Annotated[dict[str, str] | None, Meta(description="Every other column of its sources, verbatim.")]
+    created_at: datetime
+    updated_at: datetime
+
+
+class KeywordList(Struct, frozen=True):
+    """Keywords; with `fields` each has those alone."""
+
+    keywords: list[KeywordObject]
+    total: Annotated[int, Meta(ge=0, description=f"In all; beyond {MOST_COUNTED} there are at least that many.")]
+    total_is_exact: TotalIsExact
+    next_cursor: str | None
+
+
+# Without spaces and control characters of any kind, commas and |.
+_Tag = Annotated[
+    str,
+    Meta(
+        pattern="^[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200b\\u2028\\u2029\\u202f\\u205f\\u3000,|]{1,64}$"
+    ),
+]
+_Tags = Annotated[list[_Tag], Meta(max_length=50)]
+_Intent = Literal["informational", "navigational", "commercial", "transactional"]
+_Funnel = Literal["awareness", "consideration", "decision"]
+_Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}$", description="ISO 639 code, or `und`.")]
+
+
+class KeywordChanges(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person says of a keyword. It goes before what we think and outlives every re-analysis; null takes a
+    correction back. What is left out stays."""
+
+    intent: _Intent | UnsetType | None = UNSET
+    funnel: _Funnel | UnsetType | None = UNSET
+    language: _Language | UnsetType | None = UNSET
+    tags: Annotated[_Tags | UnsetType, Meta(description="All its tags.")] = UNSET
+
+
+class BatchChanges(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person says of several keywords at once."""
+
+    intent: _Intent | UnsetType | None = UNSET
+    funnel: _Funnel | UnsetType | None = UNSET
+    language: _Language | UnsetType | None = UNSET
+    add_tags: _Tags = []
+    remove_tags: _Tags = []
+
+
+class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Keywords by their ids, and what is said of all of them, if anything."""
+
+    ids: Annotated[list[KeywordId], Meta(min_length=1, max_length=1000)]
+    changes: BatchChanges | None = None
+    project: ProjectName | None = None
+
+
+class BatchAnswer(Struct, frozen=True):
+    """The keywords, in the order of the ids."""
+
+    keywords: list[KeywordObject]
+    missing: Annotated[list[str], Meta(description="Ids that the project has no keyword of.")]
+
+
+class Observed(Struct, frozen=True):
+    """What one row of one import said of a keyword; fields as of a keyword object."""
+
+    import_id: str
+    row: Annotated[int, Meta(description="Of the import, from 0.")]
+    recorded_at: datetime
+    keyword: str
+    line: int | None
+    market: str | None
+    source: str | None
+    volume: int | None
+    volume_min: int | None
+    volume_max: int | None
+    cpc: float | None
+    currency: str | None
+    competition: float | None
+    competition_level: str | None
+    difficulty: Annotated[float | None, Meta(description="As the source says.")]
+    vendor_intent: list[str] | None
+    results: int | None
+    clicks: int | None
+    impressions: int | None
+    ctr: float | None
+    position: float | None
+    url: str | None
+    cost: float | None
+    conversions: float | None
+    match_type: str | None
+    serp_features: list[str] | None
+    parent_keyword: str | None
+    monthly_searches: dict[str, int | None] | None
+    period_start: date | None
+    period_end: date | None
+    period_granularity: str | None
+    period_from: str | None
+    extra: dict[str, str] | None
+
+
+class History(Struct, frozen=True):
+    """Everything that imports said of a keyword, by period and then by import."""
+
+    history: list[Observed]
+    total: Total
+    total_is_exact: TotalIsExact
+    next_cursor: str | None
+
+
+class PageQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of a list of a project."""
+
+    project: ProjectName | None = None
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
+class GroupMember(Struct, frozen=True):
+    """A keyword of a group."""
+
+    id: str
+    keyword: str
+    market: str | None
+    volume: int | None
+    impressions: int | None
+    reason: Annotated[str | None, Meta(description="How it differs from the head; null: it is the head.")]
+
+
+class GroupObject(Struct, frozen=True):
+    """A keyword and its near-duplicates."""
+
+    head: Annotated[str, Meta(description="The one that people use most; `near_duplicate_of` of the others.")]
+    members: list[GroupMember]
+
+
+class GroupList(Struct, frozen=True):
+    """Groups of near-duplicates, by their heads."""
+
+    groups: list[GroupObject]
+    total: Total
+    total_is_exact: TotalIsExact
+    next_cursor: str | None
+
+
+class CompareQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which imports."""
+
+    before: _ImportId
+    after: _ImportId
+    project: ProjectName | None = None
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="Most keywords listed; the counts are of all.")] = 1000
+
+
+class ComparedRow(Struct, frozen=True):
+    """What one keyword was and is."""
+
+    id: str
+    keyword: str | None
+    change: Literal["new", "lost", "moved"]
+    position: float | None
+    position_after: float | None
+    clicks: int | None
+    clicks_after: int | None
+    impressions: int | None
+    impressions_after: int | None
+    volume: int | None
+    volume_after: int | None
+
+
+class CompareAnswer(Struct, frozen=True):
+    """What changed from one import to another, the largest moves first."""
+
+    new: Annotated[int, Meta(ge=0)]
+    lost: Annotated[int, Meta(ge=0)]
+    moved: Annotated[int, Meta(ge=0)]
+    keywords: list[ComparedRow]
+
+
+class Keywords:
+    """The endpoints."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._finder = catalogue.finder
+        self._run = catalogue.threads.run
+        self._most_bytes = catalogue.settings.max_body_bytes
+        self._seconds = catalogue.seconds
+        self._changes = msgspec.json.Decoder(KeywordChanges)
+        self._batch = msgspec.json.Decoder(BatchRequest)
+
+    async def list(self, call: Call) -> Reply:
+        asked, given = read_query(call, KeywordsQuery)
+        project = allowed(call, "read", asked.project)
+        fields = _fields(asked.fields)
+        return await self._run(self._list, project, asked, filters_of(given), fields)
+
+    def _list(
+        self, project: str, asked: KeywordsQuery, filters: Mapping[str, str], fields: tuple[str, ...] | None
+    ) -> Reply:
+        found = self._finder.keywords(
+            project, q=asked.q, filters=filters, order=asked.sort, limit=asked.limit, cursor=asked.cursor
+        )
+        shown = [_object(row) for row in found.keywords]
+        if fields is not None:
+            shown = [{name: row[name] for name in fields} for row in shown]
+        return json_reply(page("keywords", shown, found.total, found.next_cursor, found.total < MOST_COUNTED))
+
+    async def show(self, call: Call) -> Reply:
+        keyword_id, project = self._asked(call, "read")
+        return await self._run(self._show, keyword_id, project)
+
+    def _show(self, keyword_id: str, project: str) -> Reply:
+        version = self._finder.mark(keyword_id, project).version  # first: an older one at worst
+        return _reply(self._finder.keyword(keyword_id, project), version)
+
+    async def change(self, call: Call) -> Reply:
+        keyword_id, project = self._asked(call, "write")
+        check_json(call)
+        asked = decode_json(await read_body(call, self._most_bytes, self._seconds), self._changes)
+        return await self._run(self._change, call, keyword_id, project, asked)
+
+    def _change(self, call: Call, keyword_id: str, project: str, asked: KeywordChanges) -> Reply:
+        before = self._finder.mark(keyword_id, project)
+        expected = expected_version(call, before.version)
+        if expected is not None and expected != before.version:
+            raise VersionConflict(
+                f"keyword {keyword_id!r} is at version {before.version}, not {expected}: read it again",
+                id=keyword_id,
+                version=before.version,
+            )
+        corrected = corrections_of(asked)
+        tags = None if asked.tags is UNSET else asked.tags
+        if tags is None and not corrected:
+            return _reply(self._finder.keyword(keyword_id, project), before.version)
+        found = self._finder.mark_keyword(
+            keyword_id, project, call.caller.name, tags=tags, corrected=corrected or None, expected=expected
+        )
+        mark = self._finder.mark(keyword_id, project)
+        # What was just said holds, also where the rows of a large import are to be read before.
+        found |= {"tags": list(mark.tags), **mark.corrected}
+        found["corrected"] = {name: mark.corrected.get(name) for name in Corrected.__struct_fields__}
+        return _reply(found, mark.version)
+
+    async def batch(self, call: Call) -> Reply:
+        call.caller.must("read")
+        check_json(call)
+        asked = decode_json(await read_body(call, self._most_bytes, self._seconds), self._batch)
+        project = allowed(call, "read" if asked.changes is None else "write", asked.project)
+        return await self._run(self._find_many, call, project, asked)
+
+    def _find_many(self, call: Call, project: str, asked: BatchRequest) -> Reply:
+        changes = asked.changes
+        if changes is not None:
+            corrected = corrections_of(changes)
+            if corrected or changes.add_tags or changes.remove_tags:
+                self._finder.mark_keywords(
+                    asked.ids,
+                    project,
+                    call.caller.name,
+                    add_tags=changes.add_tags,
+                    remove_tags=changes.remove_tags,
+                    corrected=corrected or None,
+                )
+        found = self._finder.keywords_of(asked.ids, project)
+        there = {row["id"] for row in found}
+        missing = [one for one in dict.fromkeys(asked.ids) if one not in there]
+        return json_reply({"keywords": [_object(row) for row in found], "missing": missing})
+
+    async def history(self, call: Call) -> Reply:
+        asked, _ = read_query(call, PageQuery)
+        project = allowed(call, "read", asked.project)
+        keyword_id = part_of(call, "keyword_id")
+        first = read_cursor("history", asked.cursor, Offset)[0] if asked.cursor else 0
+        rows = await self._run(self._finder.history, keyword_id, project)
+        shown = [_observed(row) for row in rows[first : first + asked.limit]]
+        following = cursor_of("history", first + asked.limit) if len(rows) > first + asked.limit else None
+        return json_reply(page("history", shown, len(rows), following))
+
+    async def groups(self, call: Call) -> Reply:
+        asked, _ = read_query(call, PageQuery)
+        project = allowed(call, "read", asked.project)
+        after = read_cursor("groups", asked.cursor, PlainText)[0] if asked.cursor else ""
+        return await self._run(self._groups, project, asked.limit, after)
+
+    def _groups(self, project: str, limit: int, after: str) -> Reply:
+        found = self._finder.groups(project, limit=limit + 1, after=after)
+        shown = found[:limit]
+        following = cursor_of("groups", shown[-1].head) if len(found) > limit else None
+        objects = [{"head": group.head, "members": group.members} for group in shown]
+        return json_reply(page("groups", objects, self._finder.count_groups(project), following))
+
+    async def compare(self, call: Call) -> Reply:
+        asked, _ = read_query(call, CompareQuery)
+        project = allowed(call, "read", asked.project)
+        found = await self._run(self._finder.compare, asked.before, asked.after, project, limit=asked.limit)
+        return json_reply({"new": found.new, "lost": found.lost, "moved": found.moved, "keywords": found.rows})
+
+    def _asked(self, call: Call, scope: Any) -> tuple[str, str]:
+        asked, _ = read_query(call, ProjectQuery)
+        project = allowed(call, scope, asked.project)
+        return part_of(call, "keyword_id"), project
+
+
+def filters_of(given: Mapping[str, str]) -> dict[str, str]:
+    """Those of the parameters that are filters, as they were given."""
+    return {name: value for name, value in given.items() if name in FILTERS}
+
+
+def corrections_of(asked: KeywordChanges | BatchChanges) -> dict[str, str | None]:
+    """What a person puts right, by field; None takes it back."""
+    given = {"intent": asked.intent, "funnel": asked.funnel, "language": asked.language}
+    return {name: value for name, value in given.items() if not isinstance(value, UnsetType)}
+
+
+def _fields(given: str | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    known = KeywordObject.__struct_fields__
+    names = tuple(dict.fromkeys(name.strip() for name in given.split(",")))
+    for name in names:
+        if name not in known:
+            raise Problem(
+                "invalid_request", f"fields: {name!r} is no field: known are {', '.join(known)}", {"field": "fields"}
+            )
+    return names
+
+
+def _reply(row: dict[str, Any], version: int) -> Reply:
+    return json_reply(_object(row), headers=((b"etag", b'"%d"' % version),))
+
+
+def _object(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the catalogue as JSON has it."""
+    row["monthly_searches"] = _months(row["monthly_searches"])
+    row["extra"] = None if row["extra"] is None else msgspec.Raw(row["extra"].encode())
+    return row
+
+
+_observed = _object
+
+
+def _months(months: list[dict[str, Any]] | None) -> dict[str, int | None] | None:
+    return None if months is None else {month["month"]: month["searches"] for month in months}
+
+
+_ETAG = {"etag": "The version of what people said of it; for If-Match."}
+_IF_MATCH = {"if-match": "The ETag that was read: a keyword of which something was said since is not changed."}
+
+
+def keyword_routes(catalogue: Catalogue) -> list[Route]:
+    """The endpoints, bound to what answers them."""
+    keywords = Keywords(catalogue)
+    one = "/api/v1/keywords/{keyword_id}"
+    asked_wrongly = ("invalid_request", *DATABASE_PROBLEMS)
+    return [
+        Route(
+            "GET",
+            "/api/v1/keywords",
+            keywords.list,
+            "listKeywords",
+            "keywords",
+            "List keywords",
+            "Of a project, by filters and order, also while imports run. Pages go on where the last one ended, "
+            "whatever comes or goes meanwhile.",
+            asks=KeywordsQuery,
+            answers={200: Answer("A page of keywords.", KeywordList)},
+            problems=("invalid_option", *asked_wrongly),
+        ),
+        Route(
+            "POST",
+            "/api/v1/keywords:batch",
+            keywords.batch,
+            "batchKeywords",
+            "keywords",
+            "Get several keywords, or say something of all of them",
+            "Changes need scope `write`. Those in large batches are seen at once or, behind a large import, soon.",
+            takes=BatchRequest,
+            example={"ids": ["k1" + "a" * 24], "changes": {"add_tags": ["spring"]}},
+            answers={200: Answer("The keywords.", BatchAnswer)},
+            problems=(*BODY_PROBLEMS, "invalid_option", *DATABASE_PROBLEMS),
+        ),
+        Route(
+            "GET",
+            one,
+            keywords.show,
+            "getKeyword",
+            "keywords",
+            "Show a keyword",
+            asks=ProjectQuery,
+            answers={200: Answer("The keyword.", KeywordObject, headers=_ETAG)},
+            problems=asked_wrongly,
+        ),
+        Route(
+            "PATCH",
+            one,
+            keywords.change,
+            "changeKeyword",
+            "keywords",
+            "Correct or tag a keyword",
+            "What a person says goes before what we think, and outlives every re-analysis. Needs scope `write`.",
+            asks=ProjectQuery,
+            headers=_IF_MATCH,
+            takes=KeywordChanges,
+            example={"intent": "transactional", "tags": ["spring", "landing-page"]},
+            answers={200: Answer("The keyword as it is now.", KeywordObject, headers=_ETAG)},
+            problems=(*BODY_PROBLEMS, "version_conflict", "invalid_option", *DATABASE_PROBLEMS),
+        ),
+        Route(
+            "GET",
+            f"{one}/history",
+            keywords.history,
+            "listHistory",
+            "keywords",
+            "List what imports said of a keyword",
+            asks=PageQuery,
+            answers={200: Answer("A page of it.", History)},
+            problems=asked_wrongly,
+        ),
+        Route(
+            "GET",
+            "/api/v1/groups",
+            keywords.groups,
+            "listGroups",
+            "keywords",
+            "List groups of near-duplicates",
+            "Of a project, as they were after the last import that is complete.",
+            asks=PageQuery,
+            answers={200: Answer("A page of groups.", GroupList)},
+            problems=asked_wrongly,
+        ),
+        Route(
+            "GET",
+            "/api/v1/compare",
+            keywords.compare,
+            "compareImports",
+            "imports",
+            "Compare two imports",
+            "What is new, lost or has another position in `after` against `before`.",
+            asks=CompareQuery,
+            answers={200: Answer("What changed.", CompareAnswer)},
+            problems=asked_wrongly,
+        ),
+    ]
