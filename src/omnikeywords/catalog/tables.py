@@ -25,7 +25,6 @@ from sqlalchemy import (
 __all__ = [
     "api_keys",
     "buckets",
-    "dead_letters",
     "events",
     "followers",
     "homes",
@@ -260,7 +259,7 @@ observations = Table(
     Column("rest", Text, nullable=False),  # JSON: every other column that has a value
 )
 
-# ---- webhooks: settings and what came of them, neither facts nor made from facts
+# ---- whom to tell: settings, neither facts nor made from facts
 
 webhooks = Table(
     "webhooks",
@@ -271,25 +270,8 @@ webhooks = Table(
     Column("url", Text, nullable=False),
     # Readable: each delivery is signed with it, and a digest of a key signs nothing.
     Column("secret", Text, nullable=False),
-    Column("events", Text, nullable=False),  # JSON list, those it wants
+    Column("events", Text, nullable=False),  # JSON list of webhooks.WebhookEvent
     Column("created_at", _Time, nullable=False),
-    Column("disabled_at", _Time),
-    Column("disabled_reason", Text),
-)
-
-dead_letters = Table(
-    "dead_letters",
-    metadata,
-    _key("bucket", Integer),
-    _key("project", String(64)),
-    _key("id", String(32)),
-    Column("webhook_id", String(32), nullable=False),
-    Column("message_id", String(80), nullable=False),  # the same however often it is sent
-    Column("event", String(64), nullable=False),
-    Column("body", Text, nullable=False),  # JSON, as it was sent
-    Column("attempts", Integer, nullable=False),
-    Column("error", Text, nullable=False),  # of the last of them
-    Column("failed_at", _Time, nullable=False),
 )
 
 # ---- whom to let in: of no bucket, as a key may be for several projects

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from omnikeywords.errors import InvalidOption
 
-__all__ = ["Address", "Destination", "Resolve", "Rules", "allowed_addresses", "destination", "is_public", "resolve"]
+__all__ = ["Address", "Destination", "Resolve", "allowed_addresses", "destination", "is_public", "resolve"]
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]  # host, port; addresses as text
@@ -68,14 +68,6 @@ _ISATAP = (0x00005EFE, 0x02005EFE)  # the third quarter of an address that ends 
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What may be sent to."""
-
-    ports: frozenset[int] = frozenset({443, 8443})
-    allow_loopback: bool = False  # http, and any port, on this machine: for tests
-
-
-@dataclass(frozen=True, slots=True)
 class Destination:
     """A URL taken apart."""
 
@@ -85,22 +77,24 @@ class Destination:
     target: str  # path and query
 
 
-def destination(url: str, rules: Rules) -> Destination:
+def destination(url: str, allow_loopback: bool) -> Destination:
     """What a URL names, without looking anything up.
 
     Raises InvalidOption for one that is malformed, or could not be sent to whatever its host's addresses are.
     """
     if len(url) > _URL_LENGTH or not re.fullmatch(r"[!-\[\]-~]+", url):
-        raise InvalidOption(f"URL {url[:100]!r} cannot be used: write it in ASCII without spaces, {_URL_LENGTH} at most")
+        raise InvalidOption(
+            f"URL {url[:100]!r} cannot be used: write it in ASCII without spaces, {_URL_LENGTH} at most"
+        )
     try:
         parts = urlsplit(url)
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
         literal = _literal(parts.hostname or "")
     except ValueError as error:
         raise InvalidOption(f"URL {url!r} cannot be read: {error}") from error
-    schemes = ("https", "http") if rules.allow_loopback else ("https",)
+    schemes = ("https", "http") if allow_loopback else ("https",)
     if parts.scheme not in schemes:
-        raise InvalidOption(f"URL {url!r} begins with no {' or '.join(schemes)}: webhooks go to https alone")
+        raise InvalidOption(f"URL {url!r} does not begin with https://: webhooks are sent by https alone")
     if "@" in parts.netloc:
         raise InvalidOption("the URL has a user or a password: put what the receiver must know into its path or query")
     if "#" in url:
@@ -109,14 +103,12 @@ def destination(url: str, rules: Rules) -> Destination:
     if literal is None and not _HOST.fullmatch(host):
         raise InvalidOption(f"host {host!r} of the URL is no name: write a name of another script as xn--...")
     if literal is not None:
-        _check(literal, str(literal), rules)
-    if port not in rules.ports and not rules.allow_loopback:
-        raise InvalidOption(_wrong_port(port, rules))
+        _check(literal, str(literal), allow_loopback)
     target = parts.path or "/"
     return Destination(parts.scheme, host, port, f"{target}?{parts.query}" if parts.query else target)
 
 
-def allowed_addresses(to: Destination, rules: Rules, resolve: Resolve) -> list[Address]:
+def allowed_addresses(to: Destination, allow_loopback: bool, resolve: Resolve) -> list[Address]:
     """The addresses of a destination, each of which may be connected to.
 
     One that may not refuses all: an honest name has no such mixture. Raises InvalidOption where that is so, OSError
@@ -127,11 +119,9 @@ def allowed_addresses(to: Destination, rules: Rules, resolve: Resolve) -> list[A
         raise OSError(f"host {to.host!r} has no address")
     for address in addresses:
         # What a private name stands for is not told to whoever gave it.
-        _check(address, f"an address of {to.host!r}", rules)
+        _check(address, f"an address of {to.host!r}", allow_loopback)
         if not _is_loopback(address) and to.scheme != "https":
             raise InvalidOption(f"host {to.host!r} is not this machine: use https")
-        if not _is_loopback(address) and to.port not in rules.ports:
-            raise InvalidOption(_wrong_port(to.port, rules))
     return addresses
 
 
@@ -164,16 +154,11 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _check(address: Address, what: str, rules: Rules) -> None:
-    if not (is_public(address) or (rules.allow_loopback and _is_loopback(address))):
+def _check(address: Address, what: str, allow_loopback: bool) -> None:
+    if not (is_public(address) or (allow_loopback and _is_loopback(address))):
         raise InvalidOption(f"{what} is not public: webhooks go to addresses of the open internet alone")
 
 
 def _is_loopback(address: Address) -> bool:
     # Not as Python has it: ::ffff:127.0.0.1 is none to the versions that call it one.
     return address.is_loopback and not (isinstance(address, IPv6Address) and address.ipv4_mapped)
-
-
-def _wrong_port(port: int, rules: Rules) -> str:
-    allowed = ", ".join(str(number) for number in sorted(rules.ports))
-    return f"port {port} is none that webhooks may use: {allowed}, as OKF_WEBHOOK_PORTS says"

@@ -1,90 +1,82 @@
-"""Sending: one POST to one checked address, and what came of it. Nothing is raised: every failure is an answer."""
+"""Sending: one POST to one checked address, bounded in time and in what is read."""
 
 import http.client
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 
-from omnikeywords.errors import InvalidOption
-from omnikeywords.webhooks.destination import (
-    Address,
-    Destination,
-    Resolve,
-    Rules,
-    allowed_addresses,
-    destination,
-    resolve,
-)
+from omnikeywords.errors import DeliveryFailed
+from omnikeywords.webhooks.destination import Address, Destination, Resolve, allowed_addresses, destination, resolve
 
-__all__ = ["Answer", "Sender"]
-
-Dial = Callable[[str, int, float], socket.socket]  # address, port, seconds
+__all__ = ["Sender"]
 
 _MOST_READ = 65_536  # bytes of an answer
 _MOST_ADDRESSES = 4  # that are tried, one after the other
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of sending."""
-
-    status: int | None = None  # None: none came
-    error: str | None = None  # why it is no success; None: it is one
-    retry_after_s: float | None = None
-    refused: bool = False  # by us, before anything was sent: it would be again
-
-
 class Sender:
-    """Sends to public addresses; safe to share between threads."""
+    """Sends to public https addresses; safe to share between threads."""
 
     def __init__(
         self,
-        rules: Rules | None = None,
-        timeout_s: float = 15.0,
         *,
+        allow_loopback: bool = False,
+        timeout_s: float = 10.0,
         resolve: Resolve = resolve,
-        dial: Dial | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`timeout_s` bounds all of a call but the system's own look-up of names."""
-        self.rules = rules or Rules()
+        """`timeout_s` bounds all of a call but the system's own look-up of names; `allow_loopback` is for tests: this
+        machine too, also by http. Without `tls` the system's authorities are trusted.
+        """
+        self._allow_loopback = allow_loopback
         self._timeout_s = timeout_s
         self._resolve = resolve
-        self._dial = dial or _dial
-        self._tls = tls  # None: the system's authorities, loaded when first needed
+        self._tls = tls
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Send a body to a URL. No redirect is followed, no proxy used, no cookie kept."""
+    def check(self, url: str) -> None:
+        """Refuse a URL that can never be sent to; a name that has no address now may have one later.
+
+        Raises InvalidOption.
+        """
+        to = destination(url, self._allow_loopback)
+        with suppress(OSError):
+            allowed_addresses(to, self._allow_loopback, self._resolve)
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Send a body to a URL; returns the status of success. No redirect is followed, no proxy used.
+
+        Raises InvalidOption for a URL that may not be sent to, DeliveryFailed for whatever may go better later.
+        """
+        to = destination(url, self._allow_loopback)
         try:
-            to = destination(url, self.rules)
-            addresses = allowed_addresses(to, self.rules, self._resolve)
-        except InvalidOption as error:
-            return Answer(error=str(error), refused=True)
+            addresses = allowed_addresses(to, self._allow_loopback, self._resolve)
         except OSError as error:
-            return Answer(error=f"the host's name cannot be resolved: {_said(error)}")
+            raise DeliveryFailed(f"host {to.host!r} cannot be resolved: {_said(error)}") from error
         deadline = _Deadline(self._timeout_s)
         try:
             with self._connected(to, addresses, deadline) as connection:
-                return _exchange(connection, to.target, headers, body)
+                status = _exchange(connection, to.target, headers, body)
         except ssl.SSLCertVerificationError as error:
-            return Answer(error=f"the host's certificate cannot be trusted: {error.verify_message}")
+            raise DeliveryFailed(
+                f"the certificate of host {to.host!r} cannot be trusted: {error.verify_message}"
+            ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             if deadline.passed:
-                return Answer(error=f"no answer within {self._timeout_s:g} s")
-            return Answer(error=f"the connection failed: {_said(error)}")
+                raise DeliveryFailed(f"host {to.host!r} did not answer within {self._timeout_s:g} s") from error
+            raise DeliveryFailed(f"the connection to host {to.host!r} failed: {_said(error)}") from error
+        if not 200 <= status < 300:
+            redirect = ", and redirects are not followed" if 300 <= status < 400 else ""
+            raise DeliveryFailed(f"the receiver answered {status}{redirect}", status=status)
+        return status
 
     @contextmanager
     def _connected(
         self, to: Destination, addresses: Sequence[Address], deadline: "_Deadline"
     ) -> Iterator[http.client.HTTPConnection]:
-        raw = self._reached(to, addresses, deadline)
+        raw = _reached(to, addresses, deadline)
         with raw, deadline.watching(raw):
             opened = raw
             if to.scheme == "https":
@@ -98,37 +90,28 @@ class Sender:
             with opened:
                 yield connection
 
-    def _reached(self, to: Destination, addresses: Sequence[Address], deadline: "_Deadline") -> socket.socket:
-        """A connection to the first address that takes one."""
-        tried = addresses[:_MOST_ADDRESSES]
-        for number, address in enumerate(tried, 1):
-            try:
-                made = self._dial(str(address), to.port, max(0.001, deadline.left / (len(tried) - number + 1)))
-            except OSError:
-                if number == len(tried):
-                    raise
-                continue
-            made.settimeout(max(0.001, deadline.left))
-            if ip_address(made.getpeername()[0]) != address:
-                made.close()
-                raise OSError("another address answered than the one that was checked")
-            return made
-        raise AssertionError("there is an address at least")
+
+def _reached(to: Destination, addresses: Sequence[Address], deadline: "_Deadline") -> socket.socket:
+    """A connection to the first address that takes one. Addresses are given as such: nothing is looked up again."""
+    tried = addresses[:_MOST_ADDRESSES]
+    for left, address in zip(range(len(tried), 0, -1), tried, strict=True):
+        try:
+            made = socket.create_connection((str(address), to.port), max(0.001, deadline.left / left))
+        except OSError:
+            if left == 1:
+                raise
+            continue
+        made.settimeout(max(0.001, deadline.left))
+        return made
+    raise AssertionError("there is an address at least")
 
 
-def _exchange(
-    connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str], body: bytes
-) -> Answer:
+def _exchange(connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str], body: bytes) -> int:
     connection.request("POST", target, body, {"connection": "close", **headers})
     response = connection.getresponse()
     with suppress(OSError, http.client.HTTPException):
         response.read(_MOST_READ)  # so that the receiver sees its answer taken; what it says is of no use
-    if 200 <= response.status < 300:
-        return Answer(response.status)
-    said = f"{response.status} {http.client.responses.get(response.status, '')}".strip()
-    if 300 <= response.status < 400:
-        said += ", and redirects are not followed"
-    return Answer(response.status, f"the receiver answered {said}", _retry_after(response.headers.get("retry-after")))
+    return response.status
 
 
 class _Deadline:
@@ -164,25 +147,6 @@ class _Deadline:
             finally:
                 timer.cancel()
                 timer.join()
-
-
-def _dial(address: str, port: int, seconds: float) -> socket.socket:
-    return socket.create_connection((address, port), seconds)
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Seconds from now that a Retry-After header asks for; None where it asks for nothing that can be read."""
-    if text is None:
-        return None
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        when = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
 def _said(error: Exception) -> str:
