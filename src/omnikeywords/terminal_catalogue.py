@@ -13,9 +13,9 @@ from rich.text import Text
 from omnikeywords.terminal import TOOLS
 
 __all__ = [
-    "show_dead_letters",
     "ImportReport",
     "show_comparison",
+    "show_dead_letters",
     "show_events",
     "show_history",
     "show_import",

@@ -113,7 +113,8 @@ def _body(event: WebhookEvent, ended: Import) -> str:
 
 
 def _letter(job: Job) -> DeadLetter:
-    assert job.failure is not None and job.ended_at is not None
+    assert job.failure is not None
+    assert job.ended_at is not None
     return DeadLetter(
         job_id=job.id,
         webhook_id=job.input["webhook_id"],
