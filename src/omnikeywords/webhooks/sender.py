@@ -58,7 +58,7 @@ class Sender:
         deadline = _Deadline(self._timeout_s)
         try:
             with self._connected(to, addresses, deadline) as connection:
-                status = _exchange(connection, to.target, headers, body)
+                status = _exchange(connection, to.target, headers, body, deadline)
         except ssl.SSLCertVerificationError as error:
             raise DeliveryFailed(
                 f"the certificate of host {to.host!r} cannot be trusted: {error.verify_message}"
@@ -106,9 +106,13 @@ def _reached(to: Destination, addresses: Sequence[Address], deadline: "_Deadline
     raise AssertionError("there is an address at least")
 
 
-def _exchange(connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str], body: bytes) -> int:
+def _exchange(
+    connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str], body: bytes, deadline: "_Deadline"
+) -> int:
     connection.request("POST", target, body, {"connection": "close", **headers})
     response = connection.getresponse()
+    if deadline.passed:
+        raise TimeoutError  # headers that were cut off look like headers that ended
     with suppress(OSError, http.client.HTTPException):
         response.read(_MOST_READ)  # so that the receiver sees its answer taken; what it says is of no use
     return response.status
