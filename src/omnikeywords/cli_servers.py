@@ -1,14 +1,16 @@
 """Commands of the command line for the servers that the catalogue lies on, where there are several."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnikeywords.catalog.placement import Move, balance, list_moves
 from omnikeywords.cli import app
 from omnikeywords.cli_output import note, progress
 from omnikeywords.cli_session import Listed, opened, print_rows, record, who
-from omnikeywords.fleet import Fleet
+
+if TYPE_CHECKING:
+    from omnikeywords.catalog.placement import Move
+    from omnikeywords.fleet import Fleet
 
 __all__ = ["servers"]
 
@@ -61,6 +63,8 @@ def balance_region(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would move.")] = False,
 ) -> None:
     """Move as few buckets as it takes for the servers of a region to hold alike many; all is served meanwhile."""
+    from omnikeywords.catalog.placement import balance
+
     with opened() as finder:
         waiting = balance(finder.fleet.placement(now=True), region or finder.settings.region)
         if dry_run:
@@ -114,6 +118,8 @@ def moves(
     print_rows(rows, format, show_moves, "no bucket was ever moved")
 
 
-def _moves_of(fleet: Fleet, limit: int) -> list[Move]:
+def _moves_of(fleet: "Fleet", limit: int) -> "list[Move]":
+    from omnikeywords.catalog.placement import list_moves
+
     with fleet.first.read() as connection:
         return list(list_moves(connection, limit))

@@ -20,6 +20,7 @@ OmniKeywordsError
 ├── UnknownEvent            an event that a newer version of the program wrote
 ├── SchemaOutdated          the database lacks a migration, or has one of a newer version
 ├── DatabaseUnavailable     the database cannot be reached or used
+│   └── DatabaseFull        its disk is full
 └── DatabaseBusy            the database did not get to it in time; later it may
     └── BucketMoved             the project lies on another server since a moment ago
 """
@@ -29,6 +30,7 @@ __all__ = [
     "Conflict",
     "DamagedBackup",
     "DatabaseBusy",
+    "DatabaseFull",
     "DatabaseUnavailable",
     "DeliveryFailed",
     "IdempotencyConflict",
@@ -175,6 +177,10 @@ class DatabaseUnavailable(OmniKeywordsError):
     """The database cannot be reached or used."""
 
     code = "database_unavailable"
+
+
+class DatabaseFull(DatabaseUnavailable):
+    """There is no space left on the database's disk; nothing of the transaction is kept."""
 
 
 class DatabaseBusy(OmniKeywordsError):

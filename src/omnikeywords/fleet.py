@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from omnikeywords.catalog import follow, groups, log, moving, placement
 from omnikeywords.catalog.homes import bucket_of, learn
+from omnikeywords.catalog.keywords import MODEL
 from omnikeywords.catalog.migrate import check
 from omnikeywords.catalog.placement import FIRST, Move, Placement, Server
+from omnikeywords.catalog.standby import Standby
 from omnikeywords.db import Database, Limits, connect
 from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, InvalidSetting
 from omnikeywords.jobs import metadata as jobs_metadata
@@ -44,6 +46,8 @@ class Fleet:
         self._databases |= {name: connect(url, limits) for name, url in settings.database_servers.items()}
         if len(self._databases) > 1 and any(other.dialect == "sqlite" for other in self._databases.values()):
             raise InvalidSetting("OKF_DATABASE_SERVERS is for PostgreSQL: SQLite keeps everything in one file")
+        read_url = settings.database_read_url
+        self._standby = None if read_url is None else Standby(first, connect(read_url, limits))
         self._workflows: dict[str, Workflows] = {}
         self._lock = threading.Lock()
         self._placement: Placement | None = None
@@ -94,6 +98,13 @@ class Fleet:
             raise InvalidSetting(f"server {server!r} holds some of the catalogue: name it in OKF_DATABASE_SERVERS too")
         return self._databases[server]
 
+    def reading(self, project: str) -> Database:
+        """A database that knows all of a project that the one which holds it knows. Raises as `placement` does."""
+        found = self.at(project)
+        if self._standby is None or found is not self.first:
+            return found
+        return self._standby.reader(MODEL, bucket_of(project))
+
     def databases(self) -> Mapping[str, Database]:
         """Every database by the name of its server."""
         if not self.several:
@@ -113,6 +124,8 @@ class Fleet:
 
     def close(self) -> None:
         """Give all connections back."""
+        if self._standby is not None:
+            self._standby.close()
         for database in self._databases.values():
             database.close()
 

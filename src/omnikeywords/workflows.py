@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -295,6 +296,7 @@ class Workflows:
                         rows_kept=rows - unusable,
                         rows_merged=merged,
                         rows_skipped=export.rows_in - rows + unusable,
+                        share_read=uploads.share_read(file),
                     )
                     counted = (chunks, rows, noted, unusable, merged)
                     context.checkpoint(connection, dict(zip(_COUNTED, counted, strict=True)))
@@ -309,7 +311,9 @@ class Workflows:
             facts = {**context.outputs["validate"], "skipped": skipped}
             position = imports.complete(connection, project, import_id, facts, _actor(context))
             kept, total = rows - unusable, sum(skipped.values())
-            context.progress(rows_read=kept + total, rows_kept=kept, rows_merged=merged, rows_skipped=total)
+            context.progress(
+                rows_read=kept + total, rows_kept=kept, rows_merged=merged, rows_skipped=total, share_read=1.0
+            )
             context.record(connection, {"position": position})
         crash_point("import.completed")
 
@@ -403,7 +407,7 @@ class Workflows:
                 self.deliveries.announce(connection, ended)
             context.record(connection)
 
-    def _upload(self, context: Context) -> BinaryIO:
+    def _upload(self, context: Context) -> BufferedReader:
         return uploads.open_upload(self._database, context.project, context.input["import_id"])
 
 
@@ -422,7 +426,7 @@ class _Named:
         self._runs.append(new)
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
             last = self._runs.pop()
-            self._runs[-1] = np.union1d(self._runs[-1], last)
+            self._runs[-1] = np.sort(np.concatenate((self._runs[-1], last)), kind="stable")
         return named.height - len(new)
 
 

@@ -4,13 +4,17 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import polars as pl
 import pytest
+from sqlalchemy import func, select
 
 from omnikeywords.api import Catalogue, create_app
+from omnikeywords.catalog.tables import uploads
+from omnikeywords.db import connect
 from omnikeywords.finder import Finder
 from omnikeywords.ops import Health
 from omnikeywords.settings import Settings
@@ -46,6 +50,7 @@ class Api:
 
     def __init__(self, place: Place, **environ: str) -> None:
         loaded = Settings.load({"OKF_DATABASE_URL": place.url, "OKF_JOB_POLL_MS": "10", **environ})
+        self.url = place.url
         self.finder = Finder(loaded)
         self.checks = Health()
         self.app = create_app(
@@ -220,6 +225,38 @@ class TestImporting:
         assert _uploads(api) == 0
         api.finder.close()
 
+    def test_nothing_is_kept_of_an_upload_whose_client_left(self, api: Api) -> None:
+        messages = [
+            {"type": "http.request", "body": b"x" * 1_500_000, "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+        kept = []
+
+        async def receive() -> dict[str, Any]:
+            if len(messages) == 1:
+                kept.append(_uploads(api))
+            return messages.pop(0)
+
+        async def send(message: Any) -> None:
+            pass
+
+        scope = {"type": "http", "method": "POST", "path": "/api/v1/imports", "headers": [], "query_string": b""}
+        asyncio.run(api.app(scope, receive, send))
+        assert kept == [1]
+        assert _uploads(api) == 0
+        assert api.get("/imports")["total"] == 0
+
+    def test_an_upload_that_stops_coming_is_refused(self, place: Place) -> None:
+        api = Api(place, OKF_REQUEST_TIMEOUT_MS="300")
+
+        async def stalling() -> AsyncIterator[bytes]:
+            yield b"keyword\n"
+            await asyncio.sleep(2)
+            yield b"shoes\n"
+
+        assert_problem(api.ask("POST", "/imports", content=stalling()), 408, "body_timeout")
+        api.finder.close()
+
     def test_a_file_that_is_no_export_fails_and_says_why(self, api: Api) -> None:
         begun = api.upload(b"\x00\x01\x02" * 100)
         api.finder.run_job(begun["job_id"])
@@ -235,12 +272,12 @@ async def _arriving(pieces: list[bytes]) -> AsyncIterator[bytes]:
 
 def _uploads(api: Api) -> int:
     """Parts of uploads that are kept."""
-    from sqlalchemy import func, select
-
-    from omnikeywords.catalog.tables import uploads
-
-    with api.finder.workflows.database.read() as connection:
-        return int(connection.execute(select(func.count()).select_from(uploads)).scalar_one())
+    database = connect(api.url)
+    try:
+        with database.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(uploads)).scalar_one())
+    finally:
+        database.close()
 
 
 class TestImports:
@@ -290,15 +327,22 @@ class TestImports:
         second = api.imported(JUNE)
         answer = api.ask("POST", f"/imports/{second}/withdraw")
         assert (answer.status_code, answer.json()["state"]) == (200, "withdrawn")
-        api.finder.workflows.catch_up()
+        api.finder.catch_up()
         assert api.get("/keywords")["total"] == 4
         assert api.get(f"/imports/{second}")["state"] == "withdrawn"
 
     def test_one_that_is_deleted_is_gone_from_every_list(self, api: Api) -> None:
         import_id = api.imported()
         assert api.ask("DELETE", f"/imports/{import_id}").status_code == 204
-        api.finder.workflows.catch_up()
+        api.finder.catch_up()
         assert api.get("/keywords")["total"] == 0
+
+    def test_one_that_is_deleted_before_it_was_read_is_not_read_any_more(self, api: Api) -> None:
+        begun = api.upload()
+        assert api.ask("DELETE", f"/imports/{begun['id']}").status_code == 204
+        assert api.get(f"/jobs/{begun['job_id']}")["state"] == "cancelled"
+        assert _uploads(api) == 0
+        assert api.ask("POST", "/imports", content=MAY).status_code == 202  # it counts nowhere, so it is new
 
     def test_what_is_not_there_is_not_found(self, api: Api) -> None:
         other = api.imported(project="shop")
@@ -340,6 +384,25 @@ class TestKeywords:
             cursor = {"cursor": page["next_cursor"]}
         assert names == ["buy running shoes", "trail running shoes", "running shoes trail", "how to lace shoes"]
 
+    def test_they_are_listed_while_an_import_runs(self, api: Api) -> None:
+        note = b"x" * 200
+        begun = api.upload(
+            b"keyword,note\n" + b"".join(b"trail shoes number %d,%s\n" % (i, note) for i in range(30_000))
+        )
+        listed, left = False, []
+        with ThreadPoolExecutor(1) as running:
+            job = running.submit(api.finder.run_job, begun["job_id"])
+            while not job.done():
+                some = bool(api.get("/keywords", limit=1)["keywords"])
+                # A job that has not ended after the list was read had not ended while it was.
+                listed |= some and api.get(f"/jobs/{begun['job_id']}")["state"] == "running"
+                left.append(api.get(f"/imports/{begun['id']}")["progress"]["seconds_left"])
+        assert job.result().state == "completed"
+        assert listed
+        assert any(left), left  # seconds
+        assert left[-1] == 0
+        assert api.get("/keywords", limit=1, q="number 29999")["total"] == 1
+
     def test_one_has_what_was_observed_beside_what_is_thought_of_it(self, api: Api) -> None:
         api.imported(b"Keyword,Volume,My column\nbuy running shoes,1200,red\n")
         answer = api.ask("GET", f"/keywords/{api.id_of('buy running shoes')}")
@@ -347,7 +410,7 @@ class TestKeywords:
         assert answer.headers["etag"] == '"0"'
         assert (found["volume"], found["intent"], found["tags"]) == (1200, "transactional", [])
         assert found["extra"] == {"My column": "red"}
-        assert found["corrected"] == {"intent": None, "funnel": None, "language": None}
+        assert found["corrected"] == dict.fromkeys(("intent", "funnel", "language", "near_duplicate_of"))
         assert found["created_at"].endswith("Z")
 
     def test_a_correction_goes_before_what_is_thought_and_can_be_taken_back(self, api: Api) -> None:
@@ -356,7 +419,7 @@ class TestKeywords:
         said = api.ask("PATCH", path, json={"intent": "commercial", "tags": ["spring"]}, headers={"if-match": '"0"'})
         assert said.status_code == 200, said.text
         assert (said.json()["intent"], said.json()["tags"], said.headers["etag"]) == ("commercial", ["spring"], '"1"')
-        assert said.json()["corrected"] == {"intent": "commercial", "funnel": None, "language": None}
+        assert (said.json()["corrected"]["intent"], said.json()["corrected"]["funnel"]) == ("commercial", None)
         assert [k["keyword"] for k in api.get("/keywords", tag="spring")["keywords"]] == ["buy running shoes"]
         assert api.get(path)["intent"] == "commercial"
         api.imported(JUNE)
@@ -414,6 +477,27 @@ class TestKeywords:
             ("running shoes trail", "word order"),
         ]
         assert_problem(api.ask("GET", "/groups", params={"project": "none"}), 404, "not_found")
+
+    def test_a_person_says_what_is_a_near_duplicate_and_what_is_none(self, api: Api) -> None:
+        api.imported()
+        alone, lace = (f"/keywords/{api.id_of(phrase)}" for phrase in ("running shoes trail", "how to lace shoes"))
+        said = api.ask("PATCH", alone, json={"near_duplicate_of": ""}).json()
+        assert (said["near_duplicate_of"], said["corrected"]["near_duplicate_of"]) == (None, "")
+        said = api.ask("PATCH", lace, json={"near_duplicate_of": "Buy  running shoes"}).json()
+        assert (said["near_duplicate_of"], said["near_duplicate_reason"]) == ("buy running shoes", "corrected")
+        api.imported(JUNE, date="2026-06")  # which looks for groups anew
+        (group,) = api.get("/groups")["groups"]
+        assert [m["keyword"] for m in group["members"]] == ["buy running shoes", "how to lace shoes"]
+        assert_problem(api.ask("PATCH", lace, json={"near_duplicate_of": "no such thing"}), 404, "not_found")
+        assert_problem(api.ask("PATCH", lace, json={"near_duplicate_of": "how to lace shoes"}), 422, "invalid_option")
+        api.ask("PATCH", alone, json={"near_duplicate_of": None})
+        api.finder.catch_up()
+        assert api.get(alone)["near_duplicate_of"] == "trail running shoes"
+        # Whose head follows another goes with it.
+        head = f"/keywords/{api.id_of('trail running shoes')}"
+        api.ask("PATCH", head, json={"near_duplicate_of": "how to lace shoes"})
+        api.finder.catch_up()
+        assert {k["near_duplicate_of"] for k in (api.get(alone), api.get(head), api.get(lace))} == {"buy running shoes"}
 
     def test_filters_that_cannot_be_are_refused(self, api: Api) -> None:
         for parameters in (
@@ -538,6 +622,14 @@ class TestJobs:
         job_id = api.upload(JUNE)["job_id"]
         number = int(1000 * api.finder.job(job_id).updated_at.timestamp())
         assert "queued" not in [e[2]["state"] for e in _events(asyncio.run(followed(**{"last-event-id": str(number)})))]
+
+    def test_a_stream_says_that_nothing_is_new(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("omnikeywords.api.jobs._HEARTBEAT_SECONDS", 0.2)
+        monkeypatch.setattr("omnikeywords.api.jobs._MOST_SECONDS", 1.2)
+        job_id = api.upload()["job_id"]
+        answer = api.ask("GET", f"/jobs/{job_id}/stream")
+        assert [name for name, _, _ in _events(answer.text)] == ["progress"]  # it ended for its time
+        assert answer.text.count(": nothing new") == 2
 
 
 async def _soon(api: Api, job_id: str) -> None:

@@ -118,7 +118,7 @@ def progress_of(job: Job | None) -> dict[str, Any]:
     if rows and began is not None and (took := (now - began).total_seconds()) > 0:
         rate = round(rows / took, 1)
         share = job.progress.get("share_read")
-        if until is None and not job.state.ended and share:
+        if until is None and not job.state.ended and share and share < 1:
             left = round(took * (1 - share) / share, 1)
     if until is not None:
         left = 0.0

@@ -108,6 +108,7 @@ class Corrected(Struct, frozen=True):
     intent: str | None
     funnel: str | None
     language: str | None
+    near_duplicate_of: Annotated[str | None, Meta(description="Empty: it stands alone.")]
 
 
 class KeywordObject(KeywordResult, frozen=True, kw_only=True):
@@ -175,6 +176,10 @@ class KeywordChanges(Struct, frozen=True, forbid_unknown_fields=True):
     intent: _Intent | UnsetType | None = UNSET
     funnel: _Funnel | UnsetType | None = UNSET
     language: _Language | UnsetType | None = UNSET
+    near_duplicate_of: Annotated[
+        Annotated[str, Meta(max_length=700)] | UnsetType | None,
+        Meta(description="A keyword of the project, by its phrase; empty: it stands alone."),
+    ] = UNSET
     tags: Annotated[_Tags | UnsetType, Meta(description="All its tags.")] = UNSET
 
 
@@ -371,6 +376,8 @@ class Keywords:
                 version=before.version,
             )
         corrected = corrections_of(asked)
+        if not isinstance(asked.near_duplicate_of, UnsetType):
+            corrected["near_duplicate_of"] = asked.near_duplicate_of
         tags = None if asked.tags is UNSET else asked.tags
         if tags is None and not corrected:
             return _reply(self._finder.keyword(keyword_id, project), before.version)
@@ -379,7 +386,7 @@ class Keywords:
         )
         mark = self._finder.mark(keyword_id, project)
         # What was just said holds, also where the rows of a large import are to be read before.
-        found |= {"tags": list(mark.tags), **mark.corrected}
+        found |= {"tags": list(mark.tags)} | {name: value or None for name, value in mark.corrected.items()}
         found["corrected"] = {name: mark.corrected.get(name) for name in Corrected.__struct_fields__}
         return _reply(found, mark.version)
 

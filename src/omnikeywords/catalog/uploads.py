@@ -5,9 +5,10 @@ They are kept in parts of at most a mebibyte, a short transaction each.
 
 import hashlib
 import io
-from typing import BinaryIO
+from io import BufferedReader
+from typing import BinaryIO, cast
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, text
 
 from omnikeywords.catalog import log
 from omnikeywords.catalog.projects import bucket_of
@@ -15,7 +16,7 @@ from omnikeywords.catalog.tables import uploads
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import NotFound
 
-__all__ = ["PART_BYTES", "Keeping", "Upload", "forget", "keep", "keep_part", "open_upload"]
+__all__ = ["PART_BYTES", "Keeping", "Upload", "forget", "keep", "keep_part", "open_upload", "share_read"]
 
 PART_BYTES = 1 << 20
 
@@ -71,11 +72,14 @@ def keep_part(connection: Connection, project: str, import_id: str, number: int,
     """Keep one part of an upload, in the caller's transaction."""
     bucket = bucket_of(project)
     log.enter(connection, bucket)
+    if connection.dialect.name == "sqlite":
+        # Its cache would come to hold the parts before, which nobody reads again here.
+        connection.execute(text("PRAGMA shrink_memory"))
     row = {"bucket": bucket, "project": project, "import_id": import_id, "part": number, "data": part}
     connection.execute(uploads.insert(), row)
 
 
-def open_upload(database: Database, project: str, import_id: str) -> BinaryIO:
+def open_upload(database: Database, project: str, import_id: str) -> BufferedReader:
     """What was uploaded, as a binary file open for reading.
 
     Raises NotFound where nothing was, or it was forgotten since.
@@ -87,7 +91,12 @@ def open_upload(database: Database, project: str, import_id: str) -> BinaryIO:
         ).all()
     if not sizes:
         raise NotFound(f"what was uploaded for import {import_id!r} is gone: upload it again", import_id=import_id)
-    return io.BufferedReader(Upload(database, project, import_id, [size for _, size in sizes]), PART_BYTES)
+    return BufferedReader(Upload(database, project, import_id, [size for _, size in sizes]), PART_BYTES)
+
+
+def share_read(file: BufferedReader) -> float:
+    """How much of an upload was read, 0 to 1; it says little of one that is not read from front to back."""
+    return round(file.tell() / max(1, cast("Upload", file.raw).size), 4)
 
 
 def forget(connection: Connection, project: str, import_id: str) -> None:
