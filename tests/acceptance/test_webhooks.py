@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,19 @@ def kept() -> Iterator[Receiver]:
         yield running
 
 
+@contextmanager
+def processing() -> Iterator[None]:
+    """A processor at work beside the block."""
+    stop = threading.Event()
+    processor = threading.Thread(target=run_processor, args=(load_settings(), stop))
+    processor.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        processor.join()
+
+
 def documented_check() -> Callable[[str, dict[str, str], bytes], bool]:
     """The function that docs/webhooks.md gives to receivers."""
     code = re.search(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
@@ -60,20 +74,31 @@ def test_the_processor_sends_what_the_documented_check_takes(okf: Okf, kept: Rec
     secret = okf("webhooks", "create", kept.url, "--project", "shop")
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
     okf("import", "may.csv", "--project", "shop")
-    stop = threading.Event()
-    processor = threading.Thread(target=run_processor, args=(load_settings(), stop))
-    processor.start()
-    try:
+    with processing():
         until(lambda: bool(kept.received))
-    finally:
-        stop.set()
-        processor.join()
     ((headers, body),) = kept.received
     is_genuine = documented_check()
     assert is_genuine(secret, headers, body)
     assert not is_genuine(secret, headers, body + b" ")
     assert not is_genuine(secret, {**headers, "webhook-timestamp": "1614265330"}, body)
     assert json.loads(body)["data"]["rows"] == 2
+
+
+def test_no_import_waits_for_a_receiver_that_does_not_answer(
+    okf: Okf, kept: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OKF_JOB_THREADS", "1")
+    okf("projects", "create", "shop")
+    okf("webhooks", "create", kept.url, "--project", "shop")
+    okf("import", "may.csv", "--project", "shop")
+    kept.go_on.clear()
+    with processing():
+        until(lambda: bool(kept.received))
+        Path("june.csv").write_text("keyword,volume\nsocks,3\n", encoding="utf-8")
+        okf("import", "june.csv", "--project", "shop", "--no-wait")
+        until(lambda: okf("imports", "list", "--project", "shop").count('"state": "completed"') == 2)
+        kept.go_on.set()
+        until(lambda: len(kept.received) == 2)
 
 
 def test_a_dead_letter_is_listed_and_sent_again(okf: Okf, kept: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

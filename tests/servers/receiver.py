@@ -18,6 +18,7 @@ class Receiver:
     answers: list[int] = field(default_factory=list)  # statuses, one a call; 200 when there are none left
     headers: dict[str, str] = field(default_factory=dict)  # of each answer
     paths: list[str] = field(default_factory=list)
+    go_on: threading.Event = field(default_factory=threading.Event)  # nothing is answered before it is set
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)  # headers in lower case, body
 
     @property
@@ -29,12 +30,14 @@ class Receiver:
 def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """A running receiver."""
     kept = Receiver()
+    kept.go_on.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             kept.paths.append(self.path)
             kept.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            kept.go_on.wait()
             self.send_response(kept.answers.pop(0) if kept.answers else 200)
             for name, value in kept.headers.items():
                 self.send_header(name, value)
@@ -53,5 +56,6 @@ def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
         try:
             yield kept
         finally:
+            kept.go_on.set()
             server.shutdown()
             thread.join()
