@@ -97,6 +97,8 @@ def test_no_import_waits_for_a_receiver_that_does_not_answer(
         Path("june.csv").write_text("keyword,volume\nsocks,3\n", encoding="utf-8")
         okf("import", "june.csv", "--project", "shop", "--no-wait")
         until(lambda: okf("imports", "list", "--project", "shop").count('"state": "completed"') == 2)
+        listed = [json.loads(line) for line in okf("jobs", "list", "--project", "shop").splitlines()]
+        assert "running" in {job["state"] for job in listed if job["kind"] == "deliver_webhook"}, "it waits still"
         kept.go_on.set()
         until(lambda: len(kept.received) == 2)
 
