@@ -65,7 +65,8 @@ def migrate(
 def rebuild() -> None:
     """Make every read model anew from the log, equal to what was there.
 
-    Lists go on being answered and grow meanwhile. Interrupted, it goes on when it is asked for again.
+    Lists go on being answered, as they were, meanwhile; what was damaged is mended. Interrupted, it may be asked for
+    again. Events that could not be digested are tried once more.
     """
     with opened() as finder:
         make_warm(finder, quiet=False)
@@ -149,7 +150,7 @@ def change(
     weight: _Weight = None,
     home_region: _Region = None,
 ) -> None:
-    """Change the settings of a project; all its keywords are analysed anew."""
+    """Change the settings of a project; a job analyses all its keywords anew."""
     changes = _changes(market, brand, weight, home_region)
     if not changes:
         raise InvalidOption("nothing to change: give --market, --brand, --weight or --home-region")

@@ -445,9 +445,9 @@ class Settings:
     language_table: Path | None  # None: `language_table_path` says where
     database_url: str | None  # None: `database` says where
     database_owner_url: str | None
-    database_read_url: str | None
     backup_dir: Path | None
     backup_max_age_hours: int
+    database_read_url: str | None
     database_servers: Mapping[str, str] = field(hash=False)  # name to URL
     region: str
     database_connections: int

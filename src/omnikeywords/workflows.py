@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -221,6 +221,10 @@ class Workflows:
         """See to it that the observations of the coming months have a place of their own, on PostgreSQL."""
         if self._database.dialect == "postgresql":
             migrate.make_partitions(self._database, first, months)
+
+    def forget_abandoned_uploads(self, before: datetime) -> int:
+        """Delete the uploads begun before a time that never became an import; returns how many there were."""
+        return uploads.forget_abandoned(self._database, before)
 
     def rebuild(self, on_bucket: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""

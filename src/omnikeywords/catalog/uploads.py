@@ -5,18 +5,30 @@ They are kept in parts of at most a mebibyte, a short transaction each.
 
 import hashlib
 import io
+from datetime import datetime
 from io import BufferedReader
 from typing import BinaryIO, cast
 
-from sqlalchemy import ColumnElement, delete, func, select, text
+from sqlalchemy import ColumnElement, delete, exists, func, select, text
 
 from omnikeywords.catalog import log
+from omnikeywords.catalog.imports import made_at
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.tables import uploads
+from omnikeywords.catalog.tables import imports, uploads
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import NotFound
 
-__all__ = ["PART_BYTES", "Keeping", "Upload", "forget", "keep", "keep_part", "open_upload", "share_read"]
+__all__ = [
+    "PART_BYTES",
+    "Keeping",
+    "Upload",
+    "forget",
+    "forget_abandoned",
+    "keep",
+    "keep_part",
+    "open_upload",
+    "share_read",
+]
 
 PART_BYTES = 1 << 20
 
@@ -102,6 +114,19 @@ def share_read(file: BufferedReader) -> float:
 def forget(connection: Connection, project: str, import_id: str) -> None:
     """Delete an upload, in the caller's transaction."""
     connection.execute(delete(uploads).where(_of(project, import_id)))
+
+
+def forget_abandoned(database: Database, before: datetime) -> int:
+    """Delete the uploads begun before a time of which no import came, as where their process died; returns how many."""
+    u = uploads.c
+    of_import = (imports.c.bucket == u.bucket) & (imports.c.project == u.project) & (imports.c.import_id == u.import_id)
+    left = select(u.project, u.import_id).where(~exists().where(of_import)).distinct()
+    with database.read() as connection:
+        found = [(row.project, row.import_id) for row in connection.execute(left) if made_at(row.import_id) < before]
+    for project, import_id in found:
+        with database.write(project) as connection:
+            forget(connection, project, import_id)
+    return len(found)
 
 
 class Upload(io.RawIOBase):
