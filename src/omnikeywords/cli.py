@@ -534,4 +534,5 @@ from omnikeywords import (  # noqa: E402, F401  (more commands)
     cli_keys,
     cli_keywords,
     cli_servers,
+    cli_webhooks,
 )

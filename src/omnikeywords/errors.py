@@ -14,6 +14,7 @@ OmniKeywordsError
 ├── Conflict                what was asked no longer fits what is there
 │   ├── VersionConflict         somebody else changed it meanwhile
 │   └── IdempotencyConflict     the key was used before, for something else
+├── DeliveryFailed          a webhook's receiver could not be reached, or answered no success
 ├── LeaseLost               another worker has the job now, or it has ended
 ├── NotReached              a read model is not yet as far as it was asked to be
 ├── UnknownEvent            an event that a newer version of the program wrote
@@ -31,6 +32,7 @@ __all__ = [
     "DatabaseBusy",
     "DatabaseFull",
     "DatabaseUnavailable",
+    "DeliveryFailed",
     "IdempotencyConflict",
     "InvalidInput",
     "InvalidKeyword",
@@ -139,6 +141,12 @@ class IdempotencyConflict(Conflict):
     """The idempotency key was used before, for something else."""
 
     code = "idempotency_conflict"
+
+
+class DeliveryFailed(OmniKeywordsError):
+    """A webhook's receiver could not be reached, or answered no success."""
+
+    code = "delivery_failed"
 
 
 class LeaseLost(OmniKeywordsError):

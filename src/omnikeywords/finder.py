@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from omnikeywords.catalog.marks import Mark
     from omnikeywords.catalog.projects import Project
     from omnikeywords.catalog.uploads import Keeping
+    from omnikeywords.catalog.webhooks import Webhook
     from omnikeywords.db import Connection, Database
     from omnikeywords.fleet import Fleet
     from omnikeywords.formats import Export
     from omnikeywords.jobs import Job
+    from omnikeywords.webhooks import DeadLetter
     from omnikeywords.workflows import Workflows
 
 __all__ = ["DEFAULT_PROJECT", "Finder", "Importing"]
@@ -460,14 +462,12 @@ class Finder:
         self, import_id: str, project: str, actor: str, reason: str = "withdrawn", *, erase: bool = True
     ) -> None:
         """Make an import count nowhere, and erase what it said unless the log is to keep it. Raises NotFound."""
-        from omnikeywords.catalog import imports
-
         found = self.import_(import_id, project)
         with self._at(project).write(project, statement_ms=600_000) as connection:
             if erase:
                 self._workflows(project).delete_import(connection, found, reason, actor)
             else:
-                imports.withdraw(connection, project, import_id, reason, actor)
+                self._workflows(project).withdraw_import(connection, project, import_id, reason, actor)
 
     def keywords(
         self,
@@ -700,6 +700,42 @@ class Finder:
                 status(connection, job_id)
                 return name
         return last[0]
+
+    def create_webhook(self, project: str, url: str, events: Sequence[str] = ()) -> "Webhook":
+        """Tell a URL of every import of a project that ends; `events` narrows that. Its secret cannot be had again.
+
+        Raises NotFound, InvalidOption for a URL that is not public or an unknown event, Conflict for one too many.
+        """
+        from omnikeywords.catalog import webhooks
+
+        self.project(project)
+        self._workflows(project).deliveries.check(url)
+        with self._at(project).write(project) as connection:
+            return webhooks.add(connection, project, url, events)
+
+    def webhooks(self, project: str) -> "list[Webhook]":
+        """The webhooks of a project, the oldest first. Raises NotFound."""
+        from omnikeywords.catalog import webhooks
+
+        self.project(project)
+        return webhooks.list_webhooks(self._at(project), project)
+
+    def delete_webhook(self, webhook_id: str, project: str) -> None:
+        """Send nothing more to a webhook, not what waits to be sent either. Raises NotFound."""
+        from omnikeywords.catalog import webhooks
+
+        with self._at(project).write(project) as connection:
+            webhooks.remove(connection, project, webhook_id)
+
+    def dead_letters(self, project: str, limit: int = 50) -> "list[DeadLetter]":
+        """Deliveries to a project's webhooks that failed for good, the newest first. Raises NotFound."""
+        self.project(project)
+        return self._workflows(project).deliveries.dead(project, limit)
+
+    def redeliver(self, job_id: str, project: str) -> "Job":
+        """Begin to send a dead letter once more. Raises NotFound, Conflict where it is none."""
+        with self._at(project).write(project) as connection:
+            return self._workflows(project).deliveries.redeliver(connection, project, job_id)
 
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""

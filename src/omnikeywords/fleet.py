@@ -20,6 +20,7 @@ from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, InvalidSettin
 from omnikeywords.jobs import metadata as jobs_metadata
 from omnikeywords.ops import get_logger
 from omnikeywords.settings import Settings
+from omnikeywords.webhooks import Deliveries, Sender
 from omnikeywords.workflows import Workflows
 
 __all__ = ["Fleet"]
@@ -114,9 +115,10 @@ class Fleet:
         """The sagas of one server."""
         with self._lock:
             if server not in self._workflows:
-                settings = self._settings
+                settings, database = self._settings, self.database(server)
+                sender = Sender(allow_loopback=settings.webhook_allow_loopback)
                 self._workflows[server] = Workflows(
-                    self.database(server), settings.language_table_path, settings.brands
+                    database, settings.language_table_path, settings.brands, Deliveries(database, sender)
                 )
             return self._workflows[server]
 

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, OmniKeywordsError, SchemaOutdated, UnknownEvent
@@ -72,7 +73,17 @@ def _serve(finder: Finder, server: str, stop: threading.Event) -> None:
     workflows = finder.fleet.workflows(server)
     followed = threading.Thread(target=_follow, args=(workflows, server, stop), name=f"follow-{server}")
     followed.start()
-    run_worker(workflows.database, workflows.sagas, stop, WorkerOptions.of(finder.settings))
+    options = WorkerOptions.of(finder.settings)
+    deliveries = workflows.deliveries.saga
+    # In threads of its own: receivers that answer slowly, or never, are waited for by no import.
+    sent = threading.Thread(
+        target=run_worker,
+        args=(workflows.database, [deliveries], stop, replace(options, listen=False)),
+        name=f"deliver-{server}",
+    )
+    sent.start()
+    run_worker(workflows.database, [saga for saga in workflows.sagas if saga is not deliveries], stop, options)
+    sent.join()
     followed.join()
 
 

@@ -271,6 +271,16 @@ TABLE: tuple[Setting, ...] = (
     _number("OKF_JOB_POLL_MS", 500, 10, 60_000, "ms", "Longest that an idle worker waits between looks for a job."),
     _number("OKF_JOB_RETENTION_DAYS", 30, 1, 36_500, "days", "Days for which ended jobs are remembered."),
     Setting(
+        "OKF_WEBHOOK_ALLOW_LOOPBACK",
+        "webhook_allow_loopback",
+        "on or off",
+        lambda: False,
+        "off",
+        "",
+        "Let webhooks go to this machine, by http too. For tests: never where strangers may add webhooks.",
+        _switch,
+    ),
+    Setting(
         "OKF_BRANDS",
         "brands",
         "list, by comma or line",
@@ -447,6 +457,7 @@ class Settings:
     job_lease_ms: int
     job_poll_ms: int
     job_retention_days: int
+    webhook_allow_loopback: bool
     brands: tuple[str, ...]
     host: str
     port: int

@@ -15,6 +15,7 @@ from omnikeywords.terminal import TOOLS
 __all__ = [
     "ImportReport",
     "show_comparison",
+    "show_dead_letters",
     "show_events",
     "show_history",
     "show_import",
@@ -27,6 +28,7 @@ __all__ = [
     "show_projects",
     "show_rejects",
     "show_servers",
+    "show_webhooks",
 ]
 
 Row = Mapping[str, Any]
@@ -339,5 +341,28 @@ def show_moves(to: Console, rows: Sequence[Row]) -> None:
         _Column("ended (UTC)", _time("ended_at")),
         _Column("by", _text("actor")),
         _Column("left its region because", _text("reason"), wide=True),
+    ]
+    _table(to, rows, columns)
+
+
+def show_webhooks(to: Console, rows: Sequence[Row]) -> None:
+    """A line a webhook."""
+    columns = [
+        _Column("id", _text("id", "bold")),
+        _Column("url", _text("url"), wide=True),
+        _Column("events", lambda row: Text(", ".join(row["events"]))),
+        _Column("created (UTC)", _time("created_at")),
+    ]
+    _table(to, rows, columns)
+
+
+def show_dead_letters(to: Console, rows: Sequence[Row]) -> None:
+    """A line a delivery that failed for good."""
+    columns = [
+        _Column("job", _text("job_id", "bold")),
+        _Column("webhook", _text("webhook_id")),
+        _Column("event", _text("event")),
+        _Column("failed (UTC)", _time("failed_at")),
+        _Column("error", _text("error"), wide=True),
     ]
     _table(to, rows, columns)

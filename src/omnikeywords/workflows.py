@@ -2,6 +2,7 @@
 
 `ImportKeywords`   accept → validate → append, chunk by chunk → follow → group → tidy
 `DeriveKeywords`   derive, some keywords at a time → group
+`DeliverWebhook`   deliver; begun by the end of an import, of webhooks/
 
 An import that is refused, cancelled or given up is withdrawn: from that event on it counts nowhere. Once all its rows
 are appended there is no way back by itself; then it can be withdrawn like any other.
@@ -24,7 +25,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from omnikeywords.analysis.normalise import normalise_batch
-from omnikeywords.catalog import follow, groups, imports, migrate, projects, uploads
+from omnikeywords.catalog import follow, groups, imports, log, migrate, projects, uploads
 from omnikeywords.catalog.events import rows_of
 from omnikeywords.catalog.keywords import MODEL, KeywordsModel, Scope
 from omnikeywords.db import Connection, Database
@@ -34,6 +35,7 @@ from omnikeywords.formats.write import extra_as_text
 from omnikeywords.jobs import Context, Job, Saga, Started, Step, crash_point, declare_crash_points, erase, start
 from omnikeywords.model import Market
 from omnikeywords.ops import get_logger
+from omnikeywords.webhooks import Deliveries, Sender
 
 __all__ = ["CHUNK", "ImportRequest", "Workflows"]
 
@@ -75,8 +77,15 @@ class ImportRequest:
 class Workflows:
     """The sagas over one database."""
 
-    def __init__(self, database: Database, language_table: Path | None = None, brands: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        language_table: Path | None = None,
+        brands: tuple[str, ...] = (),
+        deliveries: Deliveries | None = None,
+    ) -> None:
         self.database = self._database = database
+        self.deliveries = deliveries or Deliveries(database, Sender())
         self._language_table = language_table
         self.model = KeywordsModel(database, language_table, brands)
         self.import_keywords = Saga(
@@ -91,7 +100,7 @@ class Workflows:
             ],
         )
         self.derive_keywords = Saga("derive_keywords", [Step("derive", self._derive), Step("group", self._group)])
-        self.sagas = (self.import_keywords, self.derive_keywords)
+        self.sagas = (self.import_keywords, self.derive_keywords, self.deliveries.saga)
 
     def start_import(self, connection: Connection, request: ImportRequest, key: str | None = None) -> Started:
         """Begin an import in the caller's transaction: its first event and its job are there together or not at all."""
@@ -125,7 +134,7 @@ class Workflows:
         """What is left to do, in the caller's transaction, for a job that was cancelled before anybody began it."""
         if job.kind == self.import_keywords.kind:
             import_id: str = job.input["import_id"]
-            imports.withdraw(connection, job.project, import_id, "cancelled: before it began", job.input["actor"])
+            self.withdraw_import(connection, job.project, import_id, "cancelled: before it began", job.input["actor"])
             uploads.forget(connection, job.project, import_id)
 
     def delete_project(self, connection: Connection, name: str, actor: str) -> None:
@@ -133,11 +142,27 @@ class Workflows:
         projects.delete_all(connection, name, actor)
         erase(connection, name)
 
+    def withdraw_import(self, connection: Connection, project: str, import_id: str, reason: str, actor: str) -> None:
+        """Make an import count nowhere, and begin to tell who wants to know."""
+        with self._withdrawing(connection, project, import_id):
+            imports.withdraw(connection, project, import_id, reason, actor)
+
     def delete_import(self, connection: Connection, found: imports.Import, reason: str, actor: str) -> None:
         """Make an import count nowhere and erase what it said and how it came; a job that still brings it ends."""
-        imports.delete_facts(connection, found.project, found.id, reason, actor)
+        with self._withdrawing(connection, found.project, found.id):
+            imports.delete_facts(connection, found.project, found.id, reason, actor)
         uploads.forget(connection, found.project, found.id)
         erase(connection, found.project, found.job_id)
+
+    @contextmanager
+    def _withdrawing(self, connection: Connection, project: str, import_id: str) -> Iterator[None]:
+        """Announce what becomes of an import within the block, unless it was withdrawn before."""
+        log.take_turn(connection, projects.bucket_of(project))  # nobody else withdraws it between look and act
+        before = imports.begun(connection, project, import_id)
+        yield
+        after = imports.begun(connection, project, import_id)
+        if after is not None and before is not None and before.state != after.state:
+            self.deliveries.announce(connection, after)
 
     def change_project(
         self, connection: Connection, name: str, actor: str, changes: Mapping[str, Any], expected: int | None = None
@@ -225,7 +250,7 @@ class Workflows:
         trouble = context.failure
         reason = f"{trouble.code}: {trouble.message}" if trouble else "withdrawn"
         with context.transaction() as connection:
-            imports.withdraw(connection, context.project, context.input["import_id"], reason, _actor(context))
+            self.withdraw_import(connection, context.project, context.input["import_id"], reason, _actor(context))
             uploads.forget(connection, context.project, context.input["import_id"])
             context.record(connection)
         crash_point("import.withdrawn")
@@ -377,8 +402,13 @@ class Workflows:
         crash_point("derive.completed")
 
     def _tidy(self, context: Context) -> None:
+        """Forget the upload and begin to tell who wants to know; the job ends in the same transaction."""
+        project, import_id = context.project, context.input["import_id"]
         with context.transaction() as connection:
-            uploads.forget(connection, context.project, context.input["import_id"])
+            uploads.forget(connection, project, import_id)
+            ended = imports.begun(connection, project, import_id)
+            if ended is not None and ended.state == "completed":  # it may be withdrawn by now, which was told then
+                self.deliveries.announce(connection, ended)
             context.record(connection)
 
     def _upload(self, context: Context) -> BufferedReader:

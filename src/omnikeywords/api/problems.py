@@ -49,6 +49,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "method_not_allowed": ProblemKind(405, "The method is not for this path"),
     "not_acceptable": ProblemKind(406, "The answer is JSON"),
     "conflict": ProblemKind(409, "It does not fit what is there"),
+    "delivery_failed": ProblemKind(502, "The receiver of a webhook did not take it"),
     "lease_lost": ProblemKind(409, "The job is another's now"),
     "version_conflict": ProblemKind(412, "It was changed meanwhile"),
     "body_timeout": ProblemKind(408, "The body did not arrive in time"),

@@ -41,6 +41,7 @@ __all__ = [
     "rejects",
     "servers",
     "uploads",
+    "webhooks",
 ]
 
 # Names of constraints and indexes must be the same everywhere, or a migration could not name them.
@@ -264,6 +265,21 @@ observations = Table(
     Column("ctr", Float),
     Column("position", Float),
     Column("rest", Text, nullable=False),  # JSON: every other column that has a value
+)
+
+# ---- whom to tell: settings, neither facts nor made from facts
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _key("bucket", Integer),
+    _key("project", String(64)),
+    _key("id", String(32)),
+    Column("url", Text, nullable=False),
+    # Readable: each delivery is signed with it, and a digest of a key signs nothing.
+    Column("secret", Text, nullable=False),
+    Column("events", Text, nullable=False),  # JSON list of webhooks.WebhookEvent
+    Column("created_at", _Time, nullable=False),
 )
 
 # ---- whom to let in: of no bucket, as a key may be for several projects
