@@ -329,7 +329,7 @@ def _replace(
     """Take observations out, put others in, and the states of the keywords `ids` in the place of what they were."""
     if drop.height:
         connection.execute(
-            delete(observations).where(_of_project(of, observations), of_places(connection)),
+            delete(observations).where(of_places(connection)),
             places_of(connection, of, drop.select(_PLACE).to_series()),
         )
     gone = ids.filter(~ids.is_in(state["id"].implode()))
@@ -364,7 +364,7 @@ def _at(connection: Connection, of: Event | Scope, places: pl.Series, schema: di
     if not len(places):
         return pl.DataFrame(schema=schema)
     columns = [observations.c[name] for name in schema]
-    which = select(*columns).where(_of_project(of, observations), of_places(connection))
+    which = select(*columns).where(of_places(connection))
     return fetch(connection, which, schema, places_of(connection, of, places))
 
 
@@ -435,7 +435,7 @@ def _listed(connection: Connection, ids: pl.Series) -> dict[str, Any]:
 
 
 def of_places(connection: Connection) -> Any:
-    """That a row of `observations` is at one of `places_of`."""
+    """That a row of `observations` is at one of `places_of`, and of their project."""
     if connection.dialect.name == "sqlite":
         # Row by row by the key: left to itself it would go through whole imports.
         return text(
@@ -444,13 +444,17 @@ def of_places(connection: Connection) -> Any:
             "AND o.\"row\" = json_extract(place.value, '$[1]'))"
         )
     pairs = "SELECT * FROM unnest(CAST(:imports AS text[]), CAST(:rows AS bigint[]))"
-    return text(f"(observations.import_id, observations.row) IN ({pairs})")
+    return text(
+        "observations.bucket = :of_bucket AND observations.project = :of_project "
+        f"AND (observations.import_id, observations.row) IN ({pairs})"
+    )
 
 
 def places_of(connection: Connection, of: Event | Scope, rows: Iterable[str]) -> dict[str, Any]:
     """The parameters for `of_places`, from values of the column `rows` of a project."""
     places = [place.rsplit("/", 1) for several in rows for place in several.split(" ")]
+    key = {"of_bucket": of.bucket, "of_project": of.project}
     if connection.dialect.name == "sqlite":
         listed = msgspec.json.encode([(import_id, int(row)) for import_id, row in places]).decode()
-        return {"places": listed, "of_bucket": of.bucket, "of_project": of.project}
-    return {"imports": [import_id for import_id, _ in places], "rows": [int(row) for _, row in places]}
+        return {"places": listed, **key}
+    return {**key, "imports": [import_id for import_id, _ in places], "rows": [int(row) for _, row in places]}

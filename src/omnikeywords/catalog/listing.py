@@ -236,9 +236,8 @@ def history(database: Database, project: str, keyword_id: str) -> list[dict[str,
         places = connection.execute(select(keywords.c.rows).where(_which(project, keyword_id))).scalar()
         if places is None:
             raise NotFound(f"keyword {keyword_id!r} does not exist in project {project!r}", id=keyword_id)
-        which = (observations.c.bucket == bucket_of(project)) & (observations.c.project == project)
         found = connection.execute(
-            select(observations).where(which, of_places(connection)),
+            select(observations).where(of_places(connection)),
             places_of(connection, Scope(bucket_of(project), project), [places]),
         ).all()
     order = ("period_end", "period_start", "recorded_at", "row")
