@@ -30,6 +30,7 @@ bench: $(VENV)/.test-ready ## measure speed; writes benchmarks/results
 	$(BIN)/python benchmarks/bench_cli.py
 	$(BIN)/python benchmarks/bench_serve.py
 	$(BIN)/python benchmarks/bench_log.py
+	$(BIN)/python benchmarks/bench_import.py
 
 crash: $(VENV)/.test-ready ## kill imports 200 times at any moment and 10 times at each named point; some 20 minutes
 	$(BIN)/python benchmarks/bench_crash.py

@@ -128,12 +128,14 @@ def create(
     brand: _Brand = None,
     weight: _Weight = None,
     home_region: _Region = None,
+    own_bucket: Annotated[
+        bool, typer.Option("--own-bucket", help="For tens of millions of keywords, on several servers.")
+    ] = False,
 ) -> None:
     """Make a project; an import makes its own where there is none."""
+    given = _changes(None, brand, weight, home_region)
     with opened() as finder:
-        made = finder.create_project(name, who(), market)
-        if changes := _changes(None, brand, weight, home_region):
-            finder.change_project(name, who(), changes, made.version)
+        finder.create_project(name, who(), market, **given, own_bucket=own_bucket)
     note(f"project {name} is made")
 
 

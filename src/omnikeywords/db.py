@@ -186,6 +186,8 @@ def connect(url: str, limits: Limits | None = None) -> Database:
         engine = create_engine(
             made,
             poolclass=QueuePool,
+            # The connection that was used last knows most pages; what another one wrote makes each forget them.
+            pool_use_lifo=True,
             pool_size=limits.connections,
             max_overflow=0,
             pool_timeout=limits.checkout_ms / 1000,

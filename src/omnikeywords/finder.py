@@ -483,7 +483,7 @@ class Finder:
         from omnikeywords.catalog import listing
 
         return listing.page(
-            self._at(project),
+            self.fleet.reading(project),
             project,
             self._project_options(project),
             listing.Filters(q, filters or {}),
@@ -497,7 +497,7 @@ class Finder:
         from omnikeywords.catalog import listing
 
         self.project(project)
-        return listing.count(self._at(project), project)
+        return listing.count(self.fleet.reading(project), project)
 
     def keyword(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
         """One keyword object. Raises NotFound."""
@@ -509,7 +509,7 @@ class Finder:
         """The keyword objects of those ids that there are, in the order of the ids. Raises NotFound."""
         from omnikeywords.catalog import listing
 
-        return listing.find_many(self._at(project), project, self._project_options(project), ids)
+        return listing.find_many(self.fleet.reading(project), project, self._project_options(project), ids)
 
     def keyword_named(self, text: str, project: str = DEFAULT_PROJECT, market: str | None = None) -> str:
         """The id of a keyword that a person names, by its id or as a phrase; `market` tells it from the same phrase in
@@ -544,11 +544,20 @@ class Finder:
 
         Raises NotFound, InvalidOption, VersionConflict.
         """
-        from omnikeywords.catalog import marks
+        from omnikeywords.catalog import groups, listing, marks
 
-        self.keyword(keyword_id, project)
+        about = self.keyword(keyword_id, project)
+        said = dict(corrected) if corrected else None
+        head = None
+        if said and said.get("near_duplicate_of"):
+            head = listing.phrase_of(self._at(project), project, said["near_duplicate_of"] or "")
+            if head == about["normalized"]:
+                raise InvalidOption(f"keyword {head!r} cannot be a near-duplicate of itself", keyword=head)
+            said["near_duplicate_of"] = head
         with self._at(project).write(project) as connection:
-            done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=corrected, expected=expected)
+            done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=said, expected=expected)
+            if said and "near_duplicate_of" in said:
+                groups.put_right(connection, project, keyword_id, head)
         self._follow_shortly(project, done.position)
         return self.keyword(keyword_id, project)
 
@@ -599,7 +608,7 @@ class Finder:
         """Everything that any import said of a keyword. Raises NotFound."""
         from omnikeywords.catalog import listing
 
-        return listing.history(self._at(project), project, keyword_id)
+        return listing.history(self.fleet.reading(project), project, keyword_id)
 
     def groups(self, project: str = DEFAULT_PROJECT, *, limit: int = 50, after: str = "") -> "list[Group]":
         """Groups of near-duplicates by their heads; `after` is the head of the last one of the page before.
@@ -609,13 +618,13 @@ class Finder:
         from omnikeywords.catalog import listing
 
         self.project(project)
-        return listing.groups(self._at(project), project, limit=limit, after=after)
+        return listing.groups(self.fleet.reading(project), project, limit=limit, after=after)
 
     def count_groups(self, project: str = DEFAULT_PROJECT) -> int:
         """How many groups of near-duplicates a project has."""
         from omnikeywords.catalog import listing
 
-        return listing.count_groups(self._at(project), project)
+        return listing.count_groups(self.fleet.reading(project), project)
 
     def compare(self, before: str, after: str, project: str = DEFAULT_PROJECT, *, limit: int = 1000) -> "Compared":
         """What is new, lost or moved in one import against another. Raises NotFound."""
@@ -623,7 +632,7 @@ class Finder:
 
         self.import_(before, project)
         self.import_(after, project)
-        return listing.compare(self._at(project), project, before, after, limit)
+        return listing.compare(self.fleet.reading(project), project, before, after, limit)
 
     def export(
         self, project: str = DEFAULT_PROJECT, q: str = "", filters: Mapping[str, str] | None = None
@@ -633,7 +642,7 @@ class Finder:
 
         chosen = listing.Filters(q, filters or {})
         chosen.where(project)  # what is wrong with it is said before the first frame
-        return listing.export(self._at(project), project, self._project_options(project), chosen)
+        return listing.export(self.fleet.reading(project), project, self._project_options(project), chosen)
 
     def jobs(self, project: str | None = None, *, limit: int = 50, before: str | None = None) -> "list[Job]":
         """Jobs, the newest first, of one project or of all; `before` is the id of the last one of the page before."""

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -90,7 +91,6 @@ class Workflows:
             ],
         )
         self.derive_keywords = Saga("derive_keywords", [Step("derive", self._derive), Step("group", self._group)])
-        self._unclaimed: set[tuple[str, str]] = set()  # uploads at the last look
         self.sagas = (self.import_keywords, self.derive_keywords)
 
     def start_import(self, connection: Connection, request: ImportRequest, key: str | None = None) -> Started:
@@ -192,24 +192,14 @@ class Workflows:
         with self._database.read() as connection:
             return max(follow.buckets_behind(connection, MODEL).values(), default=0)
 
-    def forget_abandoned(self) -> int:
-        """Delete what was uploaded for imports that never began; returns how many uploads those are.
-
-        Their process was killed, if nothing came of them since the call before: so that is to be a day ago.
-        """
-        with self._database.read() as connection:
-            found = uploads.unclaimed(connection)
-        abandoned = found & self._unclaimed
-        for project, import_id in abandoned:
-            with self._database.write(project) as connection:
-                uploads.forget_unclaimed(connection, project, import_id)
-        self._unclaimed = found - abandoned
-        return len(abandoned)
-
     def make_partitions(self, first: date, months: int) -> None:
         """See to it that the observations of the coming months have a place of their own, on PostgreSQL."""
         if self._database.dialect == "postgresql":
             migrate.make_partitions(self._database, first, months)
+
+    def forget_abandoned_uploads(self, before: datetime) -> int:
+        """Delete the uploads begun before a time that never became an import; returns how many there were."""
+        return uploads.forget_abandoned(self._database, before)
 
     def rebuild(self, on_bucket: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""
@@ -285,6 +275,7 @@ class Workflows:
                         rows_kept=rows - unusable,
                         rows_merged=merged,
                         rows_skipped=export.rows_in - rows + unusable,
+                        share_read=uploads.share_read(file),
                     )
                     counted = (chunks, rows, noted, unusable, merged)
                     context.checkpoint(connection, dict(zip(_COUNTED, counted, strict=True)))
@@ -299,7 +290,9 @@ class Workflows:
             facts = {**context.outputs["validate"], "skipped": skipped}
             position = imports.complete(connection, project, import_id, facts, _actor(context))
             kept, total = rows - unusable, sum(skipped.values())
-            context.progress(rows_read=kept + total, rows_kept=kept, rows_merged=merged, rows_skipped=total)
+            context.progress(
+                rows_read=kept + total, rows_kept=kept, rows_merged=merged, rows_skipped=total, share_read=1.0
+            )
             context.record(connection, {"position": position})
         crash_point("import.completed")
 
@@ -388,7 +381,7 @@ class Workflows:
             uploads.forget(connection, context.project, context.input["import_id"])
             context.record(connection)
 
-    def _upload(self, context: Context) -> BinaryIO:
+    def _upload(self, context: Context) -> BufferedReader:
         return uploads.open_upload(self._database, context.project, context.input["import_id"])
 
 
@@ -407,7 +400,7 @@ class _Named:
         self._runs.append(new)
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
             last = self._runs.pop()
-            self._runs[-1] = np.union1d(self._runs[-1], last)
+            self._runs[-1] = np.sort(np.concatenate((self._runs[-1], last)), kind="stable")
         return named.height - len(new)
 
 

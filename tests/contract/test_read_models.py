@@ -20,13 +20,12 @@ from sqlalchemy import delete, select, text, update
 
 from omnikeywords.analysis import Options, analyse
 from omnikeywords.bulk import Source, analyse_sources
-from omnikeywords.catalog import listing, log, marks, projects, uploads
+from omnikeywords.catalog import listing, log, marks, projects
 from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Follower, Part, outdated_buckets, parked_events, position_of, wait_until
 from omnikeywords.catalog.keywords import KeywordsModel
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import events, followers, keywords, metadata, observations, parked
-from omnikeywords.catalog.tables import uploads as uploads_table
 from omnikeywords.db import Database, connect
 from omnikeywords.errors import NotFound, UnknownEvent
 from omnikeywords.finder import Finder, Importing
@@ -522,20 +521,6 @@ def test_two_projects_of_one_bucket_never_see_each_other(shop: Catalogue) -> Non
 def same_bucket(project: str) -> str:
     """Another project of the same bucket."""
     return next(name for i in itertools.count() if bucket_of(name := f"other{i}") == bucket_of(project))
-
-
-def test_what_was_uploaded_for_an_import_that_never_began_is_forgotten_after_a_while(shop: Catalogue) -> None:
-    workflows = Workflows(shop.database)
-    shop.start("i1a")
-    with shop.database.write(shop.project) as connection:
-        for import_id in ("i1a", "i1b", "i1c"):
-            uploads.keep_part(connection, shop.project, import_id, 0, b"part")
-    assert workflows.forget_abandoned() == 0, "they may go on yet"
-    shop.start("i1b")
-    assert workflows.forget_abandoned() == 1
-    with shop.database.read(shop.project) as connection:
-        kept = connection.execute(select(uploads_table.c.import_id).order_by(uploads_table.c.import_id)).scalars().all()
-    assert kept == ["i1a", "i1b"]
 
 
 # ---- followers

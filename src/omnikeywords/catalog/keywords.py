@@ -17,8 +17,9 @@ from sqlalchemy import Table, delete, func, select, text, tuple_
 
 from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.catalog import projects
-from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, stored, unstored
-from omnikeywords.catalog.events import Event, EventType, frame_of
+from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, unstored
+from omnikeywords.catalog.digest import PLACE, TIME, Digest, Digester
+from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.follow import Part
 from omnikeywords.catalog.marks import CORRECTABLE
 from omnikeywords.catalog.rows import fetch, put
@@ -41,15 +42,6 @@ class Scope:
     project: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Digest:
-    """A chunk of rows, analysed; without those that cannot be."""
-
-    rows: pl.DataFrame  # of the table `observations`
-    state: pl.DataFrame  # of the table `keywords`, were each row the only one of its keyword
-    options: Options
-
-
 class KeywordsModel:
     """Follows the log into the tables `observations` and `keywords`."""
 
@@ -60,30 +52,13 @@ class KeywordsModel:
         self._database = database
         self._language_table = language_table
         self._brands = tuple(brands)  # of every project
+        self._digester = Digester()
 
-    def digest(self, event: Event) -> _Digest | None:
+    def digest(self, event: Event) -> Digest | None:
         """Analyse the rows of an event."""
         if event.type != EventType.ROWS_APPENDED or event.data is None:
             return None
-        options = self._options(event.project)
-        chunk = frame_of(event.data).with_row_index("row", event.payload["first_row"]).cast({"row": pl.Int64})
-        analysis = analysed(chunk, options)
-        usable = analysis["id"].is_not_null()
-        chunk, analysis = chunk.filter(usable), analysis.filter(usable)
-        rows = stored(chunk).with_columns(
-            pl.lit(event.bucket, pl.Int32).alias("bucket"),
-            pl.lit(event.project).alias("project"),
-            pl.lit(_import_of(event)).alias("import_id"),
-            chunk["row"],
-            pl.lit(event.recorded_at, _TIME).alias("recorded_at"),
-            analysis["id"],
-        )
-        state = keywords_of(chunk, analysis).with_columns(
-            rows.select(_PLACE).to_series(),
-            pl.lit(event.recorded_at, _TIME).alias("created_at"),
-            pl.lit(event.recorded_at, _TIME).alias("updated_at"),
-        )
-        return _Digest(rows, state, options)
+        return self._digester.digest(event, self._options(event.project))
 
     def _options(self, project: str) -> Options:
         found = projects.find(self._database, project)
@@ -94,7 +69,7 @@ class KeywordsModel:
             language_table=self._language_table,
         )
 
-    def parts(self, database: Database, events: list[Event], digests: list[_Digest | None]) -> Iterator[Part]:
+    def parts(self, database: Database, events: list[Event], digests: list[Digest | None]) -> Iterator[Part]:
         """What is written for an event, or for several chunks of rows, transaction by transaction."""
         event = events[0]
         match event.type:
@@ -116,7 +91,7 @@ class KeywordsModel:
             behind = first + event.payload["rows"]
             yield from self._without_rows(database, event, _import_of(event), first, behind)
 
-    def again(self, database: Database, events: list[Event], digests: list[_Digest | None]) -> Iterator[Part]:
+    def again(self, database: Database, events: list[Event], digests: list[Digest | None]) -> Iterator[Part]:
         """Chunks of rows once more, as they are to be now: none of an import that was withdrawn since."""
         event = events[0]
         if event.type != EventType.ROWS_APPENDED:
@@ -190,7 +165,7 @@ class KeywordsModel:
 
     # ---- what each event does
 
-    def _append(self, database: Database, events: list[Event], digests: list[_Digest]) -> Iterator[Part]:
+    def _append(self, database: Database, events: list[Event], digests: list[Digest]) -> Iterator[Part]:
         if not digests:
             return
         event = events[0]
@@ -244,7 +219,7 @@ class KeywordsModel:
             named = _rows_of(connection, of, ids)
             key = {name: _KEY_SCHEMA[name] for name in ("import_id", "row", "id")}
             found = _at(connection, of, named["rows"].str.split(" ").explode(), key)
-            own = found.group_by("id").agg(_PLACE.sort().str.join(" "))
+            own = found.group_by("id").agg(PLACE.sort().str.join(" "))
             wrong = named.join(own, on=["id", "rows"], how="anti")["id"]
             known = _observed(connection, of, wrong)
             said = _marks(connection, of, wrong)
@@ -275,14 +250,12 @@ class KeywordsModel:
                 yield partial(_delete_some, table=table, which=_of_project(event, table))
 
 
-_TIME = pl.Datetime("us", "UTC")
-_PLACE = pl.format("{}/{}", "import_id", "row").alias("rows")
 _KEY_SCHEMA: dict[str, Any] = {
     "bucket": pl.Int32(),
     "project": pl.String(),
     "import_id": pl.String(),
     "row": pl.Int64(),
-    "recorded_at": _TIME,
+    "recorded_at": TIME,
     "id": pl.String(),
 }
 
@@ -290,7 +263,7 @@ _KEY_SCHEMA: dict[str, Any] = {
 def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
     """What observations make of their keywords: rows of the table `keywords` by their columns KEYWORD_SCHEMA."""
     times = rows.group_by("id").agg(
-        _PLACE.sort().str.join(" "),
+        PLACE.sort().str.join(" "),
         pl.col("recorded_at").min().alias("created_at"),
         pl.col("recorded_at").max().alias("updated_at"),
     )
@@ -330,7 +303,7 @@ def _replace(
     if drop.height:
         connection.execute(
             delete(observations).where(of_places(connection)),
-            places_of(connection, of, drop.select(_PLACE).to_series()),
+            places_of(connection, of, drop.select(PLACE).to_series()),
         )
     gone = ids.filter(~ids.is_in(state["id"].implode()))
     if len(gone):
@@ -353,7 +326,7 @@ def _observed(
     """Every observation of these keywords; none at a place that `besides` has."""
     places = _rows_of(connection, of, ids)["rows"].str.split(" ").explode()
     if besides is not None:
-        places = places.filter(~places.is_in(besides.select(_PLACE).to_series().implode()))
+        places = places.filter(~places.is_in(besides.select(PLACE).to_series().implode()))
     kinds = {**_KEY_SCHEMA, **STORED_SCHEMA}
     schema = {column.name: kinds[column.name] for column in observations.columns}
     return _at(connection, of, places, schema)
@@ -370,11 +343,13 @@ def _at(connection: Connection, of: Event | Scope, places: pl.Series, schema: di
 
 def _marks(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """What people said of these keywords."""
+    schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
+    if connection.execute(select(marks.c.id).where(_of_project(of, marks)).limit(1)).first() is None:
+        return pl.DataFrame(schema=schema)
     found = connection.execute(
         select(marks.c.id, marks.c.tags, marks.c.corrected).where(_of_project(of, marks), _among(connection, marks)),
         _listed(connection, ids),
     ).all()
-    schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
 
