@@ -28,6 +28,8 @@ def at_any_time(proof: Proof, kills: int, dice: random.Random) -> Counter[str]:
         kind = "postgresql" if number % 4 == 3 else "sqlite"
         by = "processor" if number % 8 >= 4 else "import"
         phases[proof.killed(kind, by=by, after=dice.uniform(0, proof.seconds(kind)))] += 1
+        print(f"\r{number + 1} of {kills} killed at any time", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
     return phases
 
 
@@ -42,6 +44,7 @@ def at_points(proof: Proof, each: int) -> Counter[str]:
             passed = 1 if number % 4 < 2 else passage
             proof.killed(kind, by=by, at=f"{point}:{passed}")
             hit[point] += 1
+        print(f"killed at {point}, {each} times", file=sys.stderr)
     return hit
 
 
