@@ -98,9 +98,11 @@ class KeywordsModel:
             return
         with database.read(event.project) as connection:
             counted = _counted_imports(connection, event)
-        counts = [_import_of(one) in counted for one in events]
-        kept = [digest for digest, ok in zip(digests, counts, strict=True) if ok and digest is not None]
-        yield from self._append(database, [one for one, ok in zip(events, counts, strict=True) if ok], kept)
+        there = [(one, made) for one, made in zip(events, digests, strict=True) if _import_of(one) in counted]
+        options = self._options(event.project) if there else None
+        # The project may have other settings by now.
+        kept = [made if made is None or made.options == options else self.digest(one) for one, made in there]
+        yield from self._append(database, [one for one, _ in there], [made for made in kept if made is not None])
 
     def outdated(self, connection: Connection, bucket: int) -> bool:
         """Whether any keyword of a bucket was derived by another version of the analysis."""
