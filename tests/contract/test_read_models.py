@@ -376,7 +376,7 @@ def test_what_people_said_goes_before_what_we_think_and_outlives_everything(shop
         "consideration",
         "es",
         ["a", "b"],
-        {"intent": "navigational", "funnel": None, "language": "es", "near_duplicate_of": None},
+        {"intent": "navigational", "language": "es", "funnel": None, "near_duplicate_of": None},
     )
     assert stands() == said
     assert [one["id"] for one in shop.page(filters={"intent": "navigational"}).keywords] == [loja]
@@ -394,7 +394,7 @@ def test_what_people_said_goes_before_what_we_think_and_outlives_everything(shop
     shop.bring("i1d", QUERIES.encode(), name="Queries.csv")
     assert stands() == said
     say(shop, loja, corrected={"intent": None, "language": None}, tags=[])
-    assert stands() == (*thought, [], dict.fromkeys(("intent", "funnel", "language", "near_duplicate_of")))
+    assert stands() == (*thought, [], {"intent": None, "language": None, "funnel": None, "near_duplicate_of": None})
 
 
 # ---- erasing
