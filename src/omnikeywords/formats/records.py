@@ -216,6 +216,8 @@ class _RecordReader:
         if self._cells < 2 or len(lines) < 2 or lines[0].count('"') != 1 or lines[1].count('"') % 2:
             return False
         first, second = (line.removesuffix("\r").split(self._delimiter) for line in lines)
+        if _split(lines[1].removesuffix("\r"), 0, self._delimiter)[1] is not None:
+            return False  # it ends within a quote, and so goes on
         if not (len(first) == len(second) == self._cells and second[0].strip('" ') and first[-1] != '"'):
             return False
         return self._cells > 2 or all(_FIGURE.fullmatch(row[1]) for row in (first, second))
