@@ -4,7 +4,7 @@ kill the import goes on, and what it leaves is held equal, row for row, to what 
     python benchmarks/bench_crash.py [--kills 200] [--each 10] [--seed 1]
 
 Half of the kills hit `okf import`, half a processor; three of four on SQLite, the others on PostgreSQL 15. The first
-difference ends the run with what differs.
+difference ends the run with what differs. A process that ended before it could be killed does not count.
 """
 
 import argparse
@@ -27,7 +27,9 @@ def at_any_time(proof: Proof, kills: int, dice: random.Random) -> Counter[str]:
     for number in range(kills):
         kind = "postgresql" if number % 4 == 3 else "sqlite"
         by = "processor" if number % 8 >= 4 else "import"
-        phases[proof.killed(kind, by=by, after=dice.uniform(0, proof.seconds(kind)))] += 1
+        phases[proof.killed_at_random(kind, by, dice)] += 1
+        print(f"\r{number + 1} of {kills} killed at any time", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
     return phases
 
 
@@ -42,6 +44,7 @@ def at_points(proof: Proof, each: int) -> Counter[str]:
             passed = 1 if number % 4 < 2 else passage
             proof.killed(kind, by=by, at=f"{point}:{passed}")
             hit[point] += 1
+        print(f"killed at {point}, {each} times", file=sys.stderr)
     return hit
 
 

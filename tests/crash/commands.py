@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,6 +71,8 @@ def _fork(asked: Mapping[str, Any]) -> int:
             code = _run(asked)
         except SystemExit as exit_:
             code = int(exit_.code or 0)
+        except Exception:
+            traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(code)

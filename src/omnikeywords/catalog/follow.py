@@ -13,7 +13,7 @@ An event that a model cannot digest is tried a few times, then parked and report
 import random
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -74,7 +74,10 @@ class ReadModel(Protocol):
         """What takes out whatever was written for an event that cannot be digested after all."""
 
     def again(self, database: Database, events: list[Event], digests: list[Any]) -> Iterator[Part]:
-        """What is to be written to make right what the model holds of events that were applied before."""
+        """What is to be written to make right what the model holds of events that were applied before.
+
+        They may have been erased since they were read and digested.
+        """
 
     def outdated(self, connection: Connection, bucket: int) -> bool:
         """Whether any row of a bucket was made by another version."""
@@ -267,14 +270,11 @@ class Follower:
             connection.execute(
                 parked.delete().where(parked.c.bucket == self._bucket, parked.c.model == self._model.name)
             )
-        after = 0
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as ahead:
-            while after < until and not stop():
-                with self._database.read() as connection:
-                    events = log.read(connection, self._bucket, after, _BATCH)
-                for group in _groups([event for event in events if event.position <= until]):
-                    self._again(group[0].position - 1, group[-1].position, ahead)
-                after = events[-1].position if events else until
+            for group, digests in self._digested(until, ahead):
+                if stop():
+                    break
+                self._again(group, digests)
         for parts in self._model.sweep(self._database, self._bucket):
             if stop():
                 break
@@ -300,28 +300,41 @@ class Follower:
         self.amend(parts)
         return settled
 
-    def _again(self, after: int, to: int, ahead: ThreadPoolExecutor) -> None:
-        """Apply once more the events behind a position up to another, which are a group."""
+    def _digested(self, until: int, ahead: ThreadPoolExecutor) -> Iterator[tuple[list[Event], list[Future[Any]]]]:
+        """The events up to a position, group by group, each being digested while the one before it is written."""
+        after = 0
+        before: tuple[list[Event], list[Future[Any]]] | None = None
+        while after < until:
+            with self._database.read() as connection:
+                events = log.read(connection, self._bucket, after, min(_BATCH, until - after))
+            for group in _groups(events):
+                following = group, [ahead.submit(self._model.digest, event) for event in group]
+                if before is not None:
+                    yield before
+                before = following
+            after = events[-1].position
+        if before is not None:
+            yield before
+
+    def _again(self, events: list[Event], digests: list[Future[Any]]) -> None:
+        """Apply once more events that are a group."""
 
         def parts() -> Iterator[Part]:
-            # Read again each time: they may have been erased meanwhile.
-            with self._database.read() as connection:
-                events = log.read(connection, self._bucket, after, to - after)
-            for group in _groups(events):
-                yield from self._model.again(self._database, group, list(ahead.map(self._model.digest, group)))
+            return self._model.again(self._database, events, [digest.result() for digest in digests])
 
         try:
             self.amend(parts)
         except (DatabaseBusy, DatabaseUnavailable):
             raise
         except Exception as error:
-            if to - after > 1:
-                for position in range(after, to):
-                    self._again(position, position + 1, ahead)
+            if len(events) > 1:
+                for event, digest in zip(events, digests, strict=True):
+                    self._again([event], [digest])
                 return
             with self._database.read() as connection:
-                (event,) = log.read(connection, self._bucket, after, 1)
-            self._park(event, error, again=True)
+                (now,) = log.read(connection, self._bucket, events[0].position - 1, 1)
+            if now.type == events[0].type:  # not erased meanwhile
+                self._park(now, error, again=True)
 
     def amend(self, parts: Callable[[], Iterator[Part]]) -> None:
         """Write what belongs to no new event; where another wrote meanwhile, `parts` is asked for it again."""

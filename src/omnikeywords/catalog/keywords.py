@@ -98,9 +98,11 @@ class KeywordsModel:
             return
         with database.read(event.project) as connection:
             counted = _counted_imports(connection, event)
-        counts = [_import_of(one) in counted for one in events]
-        kept = [digest for digest, ok in zip(digests, counts, strict=True) if ok and digest is not None]
-        yield from self._append(database, [one for one, ok in zip(events, counts, strict=True) if ok], kept)
+        there = [(one, made) for one, made in zip(events, digests, strict=True) if _import_of(one) in counted]
+        options = self._options(event.project) if there else None
+        # The project may have other settings by now.
+        kept = [made if made is None or made.options == options else self.digest(one) for one, made in there]
+        yield from self._append(database, [one for one, _ in there], [made for made in kept if made is not None])
 
     def outdated(self, connection: Connection, bucket: int) -> bool:
         """Whether any keyword of a bucket was derived by another version of the analysis."""
@@ -172,10 +174,10 @@ class KeywordsModel:
         added = pl.concat([digest.rows for digest in digests])
         ids = added["id"]
         with database.read(event.project) as connection:
-            known = _observed(connection, event, ids)
+            # Some of these rows may be there already, if a process died half-way.
+            known = _observed(connection, event, ids, besides=added)
             said = _marks(connection, event, ids)
-        # Some of these rows may be there already, if a process died half-way.
-        known = known.join(added, on=["import_id", "row"], how="anti")
+        known = known.filter(pl.col("id").is_in(ids.implode()))
         several = ids.is_duplicated() | ids.is_in(known["id"].implode())
         alone = pl.concat([digest.state for digest in digests]).filter(~several)
         together = _state(pl.concat([known, added.filter(several).select(known.columns)]), digests[0].options)
@@ -217,10 +219,12 @@ class KeywordsModel:
         with database.read(of.project) as connection:
             ids = _ids_behind(connection, of, keywords, after)
             named = _rows_of(connection, of, ids)
-            known = _observed(connection, of, ids)
-            said = _marks(connection, of, ids)
-        own = known.group_by("id").agg(PLACE.sort().str.join(" "))
-        wrong = named.join(own, on=["id", "rows"], how="anti")["id"]
+            key = {name: _KEY_SCHEMA[name] for name in ("import_id", "row", "id")}
+            found = _at(connection, of, named["rows"].str.split(" ").explode(), key)
+            own = found.group_by("id").agg(PLACE.sort().str.join(" "))
+            wrong = named.join(own, on=["id", "rows"], how="anti")["id"]
+            known = _observed(connection, of, wrong)
+            said = _marks(connection, of, wrong)
         if len(wrong):
             left = known.filter(pl.col("id").is_in(wrong.implode()))
             state = _finished(_state(left, self._options(of.project)), of, said)
@@ -300,8 +304,8 @@ def _replace(
     """Take observations out, put others in, and the states of the keywords `ids` in the place of what they were."""
     if drop.height:
         connection.execute(
-            delete(observations).where(_of_project(of, observations), of_places(connection)),
-            places_of(connection, drop.select(PLACE).to_series()),
+            delete(observations).where(of_places(connection)),
+            places_of(connection, of, drop.select(PLACE).to_series()),
         )
     gone = ids.filter(~ids.is_in(state["id"].implode()))
     if len(gone):
@@ -318,19 +322,25 @@ def _delete_some(connection: Connection, table: Table, which: Any) -> bool:
     return connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns)))).rowcount > 0
 
 
-def _observed(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
-    """Every observation of these keywords."""
-    places = connection.execute(
-        select(keywords.c.rows).where(_of_project(of, keywords), _among(connection, keywords)),
-        _listed(connection, ids),
-    )
-    rows = places.scalars().all()
+def _observed(
+    connection: Connection, of: Event | Scope, ids: pl.Series, besides: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Every observation of these keywords; none at a place that `besides` has."""
+    places = _rows_of(connection, of, ids)["rows"].str.split(" ").explode()
+    if besides is not None:
+        places = places.filter(~places.is_in(besides.select(PLACE).to_series().implode()))
     kinds = {**_KEY_SCHEMA, **STORED_SCHEMA}
     schema = {column.name: kinds[column.name] for column in observations.columns}
-    if not rows:
+    return _at(connection, of, places, schema)
+
+
+def _at(connection: Connection, of: Event | Scope, places: pl.Series, schema: dict[str, Any]) -> pl.DataFrame:
+    """The observations at these places, by the columns of a schema."""
+    if not len(places):
         return pl.DataFrame(schema=schema)
-    which = select(observations).where(_of_project(of, observations), of_places(connection))
-    return fetch(connection, which, schema, places_of(connection, rows))
+    columns = [observations.c[name] for name in schema]
+    which = select(*columns).where(of_places(connection))
+    return fetch(connection, which, schema, places_of(connection, of, places))
 
 
 def _marks(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
@@ -402,17 +412,26 @@ def _listed(connection: Connection, ids: pl.Series) -> dict[str, Any]:
 
 
 def of_places(connection: Connection) -> Any:
-    """That a row of `observations` is at one of `places_of`."""
+    """That a row of `observations` is at one of `places_of`, and of their project."""
     if connection.dialect.name == "sqlite":
-        pairs = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:places)"
-    else:
-        pairs = "SELECT * FROM unnest(CAST(:imports AS text[]), CAST(:rows AS bigint[]))"
-    return text(f"(observations.import_id, observations.row) IN ({pairs})")
+        # Row by row by the key: left to itself it would go through whole imports.
+        return text(
+            "observations.rowid IN (SELECT o.rowid FROM json_each(:places) AS place CROSS JOIN observations AS o "
+            "ON o.bucket = :of_bucket AND o.project = :of_project AND o.import_id = json_extract(place.value, '$[0]') "
+            "AND o.\"row\" = json_extract(place.value, '$[1]'))"
+        )
+    pairs = "SELECT * FROM unnest(CAST(:imports AS text[]), CAST(:rows AS bigint[]))"
+    return text(
+        "observations.bucket = :of_bucket AND observations.project = :of_project "
+        f"AND (observations.import_id, observations.row) IN ({pairs})"
+    )
 
 
-def places_of(connection: Connection, rows: Iterable[str]) -> dict[str, Any]:
-    """The parameters for `of_places`, from values of the column `rows`."""
+def places_of(connection: Connection, of: Event | Scope, rows: Iterable[str]) -> dict[str, Any]:
+    """The parameters for `of_places`, from values of the column `rows` of a project."""
     places = [place.rsplit("/", 1) for several in rows for place in several.split(" ")]
+    key = {"of_bucket": of.bucket, "of_project": of.project}
     if connection.dialect.name == "sqlite":
-        return {"places": msgspec.json.encode([(import_id, int(row)) for import_id, row in places]).decode()}
-    return {"imports": [import_id for import_id, _ in places], "rows": [int(row) for _, row in places]}
+        listed = msgspec.json.encode([(import_id, int(row)) for import_id, row in places]).decode()
+        return {"places": listed, **key}
+    return {**key, "imports": [import_id for import_id, _ in places], "rows": [int(row) for _, row in places]}
