@@ -1,6 +1,7 @@
 """The application: routes behind the guard, with the router for all that is at no fixed path."""
 
 import asyncio
+import gc
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -107,6 +108,9 @@ class _Models:
     def load(self) -> None:
         try:
             self._warm()
+            # What is loaded now stays: a collection that went through it each time would hold up every request.
+            gc.collect()
+            gc.freeze()
         except OmniKeywordsError as error:
             self._trouble = str(error)
             get_logger("omnikeywords.api").error("models not loaded", reason=str(error))
