@@ -1,5 +1,6 @@
 """What people see of the catalogue on a terminal: imports, keywords, projects, jobs, events."""
 
+from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,10 +47,12 @@ class _Column:
     cell: Callable[[Row], RenderableType | None]
     right: bool = False
     wide: bool = False  # takes the room that others leave, and is cut to it
+    whole: bool = False  # half of it is of no use, as of an id
+    spare: bool = False  # left out where the terminal is too narrow for all
 
 
 def _table(to: Console, rows: Sequence[Row], columns: Sequence[_Column]) -> None:
-    """A line a row; columns in which no row has anything are left out."""
+    """A line a row; columns in which no row has anything are left out, then spare ones while there is no room."""
     filled = {}
     for column in columns:
         cells = ["" if (cell := column.cell(row)) is None else cell for row in rows]
@@ -57,6 +60,10 @@ def _table(to: Console, rows: Sequence[Row], columns: Sequence[_Column]) -> None
             filled[column] = cells
     widths = {column: max(len(str(cell)) for cell in (column.title, *cells)) for column, cells in filled.items()}
     left = to.width - sum(width + 2 for column, width in widths.items() if not column.wide)
+    for column in [column for column in filled if column.spare][::-1]:
+        if left < _NARROWEST:
+            left += widths[column] + 2
+            del filled[column]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for column in filled:
         table.add_column(
@@ -65,6 +72,7 @@ def _table(to: Console, rows: Sequence[Row], columns: Sequence[_Column]) -> None
             no_wrap=True,
             overflow="ellipsis",
             width=min(widths[column], max(left, _NARROWEST)) if column.wide else widths[column],
+            min_width=widths[column] if column.whole else None,
         )
     for line in zip(*filled.values(), strict=True):
         table.add_row(*line)
@@ -95,7 +103,12 @@ def _time(name: str) -> Callable[[Row], RenderableType | None]:
 
 def _period(row: Row) -> str | None:
     start, end = row["period_start"], row["period_end"]
-    return None if start is None else f"{start}" if start == end else f"{start} to {end}"
+    if start is None:
+        return None
+    if start == end:
+        return f"{start}"
+    whole_month = start.day == 1 and end == start.replace(day=monthrange(start.year, start.month)[1])
+    return f"{start:%Y-%m}" if whole_month else f"{start} to {end}"
 
 
 # ---- imports
@@ -163,12 +176,12 @@ def _duration(seconds: float) -> str:
 def show_imports(to: Console, rows: Sequence[Row]) -> None:
     """A line an import."""
     columns = [
-        _Column("id", _text("id", "dim")),
+        _Column("id", _text("id", "dim"), whole=True),
         _Column("state", _state("state")),
         _Column("rows", _number("rows"), right=True),
         _Column("skipped", _number("skipped"), right=True),
         _Column("period", _period),
-        _Column("started (UTC)", _time("started_at")),
+        _Column("started (UTC)", _time("started_at"), spare=True),
         _Column("name", _text("name"), wide=True),
     ]
     _table(to, rows, columns)
@@ -217,8 +230,8 @@ def show_history(to: Console, rows: Sequence[Row]) -> None:
     """A line an observation."""
     columns = [
         _Column("period", _period),
-        _Column("recorded (UTC)", _time("recorded_at")),
-        _Column("source", _text("source")),
+        _Column("recorded (UTC)", _time("recorded_at"), spare=True),
+        _Column("source", lambda row: TOOLS.get(row["source"], row["source"])),
         _Column("volume", _number("volume"), right=True),
         _Column("cpc", _number("cpc", 2), right=True),
         _Column("clicks", _number("clicks"), right=True),
@@ -240,7 +253,7 @@ def show_projects(to: Console, rows: Sequence[Row]) -> None:
         _Column("brands", lambda row: ", ".join(row["brands"])),
         _Column("weights", lambda row: ", ".join(f"{name} {value:g}" for name, value in row["weights"].items())),
         _Column("home region", _text("home_region")),
-        _Column("changed (UTC)", _time("changed_at")),
+        _Column("changed (UTC)", _time("changed_at"), spare=True),
     ]
     _table(to, rows, columns)
 
@@ -248,12 +261,12 @@ def show_projects(to: Console, rows: Sequence[Row]) -> None:
 def show_jobs(to: Console, rows: Sequence[Row]) -> None:
     """A line a job."""
     columns = [
-        _Column("id", _text("id", "dim")),
+        _Column("id", _text("id", "dim"), whole=True),
         _Column("state", _state("state")),
         _Column("step", lambda row: None if row["state"].ended else Text(row["step"] or "")),
         _Column("project", _text("project")),
         _Column("rows", lambda row: f"{row['progress']['rows_read']:,}" if "rows_read" in row["progress"] else None),
-        _Column("made (UTC)", _time("created_at")),
+        _Column("made (UTC)", _time("created_at"), spare=True),
         _Column("why", _why, wide=True),
     ]
     _table(to, rows, columns)
@@ -348,7 +361,7 @@ def show_moves(to: Console, rows: Sequence[Row]) -> None:
 def show_webhooks(to: Console, rows: Sequence[Row]) -> None:
     """A line a webhook."""
     columns = [
-        _Column("id", _text("id", "bold")),
+        _Column("id", _text("id", "bold"), whole=True),
         _Column("url", _text("url"), wide=True),
         _Column("events", lambda row: Text(", ".join(row["events"]))),
         _Column("created (UTC)", _time("created_at")),
@@ -359,7 +372,7 @@ def show_webhooks(to: Console, rows: Sequence[Row]) -> None:
 def show_dead_letters(to: Console, rows: Sequence[Row]) -> None:
     """A line a delivery that failed for good."""
     columns = [
-        _Column("job", _text("job_id", "bold")),
+        _Column("job", _text("job_id", "bold"), whole=True),
         _Column("webhook", _text("webhook_id")),
         _Column("event", _text("event")),
         _Column("failed (UTC)", _time("failed_at")),

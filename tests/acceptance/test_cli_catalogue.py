@@ -294,6 +294,11 @@ def test_a_terminal_gets_tables_that_fit(folder: Path) -> None:
     shown, _ = on_terminal(["keywords", "--sort", "position"], 80)
     assert shown.splitlines()[0].split() == ["keyword", "lang", "intent", "clicks", "impr.", "pos.", "diff.", "opp."]
     assert max(map(len, shown.splitlines())) <= 80
+    shown, _ = on_terminal(["imports", "list"], 80)
+    assert max(map(len, shown.splitlines())) <= 80
+    listed = shown.splitlines()[1].split()
+    assert re.fullmatch("i[0-9a-f]{25}", listed[0]), "an id is shown whole: people copy it"
+    assert "2026-05" in listed, "a whole month is called by its name"
 
 
 def killed(point: str, *words: str) -> int:
