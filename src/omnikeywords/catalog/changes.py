@@ -7,15 +7,18 @@ an index that is further behind is made anew.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from sqlalchemy import bindparam, case, delete, insert, select, update
 
-from omnikeywords.catalog.tables import followers, keyword_changes
+from omnikeywords.catalog.rows import fetch
+from omnikeywords.catalog.tables import followers, keyword_changes, keywords
 from omnikeywords.db import Connection
 
-__all__ = ["Change", "Standing", "newest", "note", "since", "standing"]
+__all__ = ["Change", "Standing", "newest", "note", "projects_of", "rows_behind", "rows_of", "since", "standing"]
 
 _MODEL = "keywords"
 _KEPT = 200  # notes of a bucket: 300,000 keywords of an import
@@ -70,6 +73,32 @@ def newest(connection: Connection) -> dict[int, Standing]:
     return {row.bucket: Standing(row.position, row.changes) for row in connection.execute(_EACH)}
 
 
+def rows_of(connection: Connection, bucket: int, project: str, ids: Sequence[str]) -> pl.DataFrame:
+    """The rows of `keywords` that there are of these ids."""
+    which = (keywords.c.bucket == bucket) & (keywords.c.project == project) & keywords.c.id.in_(ids)
+    return fetch(connection, select(*_COLUMNS).where(which), _SCHEMA)
+
+
+def projects_of(connection: Connection, bucket: int) -> list[str]:
+    """The projects of a bucket that have keywords."""
+    found = select(keywords.c.project).where(keywords.c.bucket == bucket).distinct().order_by(keywords.c.project)
+    return list(connection.execute(found).scalars())
+
+
+def rows_behind(connection: Connection, bucket: int, project: str, after: str, limit: int) -> pl.DataFrame:
+    """The next rows of a project's `keywords` behind an id, by id."""
+    which = (keywords.c.bucket == bucket) & (keywords.c.project == project) & (keywords.c.id > after)
+    return fetch(connection, select(*_COLUMNS).where(which).order_by(keywords.c.id).limit(limit), _SCHEMA)
+
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("words", "year", "volume", "clicks", "impressions"), pl.Int64()),
+    **dict.fromkeys(("popularity", "difficulty", "opportunity", "cpc", "competition", "position"), pl.Float64()),
+    **dict.fromkeys(("local", "branded"), pl.Boolean()),
+    **dict.fromkeys(("created_at", "updated_at"), pl.Datetime("us", "UTC")),
+}
+_COLUMNS = [column for column in keywords.columns if column.name not in ("bucket", "project", "model_version")]
+_SCHEMA = {column.name: _KINDS.get(column.name, pl.String()) for column in _COLUMNS}
 _OF_BUCKET = _c.bucket == bindparam("b")
 _f = followers.c
 _HERE = (_f.bucket == bindparam("b")) & (_f.model == _MODEL)

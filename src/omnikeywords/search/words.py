@@ -14,7 +14,7 @@ import tantivy
 from omnikeywords.analysis.normalise import fold_batch
 from omnikeywords.analysis.roots import pieces
 
-__all__ = ["STEMMED", "STEM_MARK", "Words", "split", "stem", "stems_of"]
+__all__ = ["STEM_MARK", "STEMMED", "Words", "alike", "is_symbol", "split", "stem", "stems_of"]
 
 STEM_MARK = "~"  # pieces of words have none
 STEMMED = {
@@ -81,10 +81,22 @@ def split(normalized: str) -> list[str]:
     return [part for word in fold_batch([normalized])[0].split() for part in (pieces(word) or (word,))]
 
 
+def is_symbol(word: str) -> bool:
+    """Whether a word is of signs alone, as & or --."""
+    return not any(map(str.isalnum, word))
+
+
 @functools.lru_cache(maxsize=65_536)
 def stem(word: str, language: str) -> str:
     """The stem of a folded word in one of the languages of STEMMED."""
     return stems_of([word], language)[word]
+
+
+@functools.lru_cache(maxsize=65_536)
+def alike(word: str) -> tuple[str, ...]:
+    """The terms of keywords that have a word, or another form of it in any language: the word itself first."""
+    stems = dict.fromkeys((word, *(stem(word, language) for language in STEMMED)))
+    return tuple(dict.fromkeys((word, *(term for each in stems for term in (each, STEM_MARK + each)))))
 
 
 def stems_of(words: Iterable[str], language: str) -> dict[str, str]:

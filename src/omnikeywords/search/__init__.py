@@ -1,0 +1,12 @@
+"""Search: keywords by what people type, from an index that follows the catalogue.
+
+It hides the engine, the schema, how words are cut and stemmed, commits and merges, how builds change over, and the
+order of hits. Callers ask `find` of a view; whoever writes indexes has a `Builder`.
+"""
+
+from omnikeywords.search.building import Builder
+from omnikeywords.search.finding import FACETS, SORTS, Found, Request, find
+from omnikeywords.search.index import Indexes, View
+from omnikeywords.search.records import to_objects
+
+__all__ = ["FACETS", "SORTS", "Builder", "Found", "Indexes", "Request", "View", "find", "to_objects"]
