@@ -40,10 +40,11 @@ if TYPE_CHECKING:
     from omnikeywords.fleet import Fleet
     from omnikeywords.formats import Export
     from omnikeywords.jobs import Job
+    from omnikeywords.search import Indexes, Request, View
     from omnikeywords.webhooks import DeadLetter
     from omnikeywords.workflows import Workflows
 
-__all__ = ["DEFAULT_PROJECT", "Finder", "Importing"]
+__all__ = ["DEFAULT_PROJECT", "Finder", "Importing", "Searched"]
 
 DEFAULT_PROJECT = "default"
 _MARKED_AT_ONCE = 50  # keywords of which something is said in one transaction
@@ -61,6 +62,18 @@ class Importing:
     repeated: bool  # the same content was imported before, for the same project, market and period
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a search found."""
+
+    hits: list[dict[str, Any]]  # keyword objects, or those of their fields that were asked for
+    total: int
+    facets: dict[str, dict[str, int]]  # by field: how many hits have each value, the most frequent first
+    notes: tuple[str, ...]  # what was understood in another way than it may have been meant
+    next_cursor: str | None
+    position: int  # of the log: every event up to it is in what was searched
+
+
 class Finder:
     """Keyword research under one set of settings; safe to share between threads."""
 
@@ -71,6 +84,7 @@ class Finder:
         self._opening = threading.RLock()
         self._opened: Database | None = None
         self._fleet: Fleet | None = None
+        self._search_indexes: Indexes | None = None
 
     def options(self, kind: str = "comprehensive", market: str | None = None, brands: Sequence[str] = ()) -> Options:
         """How to analyse: `market` as `pt-BR`, brands besides those of the settings.
@@ -643,6 +657,115 @@ class Finder:
         chosen = listing.Filters(q, filters or {})
         chosen.where(project)  # what is wrong with it is said before the first frame
         return listing.export(self.fleet.reading(project), project, self._project_options(project), chosen)
+
+    # ---- search: from indexes that follow the catalogue, without its database
+
+    @property
+    def indexes(self) -> "Indexes":
+        """The search indexes of this machine."""
+        if self._search_indexes is None:
+            from omnikeywords.search import Indexes
+
+            self._search_indexes = Indexes(self.settings.data_dir / "search", self.settings.open_indexes)
+        return self._search_indexes
+
+    def search(self, request: "Request", fields: Sequence[str] | None = None) -> Searched:
+        """Keywords of a project by what people type. A cache may stand before this; what it holds is of a position.
+
+        Raises NotFound for the project, InvalidQuery for what would cost too much, InvalidOption for an unknown filter,
+        order or facet.
+        """
+        from omnikeywords.search import RECORDED, find, to_objects, to_recorded
+
+        view = self._view(request.project)
+        if view is None:
+            return Searched([], 0, {name: {} for name in request.facets}, (), None, 0)
+        found = find(view, request)
+        options = self._search_options(view, request.project)
+        if fields is not None and RECORDED.issuperset(fields):
+            hits = to_recorded(found.records, fields, options.market)
+        else:
+            hits = to_objects(found.records, options)
+            if fields is not None:
+                hits = [{name: hit[name] for name in fields} for hit in hits]
+        return Searched(hits, found.total, found.facets, found.notes, found.next_cursor, view.marker.position)
+
+    def is_indexed(self, project: str) -> bool:
+        """Whether searches of a project touch nothing but its index."""
+        view = self._index_view(project)
+        return view is not None and project in view.marker.projects
+
+    def wait_for_index(self, project: str, position: int | None, seconds: float) -> None:
+        """Return once searches of a project find everything up to a position of its log, None for all of it.
+
+        Raises NotReached where that takes longer.
+        """
+        from omnikeywords.catalog import log
+        from omnikeywords.catalog.projects import bucket_of
+
+        if position is None:
+            with self._at(project).read() as connection:
+                position = log.head(connection, bucket_of(project))
+        until = time.monotonic() + seconds
+        while True:
+            view = self._index_view(project)
+            reached = 0 if view is None else view.marker.position
+            if reached >= position:
+                return
+            if time.monotonic() > until:
+                raise NotReached(
+                    f"the search index has not caught up within {seconds:g} seconds: ask again",
+                    model="search",
+                    position=reached,
+                )
+            time.sleep(0.02)
+
+    def catch_up_index(self, project: str = DEFAULT_PROJECT) -> None:
+        """Bring the search index of a project up to the read models, where no processor does."""
+        from omnikeywords.catalog import changes
+        from omnikeywords.catalog.projects import bucket_of
+        from omnikeywords.errors import IndexBusy
+        from omnikeywords.search import Builder
+
+        database, bucket = self._at(project), bucket_of(project)
+        with database.read() as connection:
+            newest = changes.standing(connection, bucket)
+        builder = Builder(database, self.indexes)
+        try:
+            builder.follow(bucket, newest)
+        except IndexBusy:  # a processor is at it
+            with suppress(NotReached):
+                self.wait_for_index(project, newest.position, _FOLLOWED_SECONDS)
+        finally:
+            builder.close()
+        self.indexes.of(bucket).view(now=True)
+
+    def _index_view(self, project: str) -> "View | None":
+        from omnikeywords.catalog.projects import bucket_of
+
+        if self.settings.database_servers:
+            self.fleet.placement()  # learn first which bucket it is in
+        return self.indexes.of(bucket_of(project)).view()
+
+    def _view(self, project: str) -> "View | None":
+        """The index of a project, None where there is nothing of it yet. Raises NotFound."""
+        view = self._index_view(project)
+        if view is None or project not in view.marker.projects:
+            self.project(project)
+            return None
+        return view
+
+    def _search_options(self, view: "View", project: str) -> Options:
+        """How the keywords of an index were analysed."""
+        from omnikeywords.analysis.score import Weights
+
+        known = view.marker.projects[project]
+        return Options(
+            market=Market.parse(known.market) if known.market else None,
+            brands=tuple(dict.fromkeys((*self.settings.brands, *known.brands))),
+            weights=Weights(**known.weights),
+            language_table=self.settings.language_table_path,
+        )
 
     def jobs(self, project: str | None = None, *, limit: int = 50, before: str | None = None) -> "list[Job]":
         """Jobs, the newest first, of one project or of all; `before` is the id of the last one of the page before."""

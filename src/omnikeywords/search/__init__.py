@@ -7,6 +7,18 @@ order of hits. Callers ask `find` of a view; whoever writes indexes has a `Build
 from omnikeywords.search.building import Builder
 from omnikeywords.search.finding import FACETS, SORTS, Found, Request, find
 from omnikeywords.search.index import Indexes, View
-from omnikeywords.search.records import to_objects
+from omnikeywords.search.records import RECORDED, to_objects, to_recorded
 
-__all__ = ["FACETS", "SORTS", "Builder", "Found", "Indexes", "Request", "View", "find", "to_objects"]
+__all__ = [
+    "FACETS",
+    "RECORDED",
+    "SORTS",
+    "Builder",
+    "Found",
+    "Indexes",
+    "Request",
+    "View",
+    "find",
+    "to_objects",
+    "to_recorded",
+]

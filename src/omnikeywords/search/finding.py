@@ -152,7 +152,9 @@ class _Asked:
         """What matches, the best first; a keyword is in the first tier that has it."""
         wanted = self._search.wanted
         if not wanted:
-            return [Query.all_query()]
+            # What is nothing but quotes is in no keyword.
+            nothing = self._search.text.strip() and not self._search.unwanted
+            return [Query.empty_query() if nothing else Query.all_query()]
         any_form = all_of([self._part(part, loose=True) for part in wanted])
         tiers = []
         if self._search.plain:
@@ -167,7 +169,7 @@ class _Asked:
         """What is spelt almost so, the better one first."""
         tiers = []
         whole = "".join(self._search.plain)
-        if _SHORT <= len(whole):
+        if len(whole) >= _SHORT:
             tiers.append(Query.fuzzy_term_query(SCHEMA, "whole", whole, 1))
             if len(whole) >= _LONG and not self.count(any_of([*strict, tiers[0]])):
                 tiers.append(Query.fuzzy_term_query(SCHEMA, "whole", whole, 2))
@@ -337,11 +339,17 @@ def _write_cursor(cursor: _Cursor) -> str:
 def _read_cursor(text: str, sort: str) -> _Cursor:
     try:
         found = msgspec.msgpack.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Cursor)
-        in_range = found.tier >= 0 and 0 <= found.place < 2**64
-        kind = str if sort == "keyword" else int
-        if found.sort == sort and in_range and (found.value is None or isinstance(found.value, kind)):
-            if not isinstance(found.value, int) or 0 <= found.value < 2**63:
-                return found
     except (ValueError, binascii.Error, msgspec.MsgspecError):
-        pass
-    raise InvalidOption("the cursor is of another list: begin again without it", cursor=text[:100])
+        found = None
+    if found is None or found.sort != sort or not _can_be(found):
+        raise InvalidOption("the cursor is of another list: begin again without it", cursor=text[:100])
+    return found
+
+
+def _can_be(cursor: _Cursor) -> bool:
+    """Whether a cursor may be one of ours."""
+    if cursor.tier < 0 or not 0 <= cursor.place < 2**64:
+        return False
+    if isinstance(cursor.value, str):
+        return cursor.sort == "keyword"
+    return cursor.value is None or (cursor.sort != "keyword" and 0 <= cursor.value < 2**63)

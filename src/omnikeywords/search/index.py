@@ -96,7 +96,9 @@ class Writer:
         except ValueError as error:
             if "LockBusy" not in str(error):
                 raise
-            raise IndexBusy(f"another process writes the search index {folder.parent.name}: it goes on there") from error
+            raise IndexBusy(
+                f"another process writes the search index {folder.parent.name}: it goes on there"
+            ) from error
         self.marker = _marker_of(index.searcher())
         self._records = RecordFile(folder / _RECORDS)
         self._words = Words()

@@ -108,7 +108,9 @@ def parse(text: str) -> Search:
     if symbols:
         shown = " ".join(word for part in symbols for word in part.words)
         if any(not part.excluded for part in parts):
-            notes.append(f"{shown} at column {symbols[0].column} is no word: it counts only where a keyword is just that")
+            notes.append(
+                f"{shown} at column {symbols[0].column} is no word: it counts only where a keyword is just that"
+            )
         else:
             parts = [Part(PartKind.WORD, part.words, part.column) for part in symbols] + parts
             notes.append(f"{shown} at column {symbols[0].column} is looked for as it is")

@@ -19,12 +19,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from omnikeywords.analysis import Options, analyse
-from omnikeywords.analysis.score import OBSERVED_COLUMNS
+from omnikeywords.analysis.ids import keyword_ids
+from omnikeywords.analysis.normalise import normalise_batch
+from omnikeywords.analysis.score import DIFFICULTY_PARTS, OBSERVED_COLUMNS, OPPORTUNITY_PARTS
 from omnikeywords.catalog.derive import OBSERVED_REST
 from omnikeywords.catalog.marks import CORRECTABLE, CORRECTED
 from omnikeywords.model import Market
 
-__all__ = ["RECORDED", "RecordFile", "Records", "records_of", "to_objects"]
+__all__ = ["RECORDED", "RecordFile", "Records", "records_of", "to_objects", "to_recorded"]
 
 _LENGTH = 3  # bytes before each record
 _NUMBERS = ("volume", "cpc", "competition", "clicks", "impressions", "position")
@@ -34,7 +36,9 @@ _FIELDS = (
     *("near_duplicate_of", "near_duplicate_reason", "tags", "corrected"),
 )
 _WHERE = {name: number for number, name in enumerate(_FIELDS)}
-RECORDED = ("keyword", "market", "source", *_NUMBERS)  # shown without any analysis
+# Fields that are shown without an analysis.
+RECORDED = frozenset(("keyword", "normalized", "id", "market", "source", *_NUMBERS))
+_PARTS = {"difficulty": DIFFICULTY_PARTS, "opportunity": OPPORTUNITY_PARTS}
 _DATES = ("period_start", "period_end")
 
 
@@ -107,6 +111,20 @@ def recorded(record: Sequence[Any], name: str) -> Any:
     return record[number] if number < len(record) else None
 
 
+def to_recorded(records: Sequence[Sequence[Any]], fields: Sequence[str], market: Market | None) -> list[dict[str, Any]]:
+    """Fields of RECORDED of the keyword objects of records; `market` is that of whose source names none."""
+    shown = [{name: recorded(record, name) if name in _WHERE else None for name in fields} for record in records]
+    if "normalized" in fields or "id" in fields:
+        normalized, _ = normalise_batch([record[0] for record in records])
+        for row, record, phrase in zip(shown, records, normalized, strict=True):
+            own = recorded(record, "market")
+            if "normalized" in row:
+                row["normalized"] = phrase
+            if "id" in row:
+                row["id"] = keyword_ids(market if own is None else Market.parse(own), [phrase])[0]
+    return shown
+
+
 def to_objects(records: Sequence[Sequence[Any]], options: Options) -> list[dict[str, Any]]:
     """Records as the keyword objects that the catalogue makes of the same rows."""
     by_market: dict[str | None, list[int]] = {}
@@ -133,6 +151,9 @@ def to_objects(records: Sequence[Sequence[Any]], options: Options) -> list[dict[
 def _object(derived: dict[str, Any], row: Mapping[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
     said = dict.fromkeys(CORRECTED) | (msgspec.json.decode(row["corrected"]) if row["corrected"] else {})
     derived.update({name: said[name] for name in CORRECTABLE if said[name] is not None})
+    for name, parts in _PARTS.items():
+        if derived[name] is not None:
+            derived[name]["parts"] = dict.fromkeys(parts) | derived[name]["parts"]
     derived["near_duplicate_of"] = row["near_duplicate_of"]
     derived["near_duplicate_reason"] = row["near_duplicate_reason"]
     derived["tags"] = msgspec.json.decode(row["tags"]) if row["tags"] else []
@@ -150,7 +171,7 @@ def _rest(observed: str | None) -> dict[str, Any]:
     """What was observed and has no column of its own, with nulls for the rest."""
     if observed is None:
         return dict.fromkeys(OBSERVED_REST)
-    rest = dict.fromkeys(OBSERVED_REST) | msgspec.json.decode(observed)
+    rest: dict[str, Any] = dict.fromkeys(OBSERVED_REST) | msgspec.json.decode(observed)
     for name in _DATES:
         if rest[name] is not None:
             rest[name] = date.fromisoformat(rest[name])

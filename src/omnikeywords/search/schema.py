@@ -84,7 +84,9 @@ def documents(project: str, rows: pl.DataFrame, at: NDArray[np.uint64], words: W
         pl.Series("key", keys_of(project, rows["id"])),
         pl.Series("text", texts),
         pl.Series("whole", ["".join(split) for split in phrases]),
-        _several(rows["market"].cast(pl.String).to_frame().select(pl.concat_list("market")).to_series()).alias("market"),
+        _several(rows["market"].cast(pl.String).to_frame().select(pl.concat_list("market")).to_series()).alias(
+            "market"
+        ),
         _several(rows["source"].cast(pl.String).str.split("|")).alias("source"),
         _several(rows["modifiers"].cast(pl.String).str.strip_chars(" ").str.split(" ")).alias("modifier"),
         _several(rows["tags"].cast(pl.String).str.json_decode(pl.List(pl.String))).alias("tag"),

@@ -14,7 +14,7 @@ import tantivy
 from omnikeywords.analysis.normalise import fold_batch
 from omnikeywords.analysis.roots import pieces
 
-__all__ = ["STEM_MARK", "STEMMED", "Words", "alike", "is_symbol", "split", "stem", "stems_of"]
+__all__ = ["STEMMED", "STEM_MARK", "Words", "alike", "is_symbol", "split", "stem", "stems_of"]
 
 STEM_MARK = "~"  # pieces of words have none
 STEMMED = {
@@ -65,7 +65,7 @@ class Words:
                 known.clear()
                 new = {word for words, of in zip(phrases, languages, strict=True) if of == language for word in words}
             known.update(stems_of(new, language))
-        found = []
+        found: list[list[str]] = []
         for words, language in zip(phrases, languages, strict=True):
             known = self._stems.get(language or "")
             if known is None:
