@@ -675,10 +675,11 @@ class Finder:
         Raises NotFound for the project, InvalidQuery for what would cost too much, InvalidOption for an unknown filter,
         order or facet.
         """
-        from omnikeywords.search import RECORDED, find, to_objects, to_recorded
+        from omnikeywords.search import RECORDED, check, find, to_objects, to_recorded
 
         view = self._view(request.project)
         if view is None:
+            check(request)
             return Searched([], 0, {name: {} for name in request.facets}, (), None, 0)
         found = find(view, request)
         options = self._search_options(view, request.project)

@@ -5,7 +5,7 @@ order of hits. Callers ask `find` of a view; whoever writes indexes has a `Build
 """
 
 from omnikeywords.search.building import Builder
-from omnikeywords.search.finding import FACETS, SORTS, Found, Request, find
+from omnikeywords.search.finding import FACETS, SORTS, Found, Request, check, find
 from omnikeywords.search.index import Indexes, View
 from omnikeywords.search.records import RECORDED, to_objects, to_recorded
 
@@ -18,6 +18,7 @@ __all__ = [
     "Indexes",
     "Request",
     "View",
+    "check",
     "find",
     "to_objects",
     "to_recorded",

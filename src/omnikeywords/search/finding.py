@@ -25,7 +25,7 @@ from omnikeywords.search.query import Part, PartKind, Search, parse
 from omnikeywords.search.schema import CODES, SCHEMA
 from omnikeywords.search.words import alike
 
-__all__ = ["FACETS", "MOST_HITS", "SORTS", "Found", "Request", "find"]
+__all__ = ["FACETS", "MOST_HITS", "SORTS", "Found", "Request", "check", "find"]
 
 # Each order, and whether the largest come first.
 SORTS: Mapping[str, tuple[str, bool]] = {
@@ -82,17 +82,30 @@ class _Cursor(msgspec.Struct, array_like=True, frozen=True):
     loose: bool  # whether what is spelt almost so is among the hits
 
 
+def check(request: Request) -> None:
+    """Refuse what no index could answer. Raises as `find`."""
+    _check_names(request)
+    if request.cursor is not None:
+        _read_cursor(request.cursor, request.sort)
+    parse(request.text)
+    filter_queries(request.filters or {})
+
+
+def _check_names(request: Request) -> None:
+    if request.sort not in SORTS:
+        raise InvalidOption(f"order {request.sort!r} is unknown: use {', '.join(SORTS)}", sort=request.sort)
+    for name in request.facets:
+        if name not in FACETS:
+            raise InvalidOption(f"facet {name!r} is unknown: use {', '.join(FACETS)}", facet=name)
+
+
 def find(view: View, request: Request) -> Found:
     """One page of what matches.
 
     Raises InvalidQuery for a query that is too long or would cost too much, InvalidOption for an unknown filter, order
     or facet and for a cursor of another list.
     """
-    if request.sort not in SORTS:
-        raise InvalidOption(f"order {request.sort!r} is unknown: use {', '.join(SORTS)}", sort=request.sort)
-    for name in request.facets:
-        if name not in FACETS:
-            raise InvalidOption(f"facet {name!r} is unknown: use {', '.join(FACETS)}", facet=name)
+    _check_names(request)
     search = parse(request.text)
     asked = _Asked(view, request.project, search, request.filters or {})
     cursor = None if request.cursor is None else _read_cursor(request.cursor, request.sort)

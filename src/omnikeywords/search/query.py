@@ -96,6 +96,8 @@ def parse(text: str) -> Search:
                 limit=MOST_WORDS,
             )
         if not words:
+            if match["bare"] and '"' not in match["bare"]:
+                notes.append(f"{match['bare']} at column {column} is no word: it is left out")
             continue
         if kind is PartKind.PHRASE and len(words) == 1:
             kind = PartKind.WORD if is_symbol(words[0]) else PartKind.PHRASE

@@ -6,6 +6,7 @@ so that a match by stem can be told from one by the word itself.
 """
 
 import functools
+import re
 import threading
 from collections.abc import Iterable, Sequence
 
@@ -102,9 +103,19 @@ def alike(word: str) -> tuple[str, ...]:
 def stems_of(words: Iterable[str], language: str) -> dict[str, str]:
     """The stem of each folded word."""
     listed = list(words)
-    stems = _analyser(language).analyze(" ".join(listed))
+    shown = [_PORTUGUESE_PLURAL.sub(_singular, word) for word in listed] if language == "pt" else listed
+    stems = _analyser(language).analyze(" ".join(shown))
     assert len(stems) == len(listed)
     return dict(zip(listed, stems, strict=True))
+
+
+# Plurals that the stemmer leaves apart: promoções and promoção, hotéis and hotel, jardins and jardim.
+_PORTUGUESE_PLURAL = re.compile(r"(?<=..)(?:[ao]es|[aeo]is|ns)$")
+_SINGULARS = {"aes": "ao", "oes": "ao", "ais": "al", "eis": "el", "ois": "ol", "ns": "m"}
+
+
+def _singular(match: re.Match[str]) -> str:
+    return _SINGULARS[match[0]]
 
 
 _analysers = threading.local()
