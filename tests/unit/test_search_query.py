@@ -4,7 +4,7 @@ import pytest
 
 from omnikeywords.errors import InvalidOption, InvalidQuery
 from omnikeywords.search.filters import filter_query
-from omnikeywords.search.query import PartKind, Search, parse
+from omnikeywords.search.query import Search, parse
 from omnikeywords.search.words import alike, split
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from omnikeywords.analysis import MODEL_VERSION
 from omnikeywords.catalog import changes, projects
 from omnikeywords.db import Database
-from omnikeywords.errors import IndexBusy, NotFound
+from omnikeywords.errors import IndexBusy, NotFound, OmniKeywordsError
 from omnikeywords.ops import get_logger
-from omnikeywords.search.index import Indexes, ProjectSettings, Writer, current, new_build, publish
+from omnikeywords.search.index import Indexes, Marker, ProjectSettings, Writer, current, new_build, publish
 
 __all__ = ["Builder"]
 
@@ -34,6 +34,7 @@ class Builder:
         self._database = database
         self._indexes = indexes
         self._writers: dict[int, Writer] = {}  # of builds that serve, kept open between commits
+        self._building: dict[int, threading.Thread] = {}
         self._lock = threading.RLock()
 
     def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
@@ -64,21 +65,32 @@ class Builder:
                 self.build(bucket)
                 return True
             view = self._indexes.of(bucket).view()
-            if view is not None and bucket not in self._writers:
-                marker = view.marker
-                if (marker.position, marker.changes) == (newest.position, newest.number):
-                    return False
+            if bucket not in self._writers and view is not None and _is_up(view.marker, newest):
+                return False  # without taking the folder
             writer = self._writer(bucket, build)
-            marker = writer.marker
-            if marker.model_version != MODEL_VERSION:
-                self.build(bucket)
-                return True
-            if (marker.position, marker.changes) == (newest.position, newest.number):
+            if _is_up(writer.marker, newest):
                 return False
-            while not stop():
-                if not self._step(bucket, writer):
-                    break
+            if writer.marker.model_version != MODEL_VERSION:
+                self._build_beside(bucket)
+            while not stop() and self._step(bucket, writer):
+                pass
             return True
+
+    def _build_beside(self, bucket: int) -> None:
+        """Begin to build an index anew, unless that is being done; what is there serves and follows meanwhile."""
+        building = self._building.get(bucket)
+        if building is None or not building.is_alive():
+            building = threading.Thread(target=self._try_to_build, args=(bucket,), name=f"build-{bucket}")
+            self._building[bucket] = building
+            building.start()
+
+    def _try_to_build(self, bucket: int) -> None:
+        try:
+            self.build(bucket)
+        except OmniKeywordsError as error:
+            _log.warning("a search index cannot be built anew", bucket=bucket, reason=str(error))
+        except Exception as error:  # what is there goes on serving; the next look tries again
+            _log.error("a search index cannot be built anew", bucket=bucket, exc_info=error)
 
     def _step(self, bucket: int, writer: Writer) -> bool:
         """Follow some notes, in one commit; returns whether there may be more."""
@@ -88,7 +100,7 @@ class Builder:
             notes = changes.since(connection, bucket, marker.changes, _NOTES) if marker.changes else None
         if notes is None:
             if now.number:
-                self.build(bucket)
+                self._build_beside(bucket)
             elif now.position != marker.position:
                 writer.commit(now.position, 0, marker.projects)
             return False
@@ -118,26 +130,28 @@ class Builder:
 
     def build(self, bucket: int) -> Path:
         """Build an index anew from all rows, and let it serve in the place of the one before."""
-        with self._lock:
-            folder = self._indexes.folder_of(bucket)
-            old = self._writers.pop(bucket, None)
-            if old is not None:
-                old.close()
-            writer = Writer(new_build(folder), _BUILD_THREADS)
-            try:
-                with self._database.read() as connection:
-                    now = changes.standing(connection, bucket)
-                    there = changes.projects_of(connection, bucket)
-                settings: dict[str, ProjectSettings] = {}
-                for project in there:
-                    self._put_project(bucket, project, writer)
-                    self._settle(project, settings)
-                writer.commit(now.position, now.number, settings)
-            finally:
-                writer.close()
-            publish(writer.folder)
-            _log.info("search index built", bucket=bucket, projects=len(there))
-            return writer.folder
+        writer = Writer(new_build(self._indexes.folder_of(bucket)), _BUILD_THREADS)
+        try:
+            with self._database.read() as connection:
+                now = changes.standing(connection, bucket)
+                there = changes.projects_of(connection, bucket)
+            settings: dict[str, ProjectSettings] = {}
+            for project in there:
+                self._put_project(bucket, project, writer)
+                self._settle(project, settings)
+            writer.commit(now.position, now.number, settings, MODEL_VERSION)
+            with self._lock:
+                # The one before may have followed meanwhile, and nobody is to see time go backwards.
+                while self._step(bucket, writer):
+                    pass
+                publish(writer.folder)
+                old = self._writers.pop(bucket, None)
+        finally:
+            writer.close()
+        if old is not None:
+            old.close()
+        _log.info("search index built", bucket=bucket, projects=len(there))
+        return writer.folder
 
     def _put_project(self, bucket: int, project: str, writer: Writer) -> None:
         after = ""
@@ -170,8 +184,16 @@ class Builder:
         return writer
 
     def close(self) -> None:
-        """Let merges end and give every index back."""
+        """Let builds and merges end and give every index back."""
+        for building in list(self._building.values()):
+            building.join()
         with self._lock:
             for writer in self._writers.values():
                 writer.close()
             self._writers.clear()
+
+
+def _is_up(marker: Marker, newest: changes.Standing) -> bool:
+    """Whether an index holds everything there is."""
+    there = (marker.position, marker.changes) == (newest.position, newest.number)
+    return there and marker.model_version == MODEL_VERSION

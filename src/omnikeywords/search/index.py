@@ -123,10 +123,13 @@ class Writer:
         """Take all keywords of a project out."""
         self._writer.delete_documents_by_term("scope", f"p:{project}")
 
-    def commit(self, position: int, changes: int, projects: dict[str, ProjectSettings]) -> None:
-        """Make all that was put and removed visible, with how far the index is now."""
+    def commit(
+        self, position: int, changes: int, projects: dict[str, ProjectSettings], model_version: str | None = None
+    ) -> None:
+        """Make all that was put and removed visible, with how far the index is now; `model_version` if all is of it."""
         self._records.sync()
-        self.marker = Marker(position, changes, MODEL_VERSION, self._records.end, projects)
+        version = model_version or self.marker.model_version
+        self.marker = Marker(position, changes, version, self._records.end, projects)
         self._writer.delete_documents_by_term("scope", _MARKER_TERM)
         document = tantivy.Document()
         document.add_text("scope", _MARKER_TERM)
