@@ -134,7 +134,7 @@ def search(
     named = tuple(name.strip() for name in facets.split(",")) if facets else ()
     with opened() as finder:
         finder.project(project)
-        finder.catch_up_index(project)
+        finder.searches.catch_up(project)
         found = finder.search(Request(project, query, filters, sort, named, limit, cursor))
     for remark in found.notes:
         note(remark)

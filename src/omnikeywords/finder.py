@@ -40,11 +40,12 @@ if TYPE_CHECKING:
     from omnikeywords.fleet import Fleet
     from omnikeywords.formats import Export
     from omnikeywords.jobs import Job
-    from omnikeywords.search import Indexes, Request, View
+    from omnikeywords.search import Request
+    from omnikeywords.searching import Searched, Searches
     from omnikeywords.webhooks import DeadLetter
     from omnikeywords.workflows import Workflows
 
-__all__ = ["DEFAULT_PROJECT", "Finder", "Importing", "Searched"]
+__all__ = ["DEFAULT_PROJECT", "Finder", "Importing"]
 
 DEFAULT_PROJECT = "default"
 _MARKED_AT_ONCE = 50  # keywords of which something is said in one transaction
@@ -62,18 +63,6 @@ class Importing:
     repeated: bool  # the same content was imported before, for the same project, market and period
 
 
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """What a search found."""
-
-    hits: list[dict[str, Any]]  # keyword objects, or those of their fields that were asked for
-    total: int
-    facets: dict[str, dict[str, int]]  # by field: how many hits have each value, the most frequent first
-    notes: tuple[str, ...]  # what was understood in another way than it may have been meant
-    next_cursor: str | None
-    position: int  # of the log: every event up to it is in what was searched
-
-
 class Finder:
     """Keyword research under one set of settings; safe to share between threads."""
 
@@ -84,7 +73,6 @@ class Finder:
         self._opening = threading.RLock()
         self._opened: Database | None = None
         self._fleet: Fleet | None = None
-        self._search_indexes: Indexes | None = None
 
     def options(self, kind: str = "comprehensive", market: str | None = None, brands: Sequence[str] = ()) -> Options:
         """How to analyse: `market` as `pt-BR`, brands besides those of the settings.
@@ -229,7 +217,7 @@ class Finder:
                 self._fleet = Fleet(self._database, self.settings)
             return self._fleet
 
-    def _at(self, project: str) -> "Database":
+    def database_of(self, project: str) -> "Database":
         """The database that holds a project."""
         return self.fleet.at(project)
 
@@ -265,7 +253,7 @@ class Finder:
         """One project. Raises NotFound."""
         from omnikeywords.catalog import projects
 
-        return projects.find(self._at(name), name)
+        return projects.find(self.database_of(name), name)
 
     def create_project(
         self,
@@ -308,13 +296,13 @@ class Finder:
                 f"project {name!r} lies in region {region!r}: `okf servers move` takes its bucket to another",
                 project=name,
             )
-        with self._at(name).write(name) as connection:
+        with self.database_of(name).write(name) as connection:
             return self._workflows(name).change_project(connection, name, actor, given, expected)
 
     def delete_project(self, name: str, actor: str) -> None:
         """Delete a project and erase everything that was ever said in it. Raises NotFound."""
         self.project(name)
-        with self._at(name).write(name, statement_ms=600_000) as connection:
+        with self.database_of(name).write(name, statement_ms=600_000) as connection:
             self._workflows(name).delete_project(connection, name, actor)
 
     def create_key(
@@ -356,7 +344,7 @@ class Finder:
         """An upload to go on with as it arrives; then `start_import` it, or drop it. Raises InvalidOption."""
         from omnikeywords.catalog import imports, projects, uploads
 
-        return uploads.Keeping(self._at(project), projects.check_name(project), imports.new_id())
+        return uploads.Keeping(self.database_of(project), projects.check_name(project), imports.new_id())
 
     def start_import(
         self,
@@ -392,7 +380,7 @@ class Finder:
                 uploads.keep(upload, io.BytesIO(source) if isinstance(source, bytes) else source)
             days = "/".join(day.isoformat() for day in period) if period else ""
             content = f"{upload.digest}:{asked or ''}:{days}"
-            with self._at(project).write(project) as connection:
+            with self.database_of(project).write(project) as connection:
                 # Of several at once, those behind the first are to find it.
                 log.take_turn(connection, projects.bucket_of(project))
                 there = self._imported_before(connection, project, content, again, key)
@@ -443,19 +431,19 @@ class Finder:
         """Imports of a project, the newest first; `before` are start and id of the last one of the page before."""
         from omnikeywords.catalog import imports
 
-        return imports.list_imports(self._at(project), project, limit=limit, before=before)
+        return imports.list_imports(self.database_of(project), project, limit=limit, before=before)
 
     def count_imports(self, project: str = DEFAULT_PROJECT) -> int:
         """How many imports a project has had."""
         from omnikeywords.catalog import imports
 
-        return imports.count_imports(self._at(project), project)
+        return imports.count_imports(self.database_of(project), project)
 
     def import_(self, import_id: str, project: str = DEFAULT_PROJECT) -> "Import":
         """One import. Raises NotFound."""
         from omnikeywords.catalog import imports
 
-        return imports.find(self._at(project), project, import_id)
+        return imports.find(self.database_of(project), project, import_id)
 
     def rejects(
         self, import_id: str, project: str = DEFAULT_PROJECT, *, first: int = 0, limit: int | None = None
@@ -464,20 +452,20 @@ class Finder:
         from omnikeywords.catalog import imports
 
         self.import_(import_id, project)
-        return imports.list_rejects(self._at(project), project, import_id, first=first, limit=limit)
+        return imports.list_rejects(self.database_of(project), project, import_id, first=first, limit=limit)
 
     def count_rejects(self, import_id: str, project: str = DEFAULT_PROJECT) -> int:
         """How many rows of an import are listed as not taken."""
         from omnikeywords.catalog import imports
 
-        return imports.count_rejects(self._at(project), project, import_id)
+        return imports.count_rejects(self.database_of(project), project, import_id)
 
     def withdraw_import(
         self, import_id: str, project: str, actor: str, reason: str = "withdrawn", *, erase: bool = True
     ) -> None:
         """Make an import count nowhere, and erase what it said unless the log is to keep it. Raises NotFound."""
         found = self.import_(import_id, project)
-        with self._at(project).write(project, statement_ms=600_000) as connection:
+        with self.database_of(project).write(project, statement_ms=600_000) as connection:
             if erase:
                 self._workflows(project).delete_import(connection, found, reason, actor)
             else:
@@ -517,7 +505,7 @@ class Finder:
         """One keyword object. Raises NotFound."""
         from omnikeywords.catalog import listing
 
-        return listing.find(self._at(project), project, self._project_options(project), keyword_id)
+        return listing.find(self.database_of(project), project, self._project_options(project), keyword_id)
 
     def keywords_of(self, ids: Sequence[str], project: str = DEFAULT_PROJECT) -> list[dict[str, Any]]:
         """The keyword objects of those ids that there are, in the order of the ids. Raises NotFound."""
@@ -535,13 +523,13 @@ class Finder:
 
         self.project(project)
         asked = Market.parse(market) if market else None
-        return listing.named(self._at(project), project, text, asked)
+        return listing.named(self.database_of(project), project, text, asked)
 
     def mark(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> "Mark":
         """What people said of a keyword, and its version."""
         from omnikeywords.catalog import marks
 
-        with self._at(project).read(project) as connection:
+        with self.database_of(project).read(project) as connection:
             return marks.find(connection, project, keyword_id)
 
     def mark_keyword(
@@ -564,11 +552,11 @@ class Finder:
         said = dict(corrected) if corrected else None
         head = None
         if said and said.get("near_duplicate_of"):
-            head = listing.phrase_of(self._at(project), project, said["near_duplicate_of"] or "")
+            head = listing.phrase_of(self.database_of(project), project, said["near_duplicate_of"] or "")
             if head == about["normalized"]:
                 raise InvalidOption(f"keyword {head!r} cannot be a near-duplicate of itself", keyword=head)
             said["near_duplicate_of"] = head
-        with self._at(project).write(project) as connection:
+        with self.database_of(project).write(project) as connection:
             done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=said, expected=expected)
             if said and "near_duplicate_of" in said:
                 groups.put_right(connection, project, keyword_id, head)
@@ -594,7 +582,7 @@ class Finder:
         there = [row["id"] for row in self.keywords_of(ids, project)]
         position = 0
         for start in range(0, len(there), _MARKED_AT_ONCE):
-            with self._at(project).write(project) as connection:
+            with self.database_of(project).write(project) as connection:
                 for keyword_id in there[start : start + _MARKED_AT_ONCE]:
                     before = marks.find(connection, project, keyword_id).tags
                     tags = sorted({*before, *add_tags} - set(remove_tags)) if add_tags or remove_tags else None
@@ -611,11 +599,11 @@ class Finder:
         from omnikeywords.catalog.projects import bucket_of
 
         until = time.monotonic() + _FOLLOWED_SECONDS
-        follower = follow.Follower(self._at(project), self._workflows(project).model, bucket_of(project))
+        follower = follow.Follower(self.database_of(project), self._workflows(project).model, bucket_of(project))
         follower.advance(lambda: time.monotonic() > until)
         with suppress(NotReached):
             follow.wait_until(
-                self._at(project), MODEL, bucket_of(project), position, max(0.0, until - time.monotonic())
+                self.database_of(project), MODEL, bucket_of(project), position, max(0.0, until - time.monotonic())
             )
 
     def history(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> list[dict[str, Any]]:
@@ -658,121 +646,32 @@ class Finder:
         chosen.where(project)  # what is wrong with it is said before the first frame
         return listing.export(self.fleet.reading(project), project, self._project_options(project), chosen)
 
-    # ---- search: from indexes that follow the catalogue, without its database
+    @functools.cached_property
+    def searches(self) -> "Searches":
+        """Whatever is found in search indexes."""
+        from omnikeywords.searching import Searches
 
-    @property
-    def indexes(self) -> "Indexes":
-        """The search indexes of this machine."""
-        if self._search_indexes is None:
-            from omnikeywords.search import Indexes
+        return Searches(self.settings, self)
 
-            self._search_indexes = Indexes(self.settings.data_dir / "search", self.settings.open_indexes)
-        return self._search_indexes
+    def locate_projects(self) -> None:
+        """Learn which bucket each project is in, unless that was learnt a moment ago."""
+        if self.settings.database_servers:
+            self.fleet.placement()
 
-    def search(self, request: "Request", fields: Sequence[str] | None = None) -> Searched:
-        """Keywords of a project by what people type. A cache may stand before this; what it holds is of a position.
+    def search(self, request: "Request", fields: Sequence[str] | None = None) -> "Searched":
+        """Keywords of a project by what people type. A cache may stand here: what is found is of a position and of the
+        analysis' version.
 
         Raises NotFound for the project, InvalidQuery for what would cost too much, InvalidOption for an unknown filter,
         order or facet.
         """
-        from omnikeywords.search import RECORDED, check, find, to_objects, to_recorded
-
-        view = self._view(request.project)
-        if view is None:
-            check(request)
-            return Searched([], 0, {name: {} for name in request.facets}, (), None, 0)
-        found = find(view, request)
-        options = self._search_options(view, request.project)
-        if fields is not None and RECORDED.issuperset(fields):
-            hits = to_recorded(found.records, fields, options.market)
-        else:
-            hits = to_objects(found.records, options)
-            if fields is not None:
-                hits = [{name: hit[name] for name in fields} for hit in hits]
-        return Searched(hits, found.total, found.facets, found.notes, found.next_cursor, view.marker.position)
-
-    def is_indexed(self, project: str) -> bool:
-        """Whether searches of a project touch nothing but its index."""
-        view = self._index_view(project)
-        return view is not None and project in view.marker.projects
-
-    def wait_for_index(self, project: str, position: int | None, seconds: float) -> None:
-        """Return once searches of a project find everything up to a position of its log, None for all of it.
-
-        Raises NotReached where that takes longer.
-        """
-        from omnikeywords.catalog import log
-        from omnikeywords.catalog.projects import bucket_of
-
-        if position is None:
-            with self._at(project).read() as connection:
-                position = log.head(connection, bucket_of(project))
-        until = time.monotonic() + seconds
-        while True:
-            view = self._index_view(project)
-            reached = 0 if view is None else view.marker.position
-            if reached >= position:
-                return
-            if time.monotonic() > until:
-                raise NotReached(
-                    f"the search index has not caught up within {seconds:g} seconds: ask again",
-                    model="search",
-                    position=reached,
-                )
-            time.sleep(0.02)
-
-    def catch_up_index(self, project: str = DEFAULT_PROJECT) -> None:
-        """Bring the search index of a project up to the read models, where no processor does."""
-        from omnikeywords.catalog import changes
-        from omnikeywords.catalog.projects import bucket_of
-        from omnikeywords.errors import IndexBusy
-        from omnikeywords.search import Builder
-
-        database, bucket = self._at(project), bucket_of(project)
-        with database.read() as connection:
-            newest = changes.standing(connection, bucket)
-        builder = Builder(database, self.indexes)
-        try:
-            builder.follow(bucket, newest)
-        except IndexBusy:  # a processor is at it
-            with suppress(NotReached):
-                self.wait_for_index(project, newest.position, _FOLLOWED_SECONDS)
-        finally:
-            builder.close()
-        self.indexes.of(bucket).view(now=True)
-
-    def _index_view(self, project: str) -> "View | None":
-        from omnikeywords.catalog.projects import bucket_of
-
-        if self.settings.database_servers:
-            self.fleet.placement()  # learn first which bucket it is in
-        return self.indexes.of(bucket_of(project)).view()
-
-    def _view(self, project: str) -> "View | None":
-        """The index of a project, None where there is nothing of it yet. Raises NotFound."""
-        view = self._index_view(project)
-        if view is None or project not in view.marker.projects:
-            self.project(project)
-            return None
-        return view
-
-    def _search_options(self, view: "View", project: str) -> Options:
-        """How the keywords of an index were analysed."""
-        from omnikeywords.analysis.score import Weights
-
-        known = view.marker.projects[project]
-        return Options(
-            market=Market.parse(known.market) if known.market else None,
-            brands=tuple(dict.fromkeys((*self.settings.brands, *known.brands))),
-            weights=Weights(**known.weights),
-            language_table=self.settings.language_table_path,
-        )
+        return self.searches.find(request, fields)
 
     def jobs(self, project: str | None = None, *, limit: int = 50, before: str | None = None) -> "list[Job]":
         """Jobs, the newest first, of one project or of all; `before` is the id of the last one of the page before."""
         from omnikeywords.jobs import list_jobs
 
-        databases = self.fleet.databases().values() if project is None else [self._at(project)]
+        databases = self.fleet.databases().values() if project is None else [self.database_of(project)]
         found: list[Job] = []
         for database in databases:
             with database.read(project) as connection:
@@ -783,7 +682,7 @@ class Finder:
         """How many jobs of a project are remembered."""
         from omnikeywords.jobs import count_jobs
 
-        with self._at(project).read(project) as connection:
+        with self.database_of(project).read(project) as connection:
             return count_jobs(connection, project)
 
     def job(self, job_id: str, project: str | None = None) -> "Job":
@@ -797,7 +696,7 @@ class Finder:
         """Those of the jobs that are still remembered, with their steps, by id."""
         from omnikeywords.jobs import jobs_of
 
-        with self._at(project).read(project) as connection:
+        with self.database_of(project).read(project) as connection:
             return jobs_of(connection, ids)
 
     def steer_job(self, verb: str, job_id: str, project: str | None = None) -> "Job":
@@ -834,7 +733,7 @@ class Finder:
 
         self.project(project)
         self._workflows(project).deliveries.check(url)
-        with self._at(project).write(project) as connection:
+        with self.database_of(project).write(project) as connection:
             return webhooks.add(connection, project, url, events)
 
     def webhooks(self, project: str) -> "list[Webhook]":
@@ -842,13 +741,13 @@ class Finder:
         from omnikeywords.catalog import webhooks
 
         self.project(project)
-        return webhooks.list_webhooks(self._at(project), project)
+        return webhooks.list_webhooks(self.database_of(project), project)
 
     def delete_webhook(self, webhook_id: str, project: str) -> None:
         """Send nothing more to a webhook, not what waits to be sent either. Raises NotFound."""
         from omnikeywords.catalog import webhooks
 
-        with self._at(project).write(project) as connection:
+        with self.database_of(project).write(project) as connection:
             webhooks.remove(connection, project, webhook_id)
 
     def dead_letters(self, project: str, limit: int = 50) -> "list[DeadLetter]":
@@ -858,7 +757,7 @@ class Finder:
 
     def redeliver(self, job_id: str, project: str) -> "Job":
         """Begin to send a dead letter once more. Raises NotFound, Conflict where it is none."""
-        with self._at(project).write(project) as connection:
+        with self.database_of(project).write(project) as connection:
             return self._workflows(project).deliveries.redeliver(connection, project, job_id)
 
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
@@ -885,7 +784,7 @@ class Finder:
         from omnikeywords.catalog.projects import bucket_of
 
         self.project(project)
-        with self._at(project).read(project) as connection:
+        with self.database_of(project).read(project) as connection:
             return log.list_events(connection, bucket_of(project), project, after, limit)
 
     def parked_events(self) -> "list[Parked]":

@@ -75,7 +75,7 @@ def _serve(finder: Finder, server: str, stop: threading.Event) -> None:
     workflows = finder.fleet.workflows(server)
     followed = threading.Thread(target=_follow, args=(workflows, server, stop), name=f"follow-{server}")
     followed.start()
-    builder = Builder(workflows.database, finder.indexes)
+    builder = Builder(workflows.database, finder.searches.indexes)
     indexed = threading.Thread(target=_index, args=(builder, server, stop), name=f"index-{server}")
     indexed.start()
     options = WorkerOptions.of(finder.settings)

@@ -425,15 +425,15 @@ def test_what_was_written_is_found_when_one_waits_for_it(place: Place, tmp_path:
     try:
         started = finder.start_import(b"Keyword\nred shoes\n", name="k.csv", project=SHOP)
         finder.run_job(started.job_id)
-        finder.wait_for_index(SHOP, None, WAIT)
+        finder.searches.wait_for(SHOP, None, WAIT)
         found = finder.search(Request(SHOP, "shoes"))
         assert [hit["keyword"] for hit in found.hits] == ["red shoes"]
-        assert finder.is_indexed(SHOP)
+        assert finder.searches.is_indexed(SHOP)
         finder.mark_keyword(found.hits[0]["id"], SHOP, "ana", tags=["spring"])
-        finder.wait_for_index(SHOP, found.position + 1, WAIT)
+        finder.searches.wait_for(SHOP, found.position + 1, WAIT)
         assert finder.search(Request(SHOP, filters={"tag": "spring"})).total == 1
         with pytest.raises(NotReached, match="the search index has not caught up within 0 seconds"):
-            finder.wait_for_index(SHOP, 10**9, 0)
+            finder.searches.wait_for(SHOP, 10**9, 0)
         assert finder.search(Request("default", "anything")).hits == []
     finally:
         stop.set()

@@ -20,8 +20,8 @@ from omnikeywords.api.reading import read_query
 from omnikeywords.api.route import Answer, Route
 from omnikeywords.api.schemas import Cursor, TotalIsExact
 from omnikeywords.api.threads import Threads
-from omnikeywords.finder import Searched
 from omnikeywords.search import FACETS, Request
+from omnikeywords.searching import Searched
 
 __all__ = ["search_routes"]
 
@@ -117,14 +117,14 @@ class Search:
         request = Request(project, asked.q, filters_of(given), asked.sort, facets, asked.limit, asked.cursor)
         waits = asked.wait is not None or asked.index_position is not None
         wide = waits or facets or not asked.q.strip() or asked.sort != "relevance" or asked.limit > 100
-        if wide or not self._finder.is_indexed(project):
+        if wide or not self._finder.searches.is_indexed(project):
             return await self._threads.run(self._slowly, request, fields, asked)
         return _reply(self._finder.search(request, fields), request, fields)
 
     def _slowly(self, request: Request, fields: tuple[str, ...] | None, asked: SearchQuery) -> Reply:
         if asked.wait is not None or asked.index_position is not None:
             seconds = min(self._seconds, _MOST_WAIT if asked.wait is None else asked.wait)
-            self._finder.wait_for_index(request.project, asked.index_position, seconds)
+            self._finder.searches.wait_for(request.project, asked.index_position, seconds)
         return _reply(self._finder.search(request, fields), request, fields)
 
 

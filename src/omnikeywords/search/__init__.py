@@ -8,6 +8,8 @@ from omnikeywords.search.building import Builder
 from omnikeywords.search.finding import FACETS, SORTS, Found, Request, check, find
 from omnikeywords.search.index import Indexes, View
 from omnikeywords.search.records import RECORDED, to_objects, to_recorded
+from omnikeywords.search.suggesting import phrase_of, related, suggest
+from omnikeywords.search.tallying import Group, NGram, Tally, group_tree, ngrams
 
 __all__ = [
     "FACETS",
@@ -15,11 +17,19 @@ __all__ = [
     "SORTS",
     "Builder",
     "Found",
+    "Group",
     "Indexes",
+    "NGram",
     "Request",
+    "Tally",
     "View",
     "check",
     "find",
+    "group_tree",
+    "ngrams",
+    "phrase_of",
+    "related",
+    "suggest",
     "to_objects",
     "to_recorded",
 ]

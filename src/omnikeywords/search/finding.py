@@ -5,7 +5,7 @@ words in any form; and only where that is too little, what is spelt almost so. W
 (schema.py). So an order is two integers a keyword, which no other keyword changes, and a cursor that holds those of the
 last hit finds what is behind it, whatever came or went meanwhile.
 
-The project is one condition of every query made here, put there by `_Asked` and nowhere else.
+The project is one condition of every query made here, put there by `Asked` and nowhere else.
 """
 
 import base64
@@ -25,7 +25,7 @@ from omnikeywords.search.query import Part, PartKind, Search, parse
 from omnikeywords.search.schema import CODES, SCHEMA
 from omnikeywords.search.words import alike
 
-__all__ = ["FACETS", "MOST_HITS", "SORTS", "Found", "Request", "check", "find"]
+__all__ = ["FACETS", "MOST_HITS", "SORTS", "Asked", "Found", "Pages", "Request", "check", "find"]
 
 # Each order, and whether the largest come first.
 SORTS: Mapping[str, tuple[str, bool]] = {
@@ -107,7 +107,7 @@ def find(view: View, request: Request) -> Found:
     """
     _check_names(request)
     search = parse(request.text)
-    asked = _Asked(view, request.project, search, request.filters or {})
+    asked = Asked(view, request.project, search, request.filters or {})
     cursor = None if request.cursor is None else _read_cursor(request.cursor, request.sort)
     notes = list(search.notes)
     tiers = asked.tiers()
@@ -121,7 +121,7 @@ def find(view: View, request: Request) -> Found:
             if total > strict:
                 said = "no keyword has" if strict == 0 else "few keywords have"
                 notes.append(f"{said} exactly these words: some are shown that are spelt almost so")
-    pages = _Pages(asked, tiers, request.sort)
+    pages = Pages(asked, tiers, request.sort)
     places = pages.behind(cursor, request.limit + 1)
     shown = places[: request.limit]
     records = view.records.read(view.values("at", [place.address for place in shown]))
@@ -134,14 +134,16 @@ def find(view: View, request: Request) -> Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hit:
+class Hit:
+    """A match, and what it is ordered by."""
+
     tier: int
     value: int | str | None
     place: int
     address: tantivy.DocAddress
 
 
-class _Asked:
+class Asked:
     """What was asked, as queries of an index; everything that is looked up goes through `within`."""
 
     def __init__(self, view: View, project: str, search: Search, filters: Mapping[str, str]) -> None:
@@ -257,16 +259,16 @@ def _shown(key: Any) -> str:
     return key if isinstance(key, str) else str(int(key))
 
 
-class _Pages:
+class Pages:
     """The matches in an order."""
 
-    def __init__(self, asked: _Asked, tiers: Sequence[Query], sort: str) -> None:
+    def __init__(self, asked: Asked, tiers: Sequence[Query], sort: str) -> None:
         self._asked = asked
         self._tiers = tiers
         self._sort = sort
         self._field, self._largest_first = SORTS[sort]
 
-    def behind(self, cursor: _Cursor | None, limit: int) -> list[_Hit]:
+    def behind(self, cursor: _Cursor | None, limit: int) -> list[Hit]:
         """The next so many behind a hit, or from the beginning."""
         if self._sort == "relevance":
             return self._by_tier(cursor, limit)
@@ -275,8 +277,8 @@ class _Pages:
             return self._by_keyword(every, cursor, limit)
         return self._by_number(every, cursor, limit)
 
-    def _by_tier(self, cursor: _Cursor | None, limit: int) -> list[_Hit]:
-        hits: list[_Hit] = []
+    def _by_tier(self, cursor: _Cursor | None, limit: int) -> list[Hit]:
+        hits: list[Hit] = []
         first = cursor.tier if cursor else 0
         for tier in range(first, len(self._tiers)):
             if len(hits) == limit:
@@ -286,16 +288,16 @@ class _Pages:
             hits += self._by_place(query, tier, None, below, limit - len(hits))
         return hits
 
-    def _by_place(self, query: Query, tier: int, value: int | str | None, below: int | None, limit: int) -> list[_Hit]:
+    def _by_place(self, query: Query, tier: int, value: int | str | None, below: int | None, limit: int) -> list[Hit]:
         if below is not None:
             query = all_of([query, between("place", below=below)])
         found = self._asked.view.searcher.search(query, limit, count=False, order_by_field="place").hits
-        return [_Hit(tier, value, place, address) for place, address in found]
+        return [Hit(tier, value, place, address) for place, address in found]
 
-    def _by_number(self, every: Query, cursor: _Cursor | None, limit: int) -> list[_Hit]:
+    def _by_number(self, every: Query, cursor: _Cursor | None, limit: int) -> list[Hit]:
         """By a number, ties by place, those without it last."""
         field = self._field
-        hits: list[_Hit] = []
+        hits: list[Hit] = []
         further: list[Query] = []
         if cursor is not None and isinstance(cursor.value, int):
             value = cursor.value
@@ -310,7 +312,7 @@ class _Pages:
             hits += self._by_place(without, 0, None, below, limit - len(hits))
         return hits
 
-    def _ordered(self, query: Query, limit: int) -> list[_Hit]:
+    def _ordered(self, query: Query, limit: int) -> list[Hit]:
         """The first of a query's matches by a number; the index itself leaves ties as they come."""
         view = self._asked.view
         order = Order.Desc if self._largest_first else Order.Asc
@@ -320,12 +322,12 @@ class _Pages:
         last = found[-1][0]
         sure = [(value, address) for value, address in found if value != last]
         places = view.values("place", [address for _, address in sure])
-        hits = [_Hit(0, value, place, address) for (value, address), place in zip(sure, places, strict=True)]
+        hits = [Hit(0, value, place, address) for (value, address), place in zip(sure, places, strict=True)]
         hits.sort(key=lambda hit: (-hit.value if self._largest_first else hit.value, -hit.place))  # type: ignore
         same = all_of([query, between(self._field, last, last)])
         return hits + self._by_place(same, 0, last, None, limit - len(hits))
 
-    def _by_keyword(self, every: Query, cursor: _Cursor | None, limit: int) -> list[_Hit]:
+    def _by_keyword(self, every: Query, cursor: _Cursor | None, limit: int) -> list[Hit]:
         """By the letters of the keyword, ties by place; there is no range of texts, so what is before is read too."""
         view = self._asked.view
         query = self._asked.within([every])
@@ -334,7 +336,7 @@ class _Pages:
         while True:
             found = view.searcher.search(query, asked, count=False, order_by_field="whole", order=Order.Asc).hits
             places = view.values("place", [address for _, address in found])
-            hits = [_Hit(0, whole, place, address) for (whole, address), place in zip(found, places, strict=True)]
+            hits = [Hit(0, whole, place, address) for (whole, address), place in zip(found, places, strict=True)]
             hits.sort(key=lambda hit: (str(hit.value), -hit.place))
             if len(found) == asked:
                 # Of the last ones that are alike some may be missing.

@@ -26,7 +26,7 @@ from omnikeywords.catalog.derive import OBSERVED_REST
 from omnikeywords.catalog.marks import CORRECTABLE, CORRECTED
 from omnikeywords.model import Market
 
-__all__ = ["RECORDED", "RecordFile", "Records", "records_of", "to_objects", "to_recorded"]
+__all__ = ["RECORDED", "RecordFile", "Records", "recorded", "records_of", "to_objects", "to_recorded"]
 
 _LENGTH = 3  # bytes before each record
 _NUMBERS = ("volume", "cpc", "competition", "clicks", "impressions", "position")

@@ -21,7 +21,19 @@ from omnikeywords.analysis.language import LANGUAGES
 from omnikeywords.model import FUNNELS, INTENTS
 from omnikeywords.search.words import STEM_MARK, Words
 
-__all__ = ["CODES", "NUMBERS", "SCALES", "SCHEMA", "TEXTS", "documents", "key_of", "keys_of", "register"]
+__all__ = [
+    "BEGINS",
+    "BEGUN",
+    "CODES",
+    "NUMBERS",
+    "SCALES",
+    "SCHEMA",
+    "TEXTS",
+    "documents",
+    "key_of",
+    "keys_of",
+    "register",
+]
 
 # Choices that are numbers in the index: their names, in the order of their numbers.
 CODES: dict[str, tuple[str, ...]] = {
@@ -38,6 +50,9 @@ TEXTS = ("market", "source", "modifier", "tag")
 SCALES = {"difficulty": 1000, "opportunity": 1000, "position": 1000, "popularity": 1000}
 NUMBERS = ("words", "year", "volume", "clicks", "impressions", *SCALES)
 
+BEGINS = "b:"
+BEGUN = 3  # letters
+
 _RANK_BITS = 10
 _ID_BITS = 64 - _RANK_BITS
 _OBSERVED_RANK = 1 << (_RANK_BITS - 1)  # from here on somebody counted searches
@@ -48,7 +63,7 @@ _RANKS_A_ZIPF = 60
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_bytes_field("marker", stored=True)  # of the one document that says how far the index is
-    # "p:" and the project, "i:" and each import, "m" for the marker.
+    # "p:" and the project, "i:" and each import, "b:" and the first one, two, three letters, "m" for the marker.
     builder.add_text_field("scope", tokenizer_name="raw", index_option="basic")
     builder.add_unsigned_field("key", indexed=True)  # project and id, for whoever replaces a document
     builder.add_text_field("text", tokenizer_name="whitespace", index_option="position")
@@ -78,12 +93,14 @@ def documents(project: str, rows: pl.DataFrame, at: NDArray[np.uint64], words: W
         for split, cut in zip(phrases, stems, strict=True)
     ]
     imports = rows["rows"].str.extract_all(r"\S+/").list.eval(pl.element().str.strip_suffix("/")).list.unique()
-    scope = pl.concat_list(pl.lit(f"p:{project}"), imports.list.eval("i:" + pl.element()))
+    whole = pl.Series("whole", ["".join(split) for split in phrases], pl.String)
+    begins = [(BEGINS + whole.str.slice(0, letters)).alias(f"b{letters}") for letters in range(1, BEGUN + 1)]
+    scope = pl.concat_list(pl.lit(f"p:{project}"), imports.list.eval("i:" + pl.element()), *begins).list.unique()
     fields = rows.select(
         scope.alias("scope"),
         pl.Series("key", keys_of(project, rows["id"])),
         pl.Series("text", texts),
-        pl.Series("whole", ["".join(split) for split in phrases]),
+        whole,
         _several(rows["market"].cast(pl.String).to_frame().select(pl.concat_list("market")).to_series()).alias(
             "market"
         ),
