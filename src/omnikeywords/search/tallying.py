@@ -17,10 +17,10 @@ from omnikeywords.search.query import parse
 from omnikeywords.search.records import recorded
 from omnikeywords.search.words import Words
 
-__all__ = ["MOST_TALLIED", "Group", "NGram", "Tally", "group_tree", "ngrams"]
+__all__ = ["LONGEST_NGRAM", "MOST_TALLIED", "Group", "NGram", "Tally", "group_tree", "ngrams"]
 
 MOST_TALLIED = 50_000  # keywords
-LONGEST_NGRAM = 5
+LONGEST_NGRAM = 5  # words
 _AT_ONCE = 2000
 _NEXT = 10  # next words of a group
 
