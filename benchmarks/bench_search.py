@@ -2,8 +2,8 @@
 
     python benchmarks/bench_search.py --data DIR [--copies 1]
 
-DIR/queries holds the keywords. Each search is of another query, so nothing is answered twice. `--copies 10` is ten million
-keywords. The machine's other work counts: run it alone.
+DIR/queries holds the keywords. Each search is of another query, so nothing is answered twice. `--copies 10` is ten
+million keywords. The machine's other work counts: run it alone.
 """
 
 import argparse

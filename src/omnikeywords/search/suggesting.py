@@ -69,7 +69,7 @@ def related(view: View, project: str, keyword_id: str, phrase: str, limit: int) 
         for number in range(len(telling), (len(telling) - 1) // 2, -1)
     ]
     itself = Query.term_query(SCHEMA, "key", key_of(project, keyword_id), "basic")
-    others = [all_of([tier], but=[itself]) for tier in tiers]
+    others = {number: all_of([tier], but=[itself]) for number, tier in enumerate(tiers)}
     hits = Pages(asked, others, "relevance").behind(None, limit)
     return view.records.read(view.values("at", [hit.address for hit in hits]))
 

@@ -109,7 +109,7 @@ def _matches(view: View, request: Request) -> Iterator[tuple[int, list[str], int
     """How many matches there are, and the words and the volume of each, the most searched first."""
     check(request)
     asked = Asked(view, request.project, parse(request.text), request.filters or {})
-    query = asked.within([any_of(asked.tiers())])
+    query = asked.within([any_of(asked.tiers().values())])
     result = view.searcher.search(query, MOST_TALLIED, order_by_field="place")
     total: int = result.count  # type: ignore[attr-defined]
     at = view.values("at", [address for _, address in result.hits])
