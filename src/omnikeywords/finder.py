@@ -56,9 +56,27 @@ TableProgress = Callable[[str, int, int], None]  # stage, done, of
 class Importing:
     """An import that was begun, or that was there already."""
 
-    import_id: str
-    job_id: str
+    import_: "Import"
+    job: "Job | None"  # that was begun with it; None where it is repeated
     repeated: bool  # the same content was imported before, for the same project, market and period
+
+    @property
+    def import_id(self) -> str:
+        """Of the import."""
+        return self.import_.id
+
+    @property
+    def job_id(self) -> str:
+        """Of the job by which it came."""
+        return self.import_.job_id
+
+
+class _ImportedBefore(Exception):
+    """There is no need of another import: nothing of it is kept."""
+
+    def __init__(self, there: "Import") -> None:
+        super().__init__(there.id)
+        self.there = there
 
 
 class Finder:
@@ -364,7 +382,7 @@ class Finder:
 
         Raises InvalidOption, InvalidMarket, IdempotencyConflict where the key was used for something else.
         """
-        from omnikeywords.catalog import log, projects, uploads
+        from omnikeywords.catalog import imports, uploads
         from omnikeywords.workflows import ImportRequest
 
         asked = str(Market.parse(market)) if market else None
@@ -378,38 +396,40 @@ class Finder:
                 uploads.keep(upload, io.BytesIO(source) if isinstance(source, bytes) else source)
             days = "/".join(day.isoformat() for day in period) if period else ""
             content = f"{upload.digest}:{asked or ''}:{days}"
+            request = ImportRequest(project, import_id, name, content, asked, period, actor)
             with self._at(project).write(project) as connection:
-                # Of several at once, those behind the first are to find it.
-                log.take_turn(connection, projects.bucket_of(project))
-                there = self._imported_before(connection, project, content, again, key)
-                if there is not None:
-                    uploads.forget(connection, project, import_id)
-                    return Importing(there.id, there.job_id, True)
+                if key is not None:
+                    self._check_key(connection, project, content, key)
                 upload.finish(connection)
-                projects.ensure(connection, project, actor)
-                request = ImportRequest(project, import_id, name, content, asked, period, actor)
-                started = self._workflows(project).start_import(connection, request, key)
-                return Importing(import_id, started.job.id, False)
+                begun, job = self._workflows(project).start_import(connection, request, key)
+                # Of several at once, those behind the first find it, as each has waited for its turn by now.
+                there = None if again else imports.same_content(connection, project, content, but=import_id)
+                if there is not None:
+                    raise _ImportedBefore(there)
+                return Importing(begun, job, False)
+        except _ImportedBefore as found:
+            upload.drop()
+            return Importing(found.there, None, True)
         except BaseException:
             upload.drop()
             raise
 
-    def _imported_before(
-        self, connection: "Connection", project: str, content: str, again: bool, key: str | None
-    ) -> "Import | None":
-        """The import that is answered in place of a new one."""
+    def _check_key(self, connection: "Connection", project: str, content: str, key: str) -> None:
+        """Raises _ImportedBefore where an import was begun under an idempotency key, IdempotencyConflict where
+        something else was."""
         from omnikeywords import jobs
-        from omnikeywords.catalog import imports
+        from omnikeywords.catalog import imports, log, projects
 
-        job = None if key is None else jobs.of_key(connection, project, key)
+        log.take_turn(connection, projects.bucket_of(project))
+        job = jobs.of_key(connection, project, key)
         if job is None:
-            return None if again else imports.same_content(connection, project, content)
+            return
         there = imports.begun(connection, project, job.input.get("import_id", ""))
         if there is None or there.content != content:
             raise IdempotencyConflict(
                 f"idempotency key {key!r} was used for another import: use a new key", key=key, job=job.id
             )
-        return there
+        raise _ImportedBefore(there)
 
     def run_job(self, job_id: str, on_look: "Callable[[Job], None] | None" = None) -> "Job":
         """Run a job in this process, or follow it while another runs it, until it has ended. Raises NotFound."""

@@ -169,6 +169,7 @@ imports = Table(
     Column("started_at", _Time, nullable=False),
     Column("ended_at", _Time),
     Index(None, "bucket", "project", "started_at"),
+    Index(None, "bucket", "project", "content"),
 )
 
 rejects = Table(
