@@ -86,11 +86,10 @@ def regroup(
     changed = now.filter(
         now["of"].ne_missing(frame["near_duplicate_of"]) | now["why"].ne_missing(frame["near_duplicate_reason"])
     )
-    key = {"bucket": pl.lit(bucket_of(project), pl.Int32), "project": pl.lit(project)}
-    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"}).with_columns(**key)
+    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"})
     for part in changed.iter_slices(_PART):
         with database.write(project, durable=False) as connection:
-            put_columns(connection, keywords, part)
+            put_columns(connection, keywords, {"bucket": bucket_of(project), "project": project}, part)
         attend()
     return changed.height
 
