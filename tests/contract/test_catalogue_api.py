@@ -536,6 +536,7 @@ class TestKeywords:
             {"intent": "buying"},
             {"funnel": "decision|loyalty"},
             {"question": ""},
+            {"words": "null"},
             {"sort": "luck"},
             {"limit": 1001},
             {"fields": "keyword,price"},
