@@ -763,6 +763,15 @@ class Finder:
         self.project(project)
         return webhooks.list_webhooks(self.database_of(project), project)
 
+    def webhook(self, webhook_id: str, project: str) -> "Webhook":
+        """One webhook. Raises NotFound."""
+        from omnikeywords.catalog import webhooks
+
+        found = webhooks.look(self.database_of(project), project, webhook_id)
+        if found is None:
+            raise NotFound(f"webhook {webhook_id!r} does not exist in project {project!r}", webhook_id=webhook_id)
+        return found
+
     def delete_webhook(self, webhook_id: str, project: str) -> None:
         """Send nothing more to a webhook, not what waits to be sent either. Raises NotFound."""
         from omnikeywords.catalog import webhooks
@@ -770,10 +779,15 @@ class Finder:
         with self.database_of(project).write(project) as connection:
             webhooks.remove(connection, project, webhook_id)
 
-    def dead_letters(self, project: str, limit: int = 50) -> "list[DeadLetter]":
-        """Deliveries to a project's webhooks that failed for good, the newest first. Raises NotFound."""
+    def dead_letters(self, project: str, limit: int = 50, before: str | None = None) -> "list[DeadLetter]":
+        """Deliveries to a project's webhooks that failed for good, the newest first; `before` is the job of the last
+        one of the page before. Raises NotFound."""
         self.project(project)
-        return self._workflows(project).deliveries.dead(project, limit)
+        return self._workflows(project).deliveries.dead(project, limit, before)
+
+    def count_dead_letters(self, project: str) -> int:
+        """How many deliveries that failed for good are remembered."""
+        return self._workflows(project).deliveries.count_dead(project)
 
     def redeliver(self, job_id: str, project: str) -> "Job":
         """Begin to send a dead letter once more. Raises NotFound, Conflict where it is none."""

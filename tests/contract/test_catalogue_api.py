@@ -303,6 +303,10 @@ def _uploads(api: Api) -> int:
 class TestImports:
     """What was imported."""
 
+    def test_one_of_a_market_and_a_period_is_taken(self, api: Api) -> None:
+        begun = api.upload(b"keyword,volume\nred shoes,5\n", market="und-001", date="2026-05-01..2026-05-28")
+        assert (begun["market"], begun["period_start"], begun["period_end"]) == ("und-001", "2026-05-01", "2026-05-28")
+
     def test_they_are_listed_the_newest_first(self, api: Api) -> None:
         first, second = api.imported(MAY), api.imported(JUNE)
         page = api.get("/imports", limit=1)

@@ -198,7 +198,11 @@ def wrong_field(said: str, type: Any, what: str = "field") -> Problem:
         text += f": {_CHOICES[field]}"
     elif "matching regex" in text and field in _SHAPES:
         text = _SHAPES[field]
-    elif "invalid enum value" in text and field in known and (allowed := _allowed(known[field].type)):
+    elif (
+        "invalid enum value" in text
+        and (at := field.partition("[")[0]) in known
+        and (allowed := _allowed(known[at].type))
+    ):
         text += f": use {', '.join(allowed)}"
     return Problem("invalid_request", f"{field}: {text}" if field else text, {"field": field or None})
 
@@ -206,7 +210,9 @@ def wrong_field(said: str, type: Any, what: str = "field") -> Problem:
 def _allowed(type: Any) -> list[str]:
     """The words that a field may be."""
     found = msgspec.inspect.type_info(type)
-    while isinstance(found, msgspec.inspect.Metadata):
-        found = found.type
+    while isinstance(found, msgspec.inspect.Metadata | msgspec.inspect.ListType):
+        found = found.item_type if isinstance(found, msgspec.inspect.ListType) else found.type
+    if isinstance(found, msgspec.inspect.EnumType):
+        return [str(member.value) for member in found.cls]
     kinds = found.types if isinstance(found, msgspec.inspect.UnionType) else (found,)
     return [str(v) for kind in kinds if isinstance(kind, msgspec.inspect.LiteralType) for v in kind.values]
