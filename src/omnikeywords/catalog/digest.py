@@ -24,7 +24,7 @@ __all__ = ["PLACE", "TIME", "Digest", "Digester", "digest"]
 TIME = pl.Datetime("us", "UTC")
 PLACE = pl.format("{}/{}", "import_id", "row").alias("rows")  # of an observation, as `keywords.rows` names it
 _FEW = 8  # chunks of an import that are not worth a process
-_IDLE_SECONDS = 10.0
+_IDLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
