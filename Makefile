@@ -7,7 +7,7 @@ PORT   ?= 8080
 # Needs exports that may not be redistributed; continuous integration has them.
 REAL   := tests/acceptance/test_formats_real_files.py
 
-.PHONY: run test check bench quality lock clean
+.PHONY: run test check bench crash quality lock clean
 
 run: $(VENV)/.run-ready ## set up, analyse the sample, serve
 	@$(BIN)/okf warm
@@ -31,6 +31,9 @@ bench: $(VENV)/.test-ready ## measure speed; writes benchmarks/results
 	$(BIN)/python benchmarks/bench_serve.py
 	$(BIN)/python benchmarks/bench_log.py
 	$(BIN)/python benchmarks/bench_import.py
+
+crash: $(VENV)/.test-ready ## kill imports 200 times at any moment and 10 times at each named point; some 20 minutes
+	$(BIN)/python benchmarks/bench_crash.py
 
 quality: $(VENV)/.test-ready ## measure quality; DATA=folder of the evaluation sets
 	$(BIN)/python benchmarks/quality.py --data $(DATA)

@@ -21,7 +21,9 @@ from omnikeywords.db import Database
 from omnikeywords.formats import open_export
 from omnikeywords.formats.merge import with_parts
 from omnikeywords.formats.write import extra_as_text
+from omnikeywords.jobs import JobState, list_jobs, run_until_done
 from omnikeywords.model import Market
+from omnikeywords.workflows import Workflows
 
 __all__ = ["Catalogue", "Chunk", "chunks_of", "table_of"]
 
@@ -123,6 +125,20 @@ class Catalogue:
     def withdraw(self, import_id: str) -> None:
         with self.database.write(self.project) as connection:
             imports.withdraw(connection, self.project, import_id, "not wanted", "ana")
+
+    def change(self, **changes: Any) -> None:
+        """Give the project other settings, and do what follows from them."""
+        workflows = Workflows(self.database)
+        with self.database.write(self.project) as connection:
+            workflows.change_project(connection, self.project, "ana", changes)
+        self.run_jobs(workflows)
+
+    def run_jobs(self, workflows: Workflows) -> None:
+        """Run every job of the project to its end."""
+        with self.database.read(self.project) as connection:
+            waiting = [job.id for job in list_jobs(connection, project=self.project) if not job.state.ended]
+        for job_id in waiting:
+            assert run_until_done(self.database, workflows.sagas, job_id).state is JobState.COMPLETED
 
     def options(self) -> Options:
         found = projects.find(self.database, self.project)

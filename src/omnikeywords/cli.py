@@ -527,4 +527,11 @@ def help_pages() -> dict[str, str]:
     return pages
 
 
-from omnikeywords import cli_backup, cli_catalogue, cli_imports, cli_keys, cli_keywords  # noqa: E402, F401  (more commands)
+from omnikeywords import (  # noqa: E402, F401  (more commands)
+    cli_backup,
+    cli_catalogue,
+    cli_imports,
+    cli_keys,
+    cli_keywords,
+    cli_servers,
+)

@@ -65,7 +65,8 @@ def migrate(
 def rebuild() -> None:
     """Make every read model anew from the log, equal to what was there.
 
-    Lists go on being answered and grow meanwhile. Interrupted, it goes on when it is asked for again.
+    Lists go on being answered, as they were, meanwhile; what was damaged is mended. Interrupted, it may be asked for
+    again. Events that could not be digested are tried once more.
     """
     with opened() as finder:
         make_warm(finder, quiet=False)
@@ -127,12 +128,14 @@ def create(
     brand: _Brand = None,
     weight: _Weight = None,
     home_region: _Region = None,
+    own_bucket: Annotated[
+        bool, typer.Option("--own-bucket", help="For tens of millions of keywords, on several servers.")
+    ] = False,
 ) -> None:
     """Make a project; an import makes its own where there is none."""
+    given = _changes(None, brand, weight, home_region)
     with opened() as finder:
-        made = finder.create_project(name, who(), market)
-        if changes := _changes(None, brand, weight, home_region):
-            finder.change_project(name, who(), changes, made.version)
+        finder.create_project(name, who(), market, **given, own_bucket=own_bucket)
     note(f"project {name} is made")
 
 
@@ -147,7 +150,7 @@ def change(
     weight: _Weight = None,
     home_region: _Region = None,
 ) -> None:
-    """Change the settings of a project; all its keywords are analysed anew."""
+    """Change the settings of a project; a job analyses all its keywords anew."""
     changes = _changes(market, brand, weight, home_region)
     if not changes:
         raise InvalidOption("nothing to change: give --market, --brand, --weight or --home-region")

@@ -1,9 +1,7 @@
 """Commands of the command line for imports and the jobs by which they come."""
 
-import re
 import sys
 import time
-from calendar import monthrange
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
@@ -27,7 +25,7 @@ from omnikeywords.cli_session import (
     record,
     who,
 )
-from omnikeywords.errors import InvalidOption
+from omnikeywords.model import days_of
 
 if TYPE_CHECKING:
     from omnikeywords.finder import Finder, Importing
@@ -73,7 +71,7 @@ def import_(
     project, market and period, is not imported twice. Killed on the way it goes on when the same command is given
     again.
     """
-    period = _days(date) if date else None
+    period = days_of(date) if date else None
     for name in files:
         _check_file(name)
     failed = False
@@ -201,25 +199,6 @@ def _tell(
         seconds=seconds,
     )
     show_import(console(sys.stdout), report, program_name())
-
-
-def _days(text: str) -> tuple[date, date]:
-    """The first and the last day of what a person writes."""
-    match = re.fullmatch(r"(\d{4})-(\d\d)", text.strip())
-    try:
-        if match:
-            year, month = int(match[1]), int(match[2])
-            return date(year, month, 1), date(year, month, monthrange(year, month)[1])
-        first, _, last = (part.strip() for part in text.partition(".."))
-        start = date.fromisoformat(first)
-        end = date.fromisoformat(last) if last else start
-    except ValueError:
-        raise InvalidOption(
-            f"date {text!r} is none: give a day as 2026-05-31, a month as 2026-05, or 2026-05-01..2026-05-28", date=text
-        ) from None
-    if end < start:
-        raise InvalidOption(f"date {text!r} ends before it begins", date=text)
-    return start, end
 
 
 # ---- okf imports

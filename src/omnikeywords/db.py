@@ -29,7 +29,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, InvalidOption, InvalidSetting
+from omnikeywords.errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable, InvalidOption, InvalidSetting
 from omnikeywords.in_use import InUse
 from omnikeywords.settings import hide_password
 
@@ -342,6 +342,7 @@ def _translated(error: Exception, where: str, *, writes: bool) -> DatabaseBusy |
         return _busy(where, "every connection of this process is in use")
     origin = error.orig if isinstance(error, DBAPIError) else error
     said = " ".join(str(origin).split())
+    full = "database {} is full: {}: make space on its disk and do it again; nothing that was kept is lost"
     unavailable = DatabaseUnavailable(f"database {where} cannot be used: {said}", reason=said)
     if isinstance(origin, sqlite3.Error):
         match _sqlite_code(origin):
@@ -351,6 +352,8 @@ def _translated(error: Exception, where: str, *, writes: bool) -> DatabaseBusy |
                 return _busy(where, _BUSY["57014"])
             case sqlite3.SQLITE_READONLY:
                 return unavailable if writes else None
+            case sqlite3.SQLITE_FULL:
+                return DatabaseFull(full.format(where, said), reason=said)
             case code:
                 return unavailable if code in _SQLITE_UNAVAILABLE else None
     if not isinstance(origin, psycopg.Error):
@@ -363,6 +366,8 @@ def _translated(error: Exception, where: str, *, writes: bool) -> DatabaseBusy |
     if state == "23514" and origin.diag.constraint_name is None:
         # No check of ours: its rows were on their way to the default partition when their own one was made.
         return _busy(where, "a partition was being made")
+    if state == "53100":
+        return DatabaseFull(full.format(where, said), reason=said)
     if state in _BUSY:
         return _busy(where, _BUSY[state])
     # A primary that became a standby refuses to write.

@@ -19,6 +19,7 @@ OmniKeywordsError
 ├── UnknownEvent            an event that a newer version of the program wrote
 ├── SchemaOutdated          the database lacks a migration, or has one of a newer version
 ├── DatabaseUnavailable     the database cannot be reached or used
+│   └── DatabaseFull        its disk is full
 └── DatabaseBusy            the database did not get to it in time; later it may
     └── BucketMoved             the project lies on another server since a moment ago
 """
@@ -28,6 +29,7 @@ __all__ = [
     "Conflict",
     "DamagedBackup",
     "DatabaseBusy",
+    "DatabaseFull",
     "DatabaseUnavailable",
     "IdempotencyConflict",
     "InvalidInput",
@@ -167,6 +169,10 @@ class DatabaseUnavailable(OmniKeywordsError):
     """The database cannot be reached or used."""
 
     code = "database_unavailable"
+
+
+class DatabaseFull(DatabaseUnavailable):
+    """There is no space left on the database's disk; nothing of the transaction is kept."""
 
 
 class DatabaseBusy(OmniKeywordsError):

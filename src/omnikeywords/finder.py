@@ -278,12 +278,10 @@ class Finder:
     def change_project(
         self, name: str, actor: str, changes: Mapping[str, Any], expected: int | None = None
     ) -> "Project":
-        """Give a project another `market`, `brands`, `weights` or `home_region`; its keywords are derived anew.
+        """Give a project another `market`, `brands`, `weights` or `home_region`; a job derives its keywords anew.
 
         Raises NotFound, VersionConflict, InvalidOption, InvalidMarket.
         """
-        from omnikeywords.catalog import projects
-
         given = dict(changes)
         if given.get("market"):
             given["market"] = Market.parse(given["market"])
@@ -295,15 +293,13 @@ class Finder:
                 project=name,
             )
         with self._at(name).write(name) as connection:
-            return projects.change(connection, name, actor, expected=expected, changes=given)
+            return self._workflows(name).change_project(connection, name, actor, given, expected)
 
     def delete_project(self, name: str, actor: str) -> None:
         """Delete a project and erase everything that was ever said in it. Raises NotFound."""
-        from omnikeywords.catalog import projects
-
         self.project(name)
         with self._at(name).write(name, statement_ms=600_000) as connection:
-            projects.delete_all(connection, name, actor)
+            self._workflows(name).delete_project(connection, name, actor)
 
     def create_key(
         self,
@@ -466,9 +462,12 @@ class Finder:
         """Make an import count nowhere, and erase what it said unless the log is to keep it. Raises NotFound."""
         from omnikeywords.catalog import imports
 
-        self.import_(import_id, project)
+        found = self.import_(import_id, project)
         with self._at(project).write(project, statement_ms=600_000) as connection:
-            (imports.delete_facts if erase else imports.withdraw)(connection, project, import_id, reason, actor)
+            if erase:
+                self._workflows(project).delete_import(connection, found, reason, actor)
+            else:
+                imports.withdraw(connection, project, import_id, reason, actor)
 
     def keywords(
         self,
@@ -484,7 +483,7 @@ class Finder:
         from omnikeywords.catalog import listing
 
         return listing.page(
-            self._at(project),
+            self.fleet.reading(project),
             project,
             self._project_options(project),
             listing.Filters(q, filters or {}),
@@ -498,7 +497,7 @@ class Finder:
         from omnikeywords.catalog import listing
 
         self.project(project)
-        return listing.count(self._at(project), project)
+        return listing.count(self.fleet.reading(project), project)
 
     def keyword(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
         """One keyword object. Raises NotFound."""
@@ -510,7 +509,7 @@ class Finder:
         """The keyword objects of those ids that there are, in the order of the ids. Raises NotFound."""
         from omnikeywords.catalog import listing
 
-        return listing.find_many(self._at(project), project, self._project_options(project), ids)
+        return listing.find_many(self.fleet.reading(project), project, self._project_options(project), ids)
 
     def keyword_named(self, text: str, project: str = DEFAULT_PROJECT, market: str | None = None) -> str:
         """The id of a keyword that a person names, by its id or as a phrase; `market` tells it from the same phrase in
@@ -545,11 +544,20 @@ class Finder:
 
         Raises NotFound, InvalidOption, VersionConflict.
         """
-        from omnikeywords.catalog import marks
+        from omnikeywords.catalog import groups, listing, marks
 
-        self.keyword(keyword_id, project)
+        about = self.keyword(keyword_id, project)
+        said = dict(corrected) if corrected else None
+        head = None
+        if said and said.get("near_duplicate_of"):
+            head = listing.phrase_of(self._at(project), project, said["near_duplicate_of"] or "")
+            if head == about["normalized"]:
+                raise InvalidOption(f"keyword {head!r} cannot be a near-duplicate of itself", keyword=head)
+            said["near_duplicate_of"] = head
         with self._at(project).write(project) as connection:
-            done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=corrected, expected=expected)
+            done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=said, expected=expected)
+            if said and "near_duplicate_of" in said:
+                groups.put_right(connection, project, keyword_id, head)
         self._follow_shortly(project, done.position)
         return self.keyword(keyword_id, project)
 
@@ -600,7 +608,7 @@ class Finder:
         """Everything that any import said of a keyword. Raises NotFound."""
         from omnikeywords.catalog import listing
 
-        return listing.history(self._at(project), project, keyword_id)
+        return listing.history(self.fleet.reading(project), project, keyword_id)
 
     def groups(self, project: str = DEFAULT_PROJECT, *, limit: int = 50, after: str = "") -> "list[Group]":
         """Groups of near-duplicates by their heads; `after` is the head of the last one of the page before.
@@ -610,13 +618,13 @@ class Finder:
         from omnikeywords.catalog import listing
 
         self.project(project)
-        return listing.groups(self._at(project), project, limit=limit, after=after)
+        return listing.groups(self.fleet.reading(project), project, limit=limit, after=after)
 
     def count_groups(self, project: str = DEFAULT_PROJECT) -> int:
         """How many groups of near-duplicates a project has."""
         from omnikeywords.catalog import listing
 
-        return listing.count_groups(self._at(project), project)
+        return listing.count_groups(self.fleet.reading(project), project)
 
     def compare(self, before: str, after: str, project: str = DEFAULT_PROJECT, *, limit: int = 1000) -> "Compared":
         """What is new, lost or moved in one import against another. Raises NotFound."""
@@ -624,7 +632,7 @@ class Finder:
 
         self.import_(before, project)
         self.import_(after, project)
-        return listing.compare(self._at(project), project, before, after, limit)
+        return listing.compare(self.fleet.reading(project), project, before, after, limit)
 
     def export(
         self, project: str = DEFAULT_PROJECT, q: str = "", filters: Mapping[str, str] | None = None
@@ -634,7 +642,7 @@ class Finder:
 
         chosen = listing.Filters(q, filters or {})
         chosen.where(project)  # what is wrong with it is said before the first frame
-        return listing.export(self._at(project), project, self._project_options(project), chosen)
+        return listing.export(self.fleet.reading(project), project, self._project_options(project), chosen)
 
     def jobs(self, project: str | None = None, *, limit: int = 50, before: str | None = None) -> "list[Job]":
         """Jobs, the newest first, of one project or of all; `before` is the id of the last one of the page before."""
@@ -699,10 +707,13 @@ class Finder:
             self.fleet.workflows(server).rebuild(progress)
 
     def catch_up(self, project: str = DEFAULT_PROJECT) -> None:
-        """Move the read models on as far as the log goes, where no processor does, and look for the near-duplicates of
-        a project anew."""
+        """Move the read models on as far as the log goes, where no processor does, derive what is to be derived of a
+        project, and look for its near-duplicates anew."""
         workflows = self._workflows(project)
         workflows.catch_up()
+        for job in self.jobs(project, limit=1000):
+            if job.kind == workflows.derive_keywords.kind and not job.state.ended:
+                self.run_job(job.id)
         workflows.regroup(project)
 
     def events(self, project: str = DEFAULT_PROJECT, *, after: int | None = None, limit: int = 50) -> "list[Event]":

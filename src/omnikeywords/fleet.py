@@ -7,12 +7,14 @@ one server that is down concerns nobody whose buckets lie on another.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from omnikeywords.catalog import follow, groups, log, moving, placement
 from omnikeywords.catalog.homes import bucket_of, learn
+from omnikeywords.catalog.keywords import MODEL
 from omnikeywords.catalog.migrate import check
 from omnikeywords.catalog.placement import FIRST, Move, Placement, Server
+from omnikeywords.catalog.standby import Standby
 from omnikeywords.db import Database, Limits, connect
 from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, InvalidSetting
 from omnikeywords.jobs import metadata as jobs_metadata
@@ -43,6 +45,8 @@ class Fleet:
         self._databases |= {name: connect(url, limits) for name, url in settings.database_servers.items()}
         if len(self._databases) > 1 and any(other.dialect == "sqlite" for other in self._databases.values()):
             raise InvalidSetting("OKF_DATABASE_SERVERS is for PostgreSQL: SQLite keeps everything in one file")
+        read_url = settings.database_read_url
+        self._standby = None if read_url is None else Standby(first, connect(read_url, limits))
         self._workflows: dict[str, Workflows] = {}
         self._lock = threading.Lock()
         self._placement: Placement | None = None
@@ -93,6 +97,13 @@ class Fleet:
             raise InvalidSetting(f"server {server!r} holds some of the catalogue: name it in OKF_DATABASE_SERVERS too")
         return self._databases[server]
 
+    def reading(self, project: str) -> Database:
+        """A database that knows all of a project that the one which holds it knows. Raises as `placement` does."""
+        found = self.at(project)
+        if self._standby is None or found is not self.first:
+            return found
+        return self._standby.reader(MODEL, bucket_of(project))
+
     def databases(self) -> Mapping[str, Database]:
         """Every database by the name of its server."""
         if not self.several:
@@ -111,6 +122,8 @@ class Fleet:
 
     def close(self) -> None:
         """Give all connections back."""
+        if self._standby is not None:
+            self._standby.close()
         for database in self._databases.values():
             database.close()
 
@@ -157,9 +170,37 @@ class Fleet:
         `leave_region` is why it may leave its region. `on_step` is told `copy`, `switch`, `purge`. Raises NotFound,
         Conflict, InvalidOption, DatabaseUnavailable, DatabaseBusy.
         """
+        moved = self._switch(bucket, target, actor, leave_region, on_step)
+        on_step("purge")
+        time.sleep(self._settled)  # until nobody looks there any more
+        self._purge(moved)
+        return moved
+
+    def move_all(
+        self, wanted: Sequence[tuple[int, str]], actor: str, on_moved: Callable[[int], object] = lambda done: None
+    ) -> None:
+        """Move several buckets, as (bucket, server), one after the other; `on_moved` is told how many have moved.
+
+        Raises as `move` does; what has moved stays.
+        """
+        moved: list[Move] = []
+        try:
+            for bucket, target in wanted:
+                moved.append(self._switch(bucket, target, actor, None, lambda step: None))
+                on_moved(len(moved))
+        finally:
+            if moved:
+                time.sleep(self._settled)
+            for move in moved:
+                self._purge(move)
+
+    def _switch(
+        self, bucket: int, target: str, actor: str, reason: str | None, on_step: Callable[[str], object]
+    ) -> Move:
+        """Make a bucket be at home elsewhere; what it leaves behind stays for those who still look there."""
         known = self.placement(now=True)
         with self.first.write() as connection:
-            move = placement.begin_move(connection, known, bucket, target, actor, leave_region)
+            move = placement.begin_move(connection, known, bucket, target, actor, reason)
         _log.info("bucket moves", bucket=bucket, source=move.source, target=target, actor=actor, reason=move.reason)
         source, there = self.database(move.source), self.database(target)
         if known.server_of(bucket).name != target:
@@ -177,13 +218,13 @@ class Fleet:
             with self.first.write() as connection:
                 placement.place(connection, move)
             self.placement(now=True)
-        on_step("purge")
-        time.sleep(self._settled)  # until nobody looks there any more
-        moving.purge(source, bucket)
+        return move
+
+    def _purge(self, move: Move) -> None:
+        moving.purge(self.database(move.source), move.bucket)
         with self.first.write() as connection:
             placement.end_move(connection, move)
-        _log.info("bucket moved", bucket=bucket, source=move.source, target=target)
-        return move
+        _log.info("bucket moved", bucket=move.bucket, source=move.source, target=move.target)
 
     def _catch_up(self, source: Database, target: Database, bucket: int, follower: follow.Follower) -> None:
         """Come so near to those who write that they need not wait long; if they are too quick, they have to."""

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, OmniKeywordsError, SchemaOutdated, UnknownEvent
 from omnikeywords.finder import Finder
@@ -87,6 +87,10 @@ def _follow(workflows: Workflows, server: str, stop: threading.Event) -> None:
             pause = 0.02 if moved else min(_LONGEST_PAUSE, max(pause, 0.01) * 2)
             if time.monotonic() >= next_care:
                 workflows.make_partitions(datetime.now(UTC).date(), _PARTITIONS_AHEAD)
+                workflows.forget_abandoned_uploads(datetime.now(UTC) - timedelta(seconds=_DAY))
+                begun = workflows.derive_outdated()
+                if begun:
+                    _log.info("keywords of another version are derived anew", projects=begun)
                 next_care = time.monotonic() + _DAY
         except (DatabaseUnavailable, DatabaseBusy, UnknownEvent) as error:
             _log.warning("the read models cannot follow", server=server, reason=str(error))

@@ -73,11 +73,12 @@ def serve(
     number = settings.workers if workers is None else workers
     if number < 1:
         raise InvalidOption(f"{number} workers cannot serve: give 1 or more", workers=number)
-    with tempfile.TemporaryDirectory(prefix="okf-serve-") as name, _catalogue_in_use(settings):
-        folder = Path(name)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="okf-serve-")))
         if number > 1 or "processor" in chosen:
             share_metrics(folder)
         configure_logs(settings.log_level, settings.log_format)
+        stack.enter_context(_catalogue_in_use(settings))
         local = where.is_loopback and settings.require_key == "auto"
         _check_keys(settings, folder, local, where, program)
         # Before the workers split off, so that they start at once and share the memory.

@@ -225,6 +225,17 @@ TABLE: tuple[Setting, ...] = (
         "Age of the last backup from which on `okf doctor` calls it a problem.",
     ),
     Setting(
+        "OKF_DATABASE_READ_URL",
+        "database_read_url",
+        "text",
+        lambda: None,
+        "none",
+        "",
+        "A standby of the server of OKF_DATABASE_URL: lists, history and exports are read there if it is up to date.",
+        _text,
+        secret=True,
+    ),
+    Setting(
         "OKF_DATABASE_SERVERS",
         "database_servers",
         "list of name=URL, by comma or line",
@@ -426,6 +437,7 @@ class Settings:
     database_owner_url: str | None
     backup_dir: Path | None
     backup_max_age_hours: int
+    database_read_url: str | None
     database_servers: Mapping[str, str] = field(hash=False)  # name to URL
     region: str
     database_connections: int

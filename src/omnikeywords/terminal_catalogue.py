@@ -22,9 +22,11 @@ __all__ = [
     "show_job",
     "show_jobs",
     "show_keyword_rows",
+    "show_moves",
     "show_parked",
     "show_projects",
     "show_rejects",
+    "show_servers",
 ]
 
 Row = Mapping[str, Any]
@@ -309,5 +311,33 @@ def show_parked(to: Console, rows: Sequence[Row]) -> None:
         _Column("model", _text("model")),
         _Column("parked (UTC)", _time("parked_at")),
         _Column("why", _text("error", "red"), wide=True),
+    ]
+    _table(to, rows, columns)
+
+
+# ---- servers
+
+
+def show_servers(to: Console, rows: Sequence[Row]) -> None:
+    """A line a server."""
+    columns = [
+        _Column("name", _text("name", "bold")),
+        _Column("region", _text("region")),
+        _Column("buckets", _number("buckets"), right=True),
+    ]
+    _table(to, rows, columns)
+
+
+def show_moves(to: Console, rows: Sequence[Row]) -> None:
+    """A line a move of a bucket."""
+    columns = [
+        _Column("bucket", _number("bucket"), right=True),
+        _Column("from", _text("source")),
+        _Column("to", _text("target")),
+        _Column("state", _text("state")),
+        _Column("begun (UTC)", _time("started_at")),
+        _Column("ended (UTC)", _time("ended_at")),
+        _Column("by", _text("actor")),
+        _Column("left its region because", _text("reason"), wide=True),
     ]
     _table(to, rows, columns)

@@ -1,9 +1,12 @@
 """Our sagas: what is done durably, step by step, each step harmless when repeated and with its undo.
 
 `ImportKeywords`   accept → validate → append, chunk by chunk → follow → group → tidy
+`DeriveKeywords`   derive, some keywords at a time → group
 
 An import that is refused, cancelled or given up is withdrawn: from that event on it counts nowhere. Once all its rows
 are appended there is no way back by itself; then it can be withdrawn like any other.
+
+Keywords are derived anew where a project was given other settings, and where another version of the analysis made them.
 """
 
 import threading
@@ -11,7 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,12 +26,12 @@ from numpy.typing import NDArray
 from omnikeywords.analysis.normalise import normalise_batch
 from omnikeywords.catalog import follow, groups, imports, migrate, projects, uploads
 from omnikeywords.catalog.events import rows_of
-from omnikeywords.catalog.keywords import MODEL, KeywordsModel
+from omnikeywords.catalog.keywords import MODEL, KeywordsModel, Scope
 from omnikeywords.db import Connection, Database
 from omnikeywords.formats import Export, open_export
 from omnikeywords.formats.merge import with_parts
 from omnikeywords.formats.write import extra_as_text
-from omnikeywords.jobs import Context, Job, Saga, Started, Step, crash_point, declare_crash_points, start
+from omnikeywords.jobs import Context, Job, Saga, Started, Step, crash_point, declare_crash_points, erase, start
 from omnikeywords.model import Market
 from omnikeywords.ops import get_logger
 
@@ -49,6 +53,8 @@ declare_crash_points(
         "import.followed": "its rows are in the read models",
         "import.grouped": "near-duplicates were looked for anew",
         "import.withdrawn": "it counts nowhere any more",
+        "derive.part.written": "some keywords of a project were derived anew",
+        "derive.completed": "all keywords of a project were derived anew",
     }
 )
 
@@ -84,7 +90,8 @@ class Workflows:
                 Step("tidy", self._tidy),
             ],
         )
-        self.sagas = (self.import_keywords,)
+        self.derive_keywords = Saga("derive_keywords", [Step("derive", self._derive), Step("group", self._group)])
+        self.sagas = (self.import_keywords, self.derive_keywords)
 
     def start_import(self, connection: Connection, request: ImportRequest, key: str | None = None) -> Started:
         """Begin an import in the caller's transaction: its first event and its job are there together or not at all."""
@@ -121,6 +128,56 @@ class Workflows:
             imports.withdraw(connection, job.project, import_id, "cancelled: before it began", job.input["actor"])
             uploads.forget(connection, job.project, import_id)
 
+    def delete_project(self, connection: Connection, name: str, actor: str) -> None:
+        """Delete a project and erase everything that was ever said in it, its jobs too."""
+        projects.delete_all(connection, name, actor)
+        erase(connection, name)
+
+    def delete_import(self, connection: Connection, found: imports.Import, reason: str, actor: str) -> None:
+        """Make an import count nowhere and erase what it said and how it came; a job that still brings it ends."""
+        imports.delete_facts(connection, found.project, found.id, reason, actor)
+        uploads.forget(connection, found.project, found.id)
+        erase(connection, found.project, found.job_id)
+
+    def change_project(
+        self, connection: Connection, name: str, actor: str, changes: Mapping[str, Any], expected: int | None = None
+    ) -> projects.Project:
+        """Give a project other settings, and begin to derive its keywords by them, in the caller's transaction.
+
+        Raises as `projects.change`.
+        """
+        changed = projects.change(connection, name, actor, expected=expected, changes=changes)
+        if set(changes) & {"market", "brands", "weights"}:
+            self._start_derive(connection, name, f"settings/{changed.version}")
+        return changed
+
+    def derive_outdated(self) -> int:
+        """Begin to derive anew what other versions of the analysis made; returns of how many projects that is."""
+        with self._database.read() as connection:
+            outdated = follow.outdated_buckets(connection, self.model)
+        begun = 0
+        for bucket in outdated:
+            if follow.Follower(self._database, self.model, bucket).settle_version():
+                continue
+            with self._database.read() as connection:
+                found = self.model.outdated_projects(connection, bucket)
+                position = follow.position_of(connection, MODEL, bucket)
+            for name in found:
+                with self._database.write(name) as connection:
+                    self._start_derive(connection, name, f"{self.model.version}/{position}")
+            begun += len(found)
+        return begun
+
+    def _start_derive(self, connection: Connection, project: str, why: str) -> None:
+        start(
+            connection,
+            self.derive_keywords,
+            {},
+            project=project,
+            bucket=projects.bucket_of(project),
+            key=f"derive/{why}",
+        )
+
     def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Move every read model on as far as the log goes; returns how many buckets had something new."""
         with self._database.read() as connection:
@@ -139,6 +196,10 @@ class Workflows:
         """See to it that the observations of the coming months have a place of their own, on PostgreSQL."""
         if self._database.dialect == "postgresql":
             migrate.make_partitions(self._database, first, months)
+
+    def forget_abandoned_uploads(self, before: datetime) -> int:
+        """Delete the uploads begun before a time that never became an import; returns how many there were."""
+        return uploads.forget_abandoned(self._database, before)
 
     def rebuild(self, on_bucket: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""
@@ -214,6 +275,7 @@ class Workflows:
                         rows_kept=rows - unusable,
                         rows_merged=merged,
                         rows_skipped=export.rows_in - rows + unusable,
+                        share_read=uploads.share_read(file),
                     )
                     counted = (chunks, rows, noted, unusable, merged)
                     context.checkpoint(connection, dict(zip(_COUNTED, counted, strict=True)))
@@ -228,7 +290,9 @@ class Workflows:
             facts = {**context.outputs["validate"], "skipped": skipped}
             position = imports.complete(connection, project, import_id, facts, _actor(context))
             kept, total = rows - unusable, sum(skipped.values())
-            context.progress(rows_read=kept + total, rows_kept=kept, rows_merged=merged, rows_skipped=total)
+            context.progress(
+                rows_read=kept + total, rows_kept=kept, rows_merged=merged, rows_skipped=total, share_read=1.0
+            )
             context.record(connection, {"position": position})
         crash_point("import.completed")
 
@@ -282,12 +346,42 @@ class Workflows:
         crash_point("import.grouped")
         return {"changed": changed}
 
+    def _derive(self, context: Context) -> None:
+        """Derive keyword by keyword, in the order of their ids; a later try goes on behind the last that is done."""
+        scope = Scope(context.bucket, context.project)
+        follower = follow.Follower(self._database, self.model, context.bucket)
+        after, done = context.state or ("", 0)
+        if not after:
+            # Whoever is about to write what was derived before finds out that it is no longer the newest.
+            follower.amend(lambda: iter([lambda connection: None]))
+            with self._database.read(context.project) as connection:
+                context.progress(keywords=self.model.count(connection, scope), derived=0)
+        last: str | None = after
+        derived = 0
+
+        def parts() -> Iterator[follow.Part]:
+            nonlocal last, derived
+            last, derived, made = self.model.derive_anew(self._database, scope, after)
+            return made
+
+        while True:
+            follower.amend(parts)
+            if last is None:
+                break
+            crash_point("derive.part.written")
+            after, done = last, done + derived
+            with context.transaction() as connection:
+                context.progress(derived=done)
+                context.checkpoint(connection, (after, done))
+        follower.settle_version()
+        crash_point("derive.completed")
+
     def _tidy(self, context: Context) -> None:
         with context.transaction() as connection:
             uploads.forget(connection, context.project, context.input["import_id"])
             context.record(connection)
 
-    def _upload(self, context: Context) -> BinaryIO:
+    def _upload(self, context: Context) -> BufferedReader:
         return uploads.open_upload(self._database, context.project, context.input["import_id"])
 
 

@@ -129,7 +129,7 @@ def test_a_backup_that_is_not_there_is_told(
 @pytest.mark.parametrize(
     ("hours", "found"),
     [
-        (None, r"problem +last backup +none in .*\n.* run `okf backup`"),
+        (None, r"problem +last backup +none in [^`]*run\s+`okf backup`"),
         (1, r"ok +last backup +1\.\d hours old"),
         (30, r"problem +last backup +30\.\d hours old"),
     ],

@@ -4,8 +4,8 @@ import os
 import re
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from omnikeywords.finder import Finder
 from omnikeywords.jobs import metadata as jobs_metadata
 from omnikeywords.processor import run_processor
 from omnikeywords.settings import Settings
+from tests.acceptance.test_serve import until
 from tests.runbook import commands
 from tests.servers.postgres import Postgres, postgres, unprivileged
 
@@ -101,6 +102,19 @@ def bring_in(finder: Finder, text: bytes) -> None:
     assert finder.run_job(started.job_id).state == "completed"
 
 
+@contextmanager
+def processing(settings: Settings) -> Iterator[None]:
+    """A processor that runs until the block ends, however it ends."""
+    stop = threading.Event()
+    processor = threading.Thread(target=run_processor, args=(settings, stop))
+    processor.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        processor.join()
+
+
 @pytest.fixture
 def operator() -> Iterator[Operator]:
     with postgres(15) as server:
@@ -145,16 +159,9 @@ def test_postgresql_is_restored_to_a_point_in_time(operator: Operator) -> None:
     assert rows(server) == then
     finder = Finder(settings)
     assert keywords(server) == [("blue shoes", 50, False), ("red boots", 70, False), ("red shoes", 100, False)]
-    stop = threading.Event()
-    processor = threading.Thread(target=run_processor, args=(settings, stop))
-    processor.start()
-    limit = time.monotonic() + 20
-    while finder.fleet.workflows("first").lag():
-        assert time.monotonic() < limit, "the read models did not catch up"
-        time.sleep(0.02)
-    assert keywords(server) == [("blue shoes", 50, False), ("red boots", 70, True), ("red shoes", 100, False)]
-    stop.set()
-    processor.join()
+    caught_up = [("blue shoes", 50, False), ("red boots", 70, True), ("red shoes", 100, False)]
+    with processing(settings):
+        until(lambda: finder.fleet.workflows("first").lag() == 0 and keywords(server) == caught_up)
 
     # The restored server goes on: it takes imports, archives its log, is backed up and forgets what is old.
     bring_in(finder, HATS)

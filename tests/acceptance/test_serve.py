@@ -188,7 +188,7 @@ class TestRunning:
         assert service.status("/health") == 200
 
     def test_a_body_in_broken_chunks_is_no_error_of_ours(self, service: Service) -> None:
-        head = b"POST %s HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % ANALYZE.encode()
+        head = b"POST %s HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n" % ANALYZE.encode()
         with socket.create_connection(("127.0.0.1", service.port), timeout=20) as client:
             client.sendall(head + b"no number\r\n{}")
             assert client.recv(65536).startswith(b"HTTP/1.1 400")
@@ -222,7 +222,8 @@ def test_stopping_says_not_ready_first_and_finishes_what_was_begun() -> None:
         waiting = socket.create_connection(("127.0.0.1", service.port))
         body = b'{"keywords": ["begun before the end"]}'
         waiting.sendall(
-            b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (ANALYZE.encode(), len(body)) + body[:5]
+            b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % (ANALYZE.encode(), len(body))
+            + body[:5]
         )
         service.process.send_signal(signal.SIGTERM)
         until(lambda: service.status("/ready") == 503)

@@ -21,7 +21,7 @@ from alembic.script import ScriptDirectory
 
 from omnikeywords.analysis import MODEL_VERSION
 from omnikeywords.backup import Backup, find_backups, last_taken, make_backup, open_backup, restore, verify
-from omnikeywords.catalog import migrations
+from omnikeywords.catalog import marks, migrations
 from omnikeywords.catalog.migrate import newest
 from omnikeywords.db import connect
 from omnikeywords.errors import (
@@ -177,25 +177,29 @@ def test_an_import_that_runs_goes_on_where_the_backup_was_taken(tmp_path: Path) 
     assert rows(restored, "SELECT count(*) FROM keywords") == [(25_000,)]
 
 
+def say_something(catalogue: Path) -> None:
+    """An event that no read model holds yet."""
+    database = connect(f"sqlite:///{catalogue}")
+    [(keyword_id,)] = rows(catalogue, "SELECT id FROM keywords WHERE normalized = 'red shoes'")
+    with database.write("shop") as connection:
+        marks.put(connection, "shop", keyword_id, "somebody", tags=["best"])
+    database.close()
+
+
 def test_read_models_catch_up_with_the_log(catalogue: Path, tmp_path: Path) -> None:
-    finder = finder_on(catalogue)
-    finder.change_project("shop", "somebody", {"brands": ["zapatos"]})  # an event that nobody followed yet
-    finder.close()
-    branded = "SELECT normalized, branded FROM keywords ORDER BY 1"
-    assert rows(catalogue, branded) == [("blue shoes", 0), ("red shoes", 0), ("zapatos rojos", 0)]
+    say_something(catalogue)
+    said = "SELECT tags FROM keywords WHERE normalized = 'red shoes'"
+    assert rows(catalogue, said) == [(None,)]
     made = back_up(catalogue, tmp_path / "backups")
 
     done = restore(made, tmp_path / "restored.sqlite3")
 
     assert done.behind == 1
-    found = rows(tmp_path / "restored.sqlite3", branded)
-    assert found == [("blue shoes", 0), ("red shoes", 0), ("zapatos rojos", 1)]
+    assert rows(tmp_path / "restored.sqlite3", said) == [('["best"]',)]
 
 
 def test_without_the_language_table_nothing_is_restored_that_must_be_analysed(catalogue: Path, tmp_path: Path) -> None:
-    finder = finder_on(catalogue)
-    finder.change_project("shop", "somebody", {"brands": ["zapatos"]})
-    finder.close()
+    say_something(catalogue)
     made = back_up(catalogue, tmp_path / "backups")
     with pytest.raises(LanguageTableMissing, match="build it with okf warm"):
         restore(made, tmp_path / "restored.sqlite3", language_table=tmp_path / "none.okflang")
@@ -239,6 +243,14 @@ def test_a_backup_of_a_later_schema_is_refused(catalogue: Path, tmp_path: Path) 
     with pytest.raises(SchemaOutdated, match="at schema 9999_later, which this version does not know: update"):
         restore(made, tmp_path / "restored.sqlite3")
     assert [path.name for path in tmp_path.glob("*restor*")] == ["restored.sqlite3.lock"]
+
+
+def test_what_a_killed_restore_left_is_not_in_the_way(backed_up: Backup, tmp_path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f".catalogue.sqlite3.restoring{suffix}").write_text("half")
+    restore(backed_up, tmp_path / "catalogue.sqlite3")
+    assert len(listed(tmp_path / "catalogue.sqlite3")) == 3
+    assert list(tmp_path.glob(".catalogue*")) == []
 
 
 # ---- what is not restored to

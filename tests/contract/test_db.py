@@ -139,7 +139,7 @@ def test_errors_of_the_drivers_own_connection_are_translated_too(place: Place) -
     with database.write() as holder:
         put(holder, 1)
         with pytest.raises(DatabaseBusy), database.write() as connection:
-            database.raw(connection).execute("INSERT INTO buckets VALUES (1, 0)")
+            database.raw(connection).execute("INSERT INTO buckets (bucket, head) VALUES (1, 0)")
     database.close()
 
 
@@ -292,7 +292,7 @@ url, start = sys.argv[1], int(sys.argv[2])
 database = connect(url)
 for i in range(start, start + 25):
     with database.write() as connection:
-        connection.execute(text("INSERT INTO buckets VALUES (:i, 0)"), {"i": i})
+        connection.execute(text("INSERT INTO buckets (bucket, head) VALUES (:i, 0)"), {"i": i})
 """
 
 

@@ -14,14 +14,13 @@ SAMPLE = next(p for p in files("omnikeywords.sample").iterdir() if p.name.endswi
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 HEADERS = """keyword; Keyword; query; Top queries; Palavra-chave; Mot clé; クエリ; Ключевое слово; Volume; Clicks
-Cliques; Impressions; CTR; Position; CPC (USD); Search Volume; Difficulty; KD %; Country; Competition; Searches: Oct 2020; Trend
-SV trend (03-2024 - 02-2026); Intents; Currency; Avg. monthly searches; Date; URL; Match type; Search term; Week
-x: (US); id; normalized; extra; model_version; ; Database; Position Type; No; #; monthly_searches; serp_features""".replace(
-    "\n", "; "
-).split("; ")
+Cliques; Impressions; CTR; Position; CPC (USD); Search Volume; Difficulty; KD %; Country; Competition
+Searches: Oct 2020; Trend; SV trend (03-2024 - 02-2026); Intents; Currency; Avg. monthly searches; Date; URL
+Match type; Search term; Week; x: (US); id; normalized; extra; model_version; ; Database; Position Type; No; #
+monthly_searches; serp_features""".replace("\n", "; ").split("; ")
 CELLS = """shoes; tênis; обувь; 靴; a | b; x, y; say "hi"; "; ; -;  --; ∞; 1; 1,310; 1.310,5; 10K – 100K; 50%
-2025-01-05; 05/01/2025; R$ 4,81; < 10; true; 1e400; -5; 99999999999999999999; [1,2]; {"a": 1}; [; \0; \u2028; Total: x; 0.1,0.2; us
-https://a.com/; keyword; TOP; RISING; Breakout""".replace("\n", "; ").split("; ")
+2025-01-05; 05/01/2025; R$ 4,81; < 10; true; 1e400; -5; 99999999999999999999; [1,2]; {"a": 1}; [; \0; \u2028
+Total: x; 0.1,0.2; us; https://a.com/; keyword; TOP; RISING; Breakout""".replace("\n", "; ").split("; ")
 
 
 def is_read_or_refused(data: bytes) -> int | None:

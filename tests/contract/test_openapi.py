@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from omnikeywords.api import create_app
+from omnikeywords.api import Catalogue, create_app
 from omnikeywords.api.guard import Guard
 from omnikeywords.api.problems import PROBLEMS
 from omnikeywords.api.schemas import AnalyzeRequest
@@ -24,10 +26,22 @@ from omnikeywords.settings import Settings
 DOCS = Path(__file__).parents[2] / "docs"
 
 
+FOLDER = tempfile.TemporaryDirectory(prefix="okf-openapi-")  # deleted when this process ends
+
+
 def application() -> Guard:
-    loaded = Settings.load({})
+    loaded = Settings.load({"OKF_DATABASE_URL": f"sqlite:///{FOLDER.name}/catalogue.sqlite3"})
+    finder = Finder(loaded)
     checks = Health()
-    app = create_app(Finder(loaded), loaded, version="1.2.3", model_version="test", warm=lambda: None, checks=checks)
+    app = create_app(
+        finder,
+        loaded,
+        version="1.2.3",
+        model_version="test",
+        warm=lambda: None,
+        checks=checks,
+        catalogue=Catalogue(finder, loaded),
+    )
     checks.register("models", lambda: None)  # as once it has started, which a test client does not do
     return app
 
@@ -46,6 +60,10 @@ SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP)
 SCHEMA.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 
 
+# What is refused by what it means, whatever it looks like: parameters, and weights that add up to nothing.
+BY_MEANING = {"cursor", "fields", "date", "if-match", "POST /api/v1/projects"}
+
+
 @SCHEMA.parametrize()
 @settings(
     max_examples=60,
@@ -54,14 +72,16 @@ SCHEMA.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.N
     phases=[Phase.explicit, Phase.generate],
 )
 def test_what_is_promised_is_kept(case: schemathesis.Case) -> None:
-    case.call_and_validate()
+    asked = {case.operation.label, *(parameter.name for parameter in case.operation.iter_parameters())}
+    case.call_and_validate(excluded_checks=[positive_data_acceptance] if asked & BY_MEANING else [])
 
 
 def test_every_endpoint_has_a_summary_an_answer_and_its_problems() -> None:
     for path, operations in DOCUMENT["paths"].items():
         for method, operation in operations.items():
             assert operation["summary"], (method, path)
-            assert {"200", "500", "503"} <= set(operation["responses"]), (method, path)
+            assert {"500", "503"} <= set(operation["responses"]), (method, path)
+            assert any(status.startswith("2") for status in operation["responses"]), (method, path)
 
 
 def test_examples_of_problems_are_as_problems_are() -> None:
@@ -69,7 +89,7 @@ def test_examples_of_problems_are_as_problems_are() -> None:
     for operations in DOCUMENT["paths"].values():
         for operation in operations.values():
             for status, response in operation["responses"].items():
-                examples = response["content"].get("application/problem+json", {}).get("examples", {})
+                examples = response.get("content", {}).get("application/problem+json", {}).get("examples", {})
                 for code, example in examples.items():
                     value = example["value"]
                     assert (str(value["status"]), value["code"]) == (status, code)

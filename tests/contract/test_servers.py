@@ -1,11 +1,16 @@
 """Several PostgreSQL servers: who holds what, moves under live writes, servers and regions that go their own way."""
 
 import itertools
+import json
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -382,3 +387,36 @@ def test_a_server_without_url_is_not_added(spread: Spread) -> None:
         spread.fleet.add_server("third", "here")
     with pytest.raises(Conflict, match="server 'far' was added already"):
         spread.fleet.add_server("far", "here")
+
+
+def okf(spread: Spread, *words: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("OKF_")}
+    program = Path(sys.executable).parent / "okf"
+    return subprocess.run([program, *words], env=environ | spread.environ, capture_output=True, text=True, check=False)
+
+
+def test_the_commands_of_servers_do_it(spread: Spread) -> None:
+    spread.catalogue("shop").create()
+    listed = okf(spread, "servers", "list", "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in listed] == [
+        {"name": "first", "region": "here", "buckets": 256},
+        {"name": "second", "region": "here", "buckets": 0},
+        {"name": "far", "region": "there", "buckets": 256},
+    ]
+    would = okf(spread, "servers", "balance", "--dry-run")
+    assert would.stdout.splitlines() == [f"{bucket} second" for bucket in range(128, 256)]
+    assert okf(spread, "servers", "where", "shop").stdout == "234 first here\n"
+    refused = okf(spread, "servers", "move", "234", "far")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "would leave region 'here' for 'there': give a reason with --leave-region" in refused.stderr
+    assert okf(spread, "servers", "move", "234", "far", "--leave-region", "ticket 7").returncode == 0
+    assert okf(spread, "servers", "where", "shop").stdout == "234 far there\n"
+    (noted,) = map(json.loads, okf(spread, "servers", "moves", "--format", "jsonl").stdout.splitlines())
+    assert (noted["source"], noted["target"], noted["reason"]) == ("first", "far", "ticket 7")
+    made = okf(spread, "projects", "create", "maison", "--home-region", "there")
+    assert made.returncode == 0, made.stderr
+    assert okf(spread, "servers", "where", "maison").stdout.split()[1:] == ["far", "there"]
+    names = [
+        json.loads(line)["name"] for line in okf(spread, "projects", "list", "--format", "jsonl").stdout.splitlines()
+    ]
+    assert names == ["default", "maison", "shop"]

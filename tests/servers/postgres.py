@@ -17,7 +17,7 @@ import psycopg
 
 from tests.servers.ports import free_port
 
-__all__ = ["Postgres", "binaries", "postgres", "unprivileged"]
+__all__ = ["Postgres", "binaries", "postgres", "standby", "unprivileged"]
 
 _ADMIN, _OWNER, _APP = "okf_admin", "okf_owner", "okf_app"  # the owner of tables is no superuser, as it should be
 _PASSWORDS: Mapping[str, str] = {_ADMIN: "admin-secret", _OWNER: "owner-secret", _APP: "app-secret"}
@@ -45,8 +45,9 @@ class Postgres:
         self.folder = folder  # its data
         self.bin = programs  # its programs
         self.port = port
+        self.options = options
+        self.who = who  # it runs as
         self._command = [programs / "postgres", "-D", folder, *options]
-        self._who = who
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -76,9 +77,7 @@ class Postgres:
         """Start it and wait until it answers."""
         log = self.folder.parent / "log"
         with log.open("ab") as file:
-            self.process = subprocess.Popen(
-                self._command, stdout=file, stderr=file, cwd=self.folder.parent, **self._who
-            )
+            self.process = subprocess.Popen(self._command, stdout=file, stderr=file, cwd=self.folder.parent, **self.who)
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -164,6 +163,34 @@ def postgres(version: int = 15, settings: Mapping[str, str] = {}) -> Iterator[Po
             for role in (_OWNER, _APP):
                 connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{_PASSWORDS[role]}'")
         server.new_database("okf")
+        yield server
+    finally:
+        server.stop(signal.SIGQUIT)
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@contextmanager
+def standby(primary: Postgres) -> Iterator[Postgres]:
+    """A copy of a server that follows it and only reads, until the block ends."""
+    base = Path(tempfile.mkdtemp(prefix="okf-standby-"))
+    if primary.who:
+        os.chown(base, primary.who["user"], primary.who["group"])
+    data = base / "data"
+    port = free_port()
+    options = [f"-cport={port}" if option.startswith("-cport=") else option for option in primary.options]
+    server = Postgres(data, primary.bin, port, options, primary.who)
+    try:
+        subprocess.run(
+            [
+                *(primary.bin / "pg_basebackup", "-D", data, "-d", primary.admin_url(), "-R", "-X", "stream"),
+                *("--checkpoint=fast", "--no-sync"),
+            ],
+            check=True,
+            capture_output=True,
+            cwd=base,
+            **primary.who,
+        )
+        server.start()
         yield server
     finally:
         server.stop(signal.SIGQUIT)

@@ -378,6 +378,7 @@ def test_the_doctor_finds_what_is_missing(
 ) -> None:
     monkeypatch.setenv("OKF_PORT", "0")
     monkeypatch.setenv("OKF_LANGUAGE_TABLE", str(tmp_path / "none.okflang"))
+    monkeypatch.setenv("OKF_DATABASE_URL", f"sqlite:///{tmp_path}/catalogue.sqlite3")
     assert run(["doctor"]) == 1
     text = capsys.readouterr().out
     assert re.search(r"^problem +language table ", text, re.MULTILINE)

@@ -1,5 +1,6 @@
 """Every tool's tables are recognised by their columns, and their cells mean what the tool means by them."""
 
+import io
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -542,3 +543,10 @@ def test_what_holds_no_keywords_is_refused_in_a_line_that_helps(text: str, says:
         read(text)
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_keyword_table_that_begins_with_its_countries_is_no_table_of_countries() -> None:
+    text = "Country,Keyword,Clicks,Impressions,CTR,Position\nbr,boots,1,2,50%,3\n"
+    with open_export(io.BytesIO(text.encode()), name="keywords.csv") as export:
+        (batch,) = export.batches()
+    assert batch.frame["keyword"].to_list() == ["boots"]

@@ -183,6 +183,62 @@ def test_probes_are_answered_however_busy_it_is() -> None:
     assert asyncio.run(scenario()) == 200
 
 
+class TestLongBodies:
+    """A client that sends much is refused at once, and what it still sends is let through for it to read why."""
+
+    @staticmethod
+    def events(endpoint: Endpoint, chunks: int, headers: Mapping[str, str]) -> list[str]:
+        """What happens in turn: pieces of a body that are read, parts of the answer that are sent."""
+        happened: list[str] = []
+
+        async def receive() -> dict[str, Any]:
+            happened.append("read")
+            more = happened.count("read") < chunks
+            return {"type": "http.request", "body": b"x" * 1_000_000, "more_body": more}
+
+        async def send(message: Any) -> None:
+            happened.append(str(message.get("status", "sent")))
+
+        named = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "method": "POST", "path": "/x", "headers": named}
+        asyncio.run(guard(endpoint, "POST")(scope, receive, send))
+        return happened
+
+    @pytest.mark.parametrize("headers", [{"content-length": "3000000"}, {"transfer-encoding": "chunked"}])
+    def test_one_that_is_not_wanted_is_let_through_after_the_answer(self, headers: Mapping[str, str]) -> None:
+        async def refuse(call: Call) -> Reply:
+            raise Problem("forbidden", "no")
+
+        assert self.events(refuse, 3, headers) == ["403", "sent", "read", "read", "read"]
+
+    def test_one_that_was_read_in_part_is_let_through_to_its_end(self) -> None:
+        async def refuse(call: Call) -> Reply:
+            await read_body(call, 1_500_000, 1.0)
+            raise AssertionError
+
+        happened = self.events(refuse, 4, {"transfer-encoding": "chunked"})
+        assert happened == ["read", "read", "413", "sent", "read", "read"]
+
+    def test_one_that_was_read_is_over(self) -> None:
+        async def refuse(call: Call) -> Reply:
+            await read_body(call, 5_000_000, 1.0)
+            raise Problem("forbidden", "no")
+
+        assert self.events(refuse, 2, {"content-length": "2000000"}) == ["read", "read", "403", "sent"]
+
+    def test_one_without_end_is_broken_off(self) -> None:
+        async def refuse(call: Call) -> Reply:
+            raise Problem("forbidden", "no")
+
+        assert self.events(refuse, 10**9, {"content-length": "999999999"}).count("read") == 68  # of a million bytes
+
+    def test_a_short_one_is_left_to_the_server(self) -> None:
+        async def refuse(call: Call) -> Reply:
+            raise Problem("forbidden", "no")
+
+        assert self.events(refuse, 1, {"content-length": "99999"}) == ["403", "sent"]
+
+
 class TestReadBody:
     """`read_body` takes what is allowed, whole, and no more."""
 
@@ -207,13 +263,7 @@ class TestReadBody:
         ]
         assert self.read(*chunks) == b"abcde"
 
-    def test_a_length_that_is_too_long_is_refused_once_the_client_has_sent_it(self) -> None:
-        chunk = {"type": "http.request", "body": b"123456", "more_body": True}
-        with pytest.raises(Problem) as caught:
-            self.read(chunk, chunk | {"more_body": False}, length=12)
-        assert caught.value.code == "body_too_large"
-
-    def test_a_huge_length_is_refused_unread(self) -> None:
+    def test_a_length_that_is_too_long_is_refused_unread(self) -> None:
         with pytest.raises(Problem) as caught:
             self.read(length=10**9)
         assert (caught.value.code, caught.value.params) == ("body_too_large", {"limit_bytes": 10})

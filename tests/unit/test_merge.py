@@ -243,3 +243,28 @@ def test_no_volume_is_larger_than_what_a_row_says(given_rows: list[dict[str, Any
     for row in outcome(given_rows):
         said = [r["volume"] for r in given_rows if r["keyword"] == row["keyword"]]
         assert row["volume"] in said
+
+
+@settings(max_examples=60, deadline=None)
+@given(some_rows)
+def test_columns_that_other_keywords_fill_decide_nothing(given_rows: list[dict[str, Any]]) -> None:
+    def without_empty_columns(one: pl.DataFrame) -> pl.DataFrame:
+        parts = ("split_by", "part")
+        return one.select(name for name in one.columns if name in parts or one[name].null_count() < one.height)
+
+    together = merge_rows(without_empty_columns(rows(*given_rows))).to_dicts()
+    for row in together:
+        own = rows(*(given for given in given_rows if given["keyword"] == row["keyword"]))
+        (alone,) = merge_rows(without_empty_columns(own)).to_dicts()
+        assert {name: value for name, value in row.items() if value is not None} == {
+            name: value for name, value in alone.items() if value is not None
+        }
+
+
+def test_a_cost_keeps_its_currency_where_an_other_keyword_has_no_cpc_either() -> None:
+    dear, cheap = {"keyword": "k", "volume": 9, "currency": "USD"}, {"keyword": "k", "cost": 0.2, "currency": "EUR"}
+    for other in ({"keyword": "other"}, {"keyword": "other", "cpc": 1.0, "currency": "USD"}):
+        frame = rows(dear, cheap, other)
+        frame = frame.select(name for name in frame.columns if name == "part" or frame[name].null_count() < 3)
+        found = merge_rows(frame).filter(pl.col("id") == "k").to_dicts()[0]
+        assert (found["cost"], found["currency"]) == (0.2, "EUR")

@@ -1,6 +1,7 @@
 """The application: routes behind the guard, with the router for all that is at no fixed path."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, NoReturn, cast
@@ -14,7 +15,7 @@ from litestar.response import Stream
 from omnikeywords.api.analyze import Analyst, Analyze
 from omnikeywords.api.catalogue import Catalogue
 from omnikeywords.api.docs import docs_routes
-from omnikeywords.api.guard import Call, Guard, Receive
+from omnikeywords.api.guard import Call, Endpoint, Guard, Receive, Reply, template_pattern
 from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.route import Route
@@ -74,6 +75,7 @@ def create_app(
             if catalogue is not None:
                 catalogue.close()
 
+    allowed = _allowed(listed)
     router = Litestar(
         [_handler(route) for route in listed],
         lifespan=[life],
@@ -81,12 +83,14 @@ def create_app(
         exception_handlers={HTTPException: _refuse, Exception: _pass_on},
         logging_config=None,
     )
-    allowed = _allowed(listed)
-    router.state.allowed = allowed
+    router.state.allowed = [(template_pattern(path), names) for path, names in allowed.items()]
     guard = Guard(
         router,  # type: ignore[arg-type]
         settings,
-        {(route.method, route.path): route.endpoint for route in listed},
+        {
+            **{(route.method, route.path): route.endpoint for route in listed},
+            **{("OPTIONS", path): _options(names) for path, names in allowed.items()},
+        },
         frozenset(allowed),
         keys,
     )
@@ -121,6 +125,15 @@ def _allowed(listed: Sequence[Route]) -> dict[str, str]:
         if route.method == "GET":
             methods[route.path].add("HEAD")
     return {path: ", ".join(sorted(names)) for path, names in methods.items()}
+
+
+def _options(allow: str) -> Endpoint:
+    """What may be done at a path: the router's own answer knows one method of several."""
+
+    async def answer(_: Call) -> Reply:
+        return Reply(b"", 204, headers=((b"allow", allow.encode()),))
+
+    return answer
 
 
 def _handler(route: Route) -> HTTPRouteHandler:
@@ -165,7 +178,8 @@ def _refuse(request: Request[Any, Any, Any], error: HTTPException) -> NoReturn:
         raise Problem("not_found", f"nothing is at {path}: /docs lists what there is", {"path": path}) from error
     if error.status_code == 405:
         method = request.scope["method"]
-        allow = request.app.state.allowed.get(path.rstrip("/"), "OPTIONS")
+        known: list[tuple[re.Pattern[str], str]] = request.app.state.allowed
+        allow = next((names for pattern, names in known if pattern.fullmatch(path.rstrip("/"))), "OPTIONS")
         raise Problem(
             "method_not_allowed",
             f"{method} is not for {path}: use {allow}",

@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal, cast
 
 from msgspec import Meta
 
@@ -67,7 +67,7 @@ class Exports:
         from omnikeywords.formats.write import write_results
 
         with sent:
-            write_results(frames, sent, format)
+            write_results(frames, cast("IO[bytes]", sent), format)
 
 
 class _Abandoned(Exception):

@@ -20,7 +20,7 @@ from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, pr
 from omnikeywords.ops import counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
 
-__all__ = ["Call", "ClientLeft", "Endpoint", "Guard", "Reply", "read_body"]
+__all__ = ["Call", "ClientLeft", "Endpoint", "Guard", "Reply", "read_body", "template_pattern"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -46,6 +46,8 @@ _shed = counter("http_requests_shed_total", "Requests refused because too many w
 
 _BEAT_SECONDS = 0.5
 _MOST_DISCARDED = 64 * 1024 * 1024  # bytes
+_DISCARD_SECONDS = 10.0
+_LONG_DIGITS = 6  # of the length of a body, from 100 kB on
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 # Asked by machines that must get an answer when all else is refused.
@@ -114,7 +116,6 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
     try:
         length = call.headers.get(b"content-length")
         if length is not None and int(length) > most_bytes:
-            await _discard(call, int(length))
             raise _too_long(most_bytes)
         message = await call.receive()
         body: bytes = message.get("body", b"")
@@ -142,13 +143,27 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
     return body
 
 
-async def _discard(call: Call, length: int) -> None:
-    """Let a client finish sending, so that it comes to read why it is refused; not if that is huge."""
-    while length > 0 and length <= _MOST_DISCARDED:
-        message = await call.receive()
-        length -= len(message.get("body", b""))
-        if not message.get("more_body"):
-            return
+class _LongBody:
+    """A body that does not fit between the sockets: a client that is refused goes on sending before it reads why."""
+
+    __slots__ = ("_receive", "_there_is_more")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._there_is_more = True
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._there_is_more = message.get("more_body", False)
+        return message
+
+    async def discard(self) -> None:
+        """Let a client that was answered finish sending, so that it comes to read the answer; not if that is huge."""
+        left = _MOST_DISCARDED
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while self._there_is_more and left > 0:
+                    left -= len((await self()).get("body", b""))
 
 
 def _too_long(most_bytes: int) -> Problem:
@@ -179,7 +194,7 @@ class Guard:
         self._keys = keys
         self._direct = {key: endpoint for key, endpoint in direct.items() if "{" not in key[1]}
         self._templates = [
-            (method, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path))), path, endpoint)
+            (method, template_pattern(path), path, endpoint)
             for (method, path), endpoint in direct.items()
             if "{" in path
         ]
@@ -211,6 +226,11 @@ class Guard:
             added += ((b"traceparent", trace),)
         if self._cors is not None:
             added += self._cors.headers(headers)
+
+        long_body: _LongBody | None = None
+        length = headers.get(b"content-length")
+        if b"transfer-encoding" in headers if length is None else len(length) >= _LONG_DIGITS:
+            receive = long_body = _LongBody(receive)
 
         self._now += 1
         head = method == "HEAD"
@@ -276,6 +296,8 @@ class Guard:
                     client=(scope.get("client") or ("",))[0],
                     caller=caller.name,
                 )
+        if long_body is not None and 400 <= sent.status < 500:  # not where there is too much to do already
+            await long_body.discard()
 
     def _at_template(self, method: str, path: str, scope: Scope) -> tuple[Endpoint | None, Mapping[str, str]]:
         """The endpoint whose template a path fits, and the parts of the path by their names."""
@@ -379,6 +401,11 @@ async def _left(receive: Receive) -> None:
     """Wait until the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def template_pattern(path: str) -> re.Pattern[str]:
+    """What matches the paths of a template, each part by its name."""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
 
 
 def _new_id_head() -> bytes:

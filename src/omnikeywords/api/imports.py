@@ -1,15 +1,18 @@
 """`/api/v1/imports`: files and lists brought into a project, how far they are, what of them was not taken."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from omnikeywords.api.catalogue import (
     DATABASE_PROBLEMS,
     Catalogue,
+    Moment,
+    Offset,
+    PlainText,
     allowed,
     cursor_of,
     json_reply,
@@ -26,8 +29,7 @@ from omnikeywords.api.schemas import Cursor, Limit, MarketText, ProjectName, Pro
 from omnikeywords.api.uploading import Form, pieces
 from omnikeywords.catalog.imports import Import
 from omnikeywords.catalog.uploads import PART_BYTES, Keeping
-from omnikeywords.errors import Conflict
-from omnikeywords.finder import Importing
+from omnikeywords.errors import Conflict, NotFound
 from omnikeywords.jobs import Job
 from omnikeywords.model import days_of
 
@@ -129,13 +131,6 @@ class RejectsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Cursor = None
 
 
-class _Place(Struct, frozen=True):
-    """What identifies a page of imports: start and id of the last one before it."""
-
-    started_at: datetime
-    import_id: str = field(name="id")
-
-
 class Imports:
     """The endpoints."""
 
@@ -151,82 +146,70 @@ class Imports:
         project = allowed(call, "write", asked.project)
         key = _idempotency_key(call)
         check_encoding(call)
-        if asked.date is not None:
-            days_of(asked.date)  # before the whole file was sent
+        period = asked.date and days_of(asked.date)  # before the whole file was sent
         form = Form(call) if Form.is_one(call) else None
-        arriving = pieces(call, self._most_bytes, self._seconds)
-        upload: Keeping | None = None
+        upload: Keeping | None = None  # from its first whole part on
+        whose: str | None = None if form else project
         held = bytearray()
         try:
-            async for piece in arriving:
+            async for piece in pieces(call, self._most_bytes, self._seconds):
                 for data in (piece,) if form is None else form.read(piece):
                     held += data
-                if form is not None and form.has_file and upload is None:
-                    # The upload is kept as the project's from its first part on.
-                    project = self._project_of(call, project, asked, form)
-                while len(held) >= PART_BYTES or (upload is None and held):
+                if form is not None and form.has_file and whose is None:
+                    whose = self._project_of(call, project, asked, form)
+                while len(held) >= PART_BYTES:
                     if upload is None:
-                        upload = await self._run(self._finder.upload, project)
+                        upload = await self._run(self._finder.upload, whose)
                     await self._go_on(upload.add, bytes(held[:PART_BYTES]))
                     del held[:PART_BYTES]
             if form is not None:
                 form.read(b"")
-                self._project_of(call, project, asked, form, at_end=True)
-                asked = read_texts({**form.fields, **given}, ImportQuery)
-                if not form.has_file:
+                if whose is None:
                     raise Problem("invalid_request", "file: the form has no part that is a file", {"field": "file"})
-            if upload is None:
+                if self._project_of(call, project, asked, form) != whose:
+                    late = "project: it comes after the file: put it before, or in the query"
+                    raise Problem("invalid_request", late, {"field": "project"})
+                asked = read_texts({**form.fields, **given}, ImportQuery)
+                period = asked.date and days_of(asked.date)
+            if upload is None and not held:
                 raise Problem(
                     "invalid_request", "the body is empty: send the file as it is, or as a form", {"field": None}
                 )
-            if held:
-                await self._go_on(upload.add, bytes(held))
             name = asked.name or (form and form.file_name) or "upload"
+            said = {"name": name, "market": asked.market, "again": asked.again, "period": period or None, "key": key}
             # From here on it is the import's, which drops it itself where it does not come to be.
             kept, upload = upload, None
-            begun = await self._go_on(self._begin, kept, asked, name, call.caller.name, key)
+            run = self._run if kept is None else self._go_on
+            found, repeated = await run(self._begin, whose, kept, bytes(held), {**said, "actor": call.caller.name})
         finally:
             if upload is not None:
                 await self._go_on(upload.drop)
-        found = await self._go_on(self._found, begun.import_id, project)
-        where = f"/api/v1/imports/{begun.import_id}?project={project}".encode()
-        return json_reply(found, 200 if begun.repeated else 202, ((b"location", where),))
+        where = f"/api/v1/imports/{found['id']}?project={whose}".encode()
+        return json_reply(found, 200 if repeated else 202, ((b"location", where),))
 
-    def _project_of(self, call: Call, project: str, asked: ImportQuery, form: Form, at_end: bool = False) -> str:
-        """The project that a form is for; it must be known before the file comes."""
+    def _begin(
+        self, project: str, kept: Keeping | None, rest: bytes, said: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], bool]:
+        """Begin to import what was kept and the rest of it; the import, and whether it was there before."""
+        upload = kept or self._finder.upload(project)
+        upload.add(rest)  # less than a part: in memory until it is kept with the import's first event
+        begun = self._finder.start_import(upload, **said)
+        return self._found(begun.import_id, project), begun.repeated
+
+    def _project_of(self, call: Call, project: str, asked: ImportQuery, form: Form) -> str:
+        """The project that a form is for, as far as it was read."""
         named = form.fields.get("project")
         if named is None or asked.project is not None:
             return project
-        found = allowed(call, "write", read_texts({"project": named}, ImportQuery).project)
-        if at_end and found != project:
-            raise Problem(
-                "invalid_request",
-                "project: it comes after the file: put it before, or in the query",
-                {"field": "project"},
-            )
-        return found
-
-    def _begin(self, upload: Keeping, asked: ImportQuery, name: str, actor: str, key: str | None) -> Importing:
-        return self._finder.start_import(
-            upload,
-            name=name,
-            market=asked.market,
-            period=days_of(asked.date) if asked.date else None,
-            again=asked.again,
-            actor=actor,
-            key=key,
-        )
+        return allowed(call, "write", read_texts({"project": named}, ImportQuery).project)
 
     async def list(self, call: Call) -> Reply:
         asked, _ = read_query(call, ImportsQuery)
         project = allowed(call, "read", asked.project)
-        before = None
-        if asked.cursor:
-            time, import_id = read_cursor("imports", asked.cursor, str, str)
-            before = msgspec.convert(time, datetime), import_id
+        before = read_cursor("imports", asked.cursor, Moment, PlainText) if asked.cursor else None
         return await self._run(self._list, project, asked.limit, before)
 
-    def _list(self, project: str, limit: int, before: tuple[datetime, str] | None) -> Reply:
+    def _list(self, project: str, limit: int, before: Any) -> Reply:
         self._finder.project(project)
         found = self._finder.imports(project, limit=limit + 1, before=before)
         shown = found[:limit]
@@ -255,7 +238,7 @@ class Imports:
                 headers=((b"content-disposition", file),),
                 more=self._all_rejects(import_id, project),
             )
-        first = read_cursor("rejects", asked.cursor, int)[0] if asked.cursor else 0
+        first = read_cursor("rejects", asked.cursor, Offset)[0] if asked.cursor else 0
         return await self._run(self._rejects, import_id, project, first, asked.limit)
 
     def _rejects(self, import_id: str, project: str, first: int, limit: int) -> Reply:
@@ -304,6 +287,9 @@ class Imports:
         return Reply(b"", 204)
 
     def _withdraw(self, import_id: str, project: str, actor: str, *, erase: bool) -> None:
+        if not erase:
+            with suppress(Conflict, NotFound):  # its job has ended, is past that, or was forgotten
+                self._finder.steer_job("cancel", self._finder.import_(import_id, project).job_id, project)
         self._finder.withdraw_import(import_id, project, actor, erase=erase)
 
     def _asked(self, call: Call, scope: Any) -> tuple[str, str]:
@@ -394,18 +380,14 @@ def import_routes(catalogue: Catalogue) -> list[Route]:
             "createImport",
             "imports",
             "Import a file",
-            "Send an export of any known tool as it is, as the body or as the file of a form; it is recognised by what "
-            "is in it. Once this is answered the file is where every processor can read it, and the import goes on "
-            "whatever becomes of this process. The same content for the same project, market and period is not "
-            "imported twice, unless `again` says so: the import that is there is answered, with 200. "
-            "Needs scope `write`.",
+            "Send an export of any known tool as it is, as the body (of whatever content type) or as the file of a "
+            "form; it is recognised by what is in it. Once this is answered the file is where every processor can read "
+            "it, and the import goes on whatever becomes of this process. The same content for the same project, "
+            "market and period is not imported twice, unless `again` says so: the import that is there is answered, "
+            "with 200. Needs scope `write`.",
             asks=ImportQuery,
             headers=_KEY,
-            takes_also={
-                "application/octet-stream": _BINARY,
-                "text/csv": {"type": "string"},
-                "multipart/form-data": _FORM,
-            },
+            takes_also={"application/octet-stream": {}, "multipart/form-data": _FORM},
             answers={
                 202: Answer("It has begun.", ImportObject, headers={"location": "Where it is."}),
                 200: Answer(

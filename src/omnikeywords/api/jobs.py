@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from omnikeywords.api.catalogue import (
     DATABASE_PROBLEMS,
     Catalogue,
+    PlainText,
     allowed,
     cursor_of,
     json_reply,
@@ -117,7 +118,7 @@ def progress_of(job: Job | None) -> dict[str, Any]:
     if rows and began is not None and (took := (now - began).total_seconds()) > 0:
         rate = round(rows / took, 1)
         share = job.progress.get("share_read")
-        if until is None and not job.state.ended and share:
+        if until is None and not job.state.ended and share and share < 1:
             left = round(took * (1 - share) / share, 1)
     if until is not None:
         left = 0.0
@@ -184,7 +185,7 @@ class Jobs:
     async def list(self, call: Call) -> Reply:
         asked, _ = read_query(call, JobsQuery)
         project = allowed(call, "read", asked.project)
-        before = read_cursor("jobs", asked.cursor, str)[0] if asked.cursor else None
+        before = read_cursor("jobs", asked.cursor, PlainText)[0] if asked.cursor else None
         return await self._run(self._list, project, asked.limit, before)
 
     def _list(self, project: str, limit: int, before: str | None) -> Reply:

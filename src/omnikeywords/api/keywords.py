@@ -10,6 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from omnikeywords.api.catalogue import (
     DATABASE_PROBLEMS,
     Catalogue,
+    Offset,
+    PlainText,
     allowed,
     cursor_of,
     json_reply,
@@ -106,6 +108,7 @@ class Corrected(Struct, frozen=True):
     intent: str | None
     funnel: str | None
     language: str | None
+    near_duplicate_of: Annotated[str | None, Meta(description="Empty: it stands alone.")]
 
 
 class KeywordObject(KeywordResult, frozen=True, kw_only=True):
@@ -153,7 +156,13 @@ class KeywordList(Struct, frozen=True):
     next_cursor: str | None
 
 
-_Tag = Annotated[str, Meta(pattern=r"^[^\s,|]{1,64}$")]
+# Without spaces and control characters of any kind, commas and |.
+_Tag = Annotated[
+    str,
+    Meta(
+        pattern="^[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200b\\u2028\\u2029\\u202f\\u205f\\u3000,|]{1,64}$"
+    ),
+]
 _Tags = Annotated[list[_Tag], Meta(max_length=50)]
 _Intent = Literal["informational", "navigational", "commercial", "transactional"]
 _Funnel = Literal["awareness", "consideration", "decision"]
@@ -167,6 +176,10 @@ class KeywordChanges(Struct, frozen=True, forbid_unknown_fields=True):
     intent: _Intent | UnsetType | None = UNSET
     funnel: _Funnel | UnsetType | None = UNSET
     language: _Language | UnsetType | None = UNSET
+    near_duplicate_of: Annotated[
+        Annotated[str, Meta(max_length=700)] | UnsetType | None,
+        Meta(description="A keyword of the project, by its phrase; empty: it stands alone."),
+    ] = UNSET
     tags: Annotated[_Tags | UnsetType, Meta(description="All its tags.")] = UNSET
 
 
@@ -363,6 +376,8 @@ class Keywords:
                 version=before.version,
             )
         corrected = corrections_of(asked)
+        if not isinstance(asked.near_duplicate_of, UnsetType):
+            corrected["near_duplicate_of"] = asked.near_duplicate_of
         tags = None if asked.tags is UNSET else asked.tags
         if tags is None and not corrected:
             return _reply(self._finder.keyword(keyword_id, project), before.version)
@@ -371,7 +386,7 @@ class Keywords:
         )
         mark = self._finder.mark(keyword_id, project)
         # What was just said holds, also where the rows of a large import are to be read before.
-        found |= {"tags": list(mark.tags), **mark.corrected}
+        found |= {"tags": list(mark.tags)} | {name: value or None for name, value in mark.corrected.items()}
         found["corrected"] = {name: mark.corrected.get(name) for name in Corrected.__struct_fields__}
         return _reply(found, mark.version)
 
@@ -404,7 +419,7 @@ class Keywords:
         asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
         keyword_id = part_of(call, "keyword_id")
-        first = read_cursor("history", asked.cursor, int)[0] if asked.cursor else 0
+        first = read_cursor("history", asked.cursor, Offset)[0] if asked.cursor else 0
         rows = await self._run(self._finder.history, keyword_id, project)
         shown = [_observed(row) for row in rows[first : first + asked.limit]]
         following = cursor_of("history", first + asked.limit) if len(rows) > first + asked.limit else None
@@ -413,7 +428,7 @@ class Keywords:
     async def groups(self, call: Call) -> Reply:
         asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
-        after = read_cursor("groups", asked.cursor, str)[0] if asked.cursor else ""
+        after = read_cursor("groups", asked.cursor, PlainText)[0] if asked.cursor else ""
         return await self._run(self._groups, project, asked.limit, after)
 
     def _groups(self, project: str, limit: int, after: str) -> Reply:

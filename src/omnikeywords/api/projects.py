@@ -1,14 +1,17 @@
 """`/api/v1/projects`: a tenant's catalogue each, with the settings by which its keywords are analysed."""
 
+from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from omnikeywords.analysis import Weights as ScoreWeights
 from omnikeywords.api.catalogue import (
     DATABASE_PROBLEMS,
     Catalogue,
+    PlainText,
     allowed,
     cursor_of,
     json_reply,
@@ -29,10 +32,14 @@ Brands = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00]+$")]],
     Meta(max_length=1000, description="Names that make a keyword branded.", examples=[["acme"]]),
 ]
-Weights = Annotated[
-    dict[str, Annotated[float, Meta(ge=0, le=1e6)]],
-    Meta(description="What each part of a score counts, where it is not the default.", examples=[{"demand": 0.6}]),
-]
+_Weight = Annotated[float, Meta(ge=0, le=1e6)]
+# What each part of a score counts, where it is not the default.
+Weights = msgspec.defstruct(
+    "Weights",
+    [(part.name, _Weight | UnsetType, UNSET) for part in fields(ScoreWeights)],
+    frozen=True,
+    forbid_unknown_fields=True,
+)
 Region = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Where its rows are kept.", examples=["eu"])
 ]
@@ -44,7 +51,7 @@ class NewProject(Struct, frozen=True, forbid_unknown_fields=True):
     name: ProjectName
     market: MarketText | None = None
     brands: Brands = []
-    weights: Weights = {}
+    weights: Weights = Weights()  # type: ignore[valid-type]
     home_region: Region | None = None
 
 
@@ -53,7 +60,7 @@ class ProjectChanges(Struct, frozen=True, forbid_unknown_fields=True):
 
     market: MarketText | UnsetType | None = UNSET
     brands: Brands | UnsetType = UNSET
-    weights: Weights | UnsetType = UNSET
+    weights: Weights | UnsetType = UNSET  # type: ignore[valid-type]
     home_region: Region | UnsetType | None = UNSET
 
 
@@ -104,7 +111,7 @@ class Projects:
     async def list(self, call: Call) -> Reply:
         call.caller.must("read")
         asked, _ = read_query(call, ProjectsQuery)
-        after = read_cursor("projects", asked.cursor, str)[0] if asked.cursor else ""
+        after = read_cursor("projects", asked.cursor, PlainText)[0] if asked.cursor else ""
         mine = call.caller.projects
         there = await self._run(self._finder.projects)
         there = [project for project in there if mine is None or project.name in mine]
@@ -124,7 +131,7 @@ class Projects:
             call.caller.name,
             asked.market,
             brands=asked.brands,
-            weights=asked.weights,
+            weights=_given(asked.weights),
             home_region=asked.home_region,
         )
         where = f"/api/v1/projects/{name}".encode()
@@ -138,7 +145,9 @@ class Projects:
         name = allowed(call, "admin", part_of(call, "project"))
         check_json(call)
         asked = decode_json(await read_body(call, self._most_bytes, self._seconds), self._changes)
-        changes = {n: v for n, v in msgspec.structs.asdict(asked).items() if v is not UNSET}
+        changes = _given(asked)
+        if "weights" in changes:
+            changes["weights"] = _given(changes["weights"])
         changed = await self._run(self._change, call, name, changes)
         return json_reply(_object(changed), headers=(_etag(changed),))
 
@@ -158,6 +167,11 @@ class Projects:
         name = allowed(call, "admin", part_of(call, "project"))
         await self._run(self._finder.delete_project, name, call.caller.name)
         return Reply(b"", 204)
+
+
+def _given(asked: Any) -> dict[str, Any]:
+    """The fields that a request names."""
+    return {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
 
 
 def _object(project: Project) -> dict[str, Any]:

@@ -15,6 +15,7 @@ __all__ = ["Form", "pieces"]
 
 _MOST_FIELD_BYTES = 4096
 _MOST_FIELDS = 16
+_MOST_NAME = 255  # characters of the name of a file
 
 
 async def pieces(call: Call, most_bytes: int, idle_seconds: float) -> AsyncIterator[bytes]:
@@ -116,7 +117,7 @@ class Form:
         if self.has_file:
             raise _wrong(segment.name, "there are two files: send one a request")
         self.has_file = True
-        self.file_name = segment.filename or None
+        self.file_name = "".join(filter(str.isprintable, segment.filename))[-_MOST_NAME:] or None
         self._name = None
 
     def _end(self) -> None:
@@ -125,7 +126,9 @@ class Form:
         try:
             text = self._value.decode()
         except UnicodeDecodeError:
-            raise _wrong(self._name, "it is not text in UTF-8") from None
+            text = "\0"
+        if "\0" in text:
+            raise _wrong(self._name, "it is not text in UTF-8")
         if self._name in self.fields:
             raise _wrong(self._name, "it is given twice: give it once")
         self.fields[self._name] = text

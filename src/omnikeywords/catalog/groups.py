@@ -4,20 +4,23 @@ They are looked for among all keywords of the project, by the same code as in a 
 they are what a full run over the project gives, in whatever order its imports came.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polars as pl
 from sqlalchemy import select
 
 from omnikeywords.analysis.frequency import default_table_path
+from omnikeywords.catalog import marks
 from omnikeywords.catalog.derive import near_duplicates
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.rows import fetch, put_columns
 from omnikeywords.catalog.tables import keywords
-from omnikeywords.db import Database
+from omnikeywords.db import Connection, Database
 
-__all__ = ["regroup"]
+__all__ = ["CORRECTED_REASON", "put_right", "regroup"]
+
+CORRECTED_REASON = "corrected"  # of a near-duplicate: a person said so
 
 _PART = {"sqlite": 2500, "postgresql": 20_000}  # rows in one transaction
 
@@ -44,6 +47,7 @@ def regroup(
     }
     with database.read(project, statement_ms=600_000) as connection:
         frame = fetch(connection, select(*columns).where(which), schema)
+        said = marks.near_duplicates(connection, project)
     attend()
     if not frame.height:
         return 0
@@ -51,13 +55,59 @@ def regroup(
     asked = "volume" if frame["volume"].count() else "impressions"
     now = near_duplicates(frame, asked, language_table or default_table_path()).columns
     attend()
-    differs = [now[name].ne_missing(frame[name]) for name in now.columns]
-    changed = now.with_columns(
-        frame["id"], pl.lit(bucket_of(project), pl.Int32).alias("bucket"), pl.lit(project).alias("project")
-    ).filter(differs[0] | differs[1])
-    del frame, now
+    told = now.rename({"near_duplicate_of": "of", "near_duplicate_reason": "why"}).with_columns(frame["id"])
+    now = _overruled(told, frame["normalized"], said)
+    changed = now.filter(
+        now["of"].ne_missing(frame["near_duplicate_of"]) | now["why"].ne_missing(frame["near_duplicate_reason"])
+    )
+    del frame, told, now
+    key = {"bucket": pl.lit(bucket_of(project), pl.Int32), "project": pl.lit(project)}
+    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"}).with_columns(**key)
     for part in changed.iter_slices(_PART[database.dialect]):
         with database.write(project, durable=False) as connection:
             put_columns(connection, keywords, part)
         attend()
     return changed.height
+
+
+def _overruled(now: pl.DataFrame, normalized: pl.Series, said: Mapping[str, str]) -> pl.DataFrame:
+    """The heads `of` keywords with what people said in their place, for as long as what they named is there.
+
+    Whose head became a near-duplicate itself follows it to its new head.
+    """
+    if not said:
+        return now
+    heads = dict(zip(normalized, now["of"], strict=True))
+    named = {
+        row["id"]: (phrase, said[row["id"]])
+        for row, phrase in zip(now.iter_rows(named=True), normalized, strict=True)
+        if row["id"] in said and (not said[row["id"]] or said[row["id"]] in heads)
+    }
+    heads |= dict(named.values())
+    moved = {phrase: heads.get(of) or of for phrase, of in named.values() if of}
+    of = {keyword_id: moved.get(phrase) for keyword_id, (phrase, _) in named.items()}
+    theirs = pl.DataFrame(
+        {"id": list(of), "said": list(of.values()), "put_right": True},
+        schema={"id": pl.String(), "said": pl.String(), "put_right": pl.Boolean()},
+    )
+    ours = pl.col("of").replace(moved)
+    why = pl.when(pl.col("said").is_not_null()).then(pl.lit(CORRECTED_REASON))
+    # A head that was told to follow one of its own members would be its own.
+    return (
+        now.join(theirs, on="id", how="left", maintain_order="left")
+        .with_columns(
+            pl.when("put_right").then("said").otherwise(ours).alias("of"),
+            pl.when("put_right").then(why).otherwise("why").alias("why"),
+        )
+        .with_columns(pl.when(pl.col("of") != normalized).then(pl.col("of", "why")))
+        .select("id", "of", "why")
+    )
+
+
+def put_right(connection: Connection, project: str, keyword_id: str, of: str | None) -> None:
+    """Show at once what a person said that a keyword is a near-duplicate of; the rest follows with the next groups."""
+    which = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project) & (keywords.c.id == keyword_id)
+    reason = CORRECTED_REASON if of else None
+    connection.execute(
+        keywords.update().where(which).values(near_duplicate_of=of or None, near_duplicate_reason=reason)
+    )

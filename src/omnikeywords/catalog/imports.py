@@ -5,9 +5,10 @@ in the transaction that appends.
 """
 
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, func, select
@@ -31,6 +32,7 @@ __all__ = [
     "find",
     "list_imports",
     "list_rejects",
+    "made_at",
     "new_id",
     "reject",
     "same_content",
@@ -61,8 +63,13 @@ class Import:
 
 
 def new_id() -> str:
-    """An id that no other import has."""
-    return "i1" + secrets.token_hex(12)
+    """An id that no other import has: time, then chance: sorts by when it was made."""
+    return f"i1{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
+
+
+def made_at(import_id: str) -> datetime:
+    """When an id was made."""
+    return datetime.fromtimestamp(int(import_id[2:14], 16) / 1000, UTC)
 
 
 def stream_of(import_id: str) -> str:
@@ -135,6 +142,7 @@ def delete_facts(connection: Connection, project: str, import_id: str, reason: s
     """Withdraw an import and erase everything that it said; returns the position in the log."""
     log.erase(connection, bucket_of(project), project, stream_of(import_id))
     connection.execute(delete(rejects).where(_rejected(project, import_id)))
+    connection.execute(imports.update().where(_which(project, import_id)).values(name=None, content=""))
     # Again where it was withdrawn before: that event was erased with the others, perhaps before anyone followed it.
     return _withdrawn(connection, project, import_id, reason, actor)
 

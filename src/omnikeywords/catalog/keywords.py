@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import Table, delete, select, text, tuple_
+from sqlalchemy import Table, delete, func, select, text, tuple_
 
 from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.catalog import projects
@@ -77,7 +77,7 @@ class KeywordsModel:
             case EventType.ROWS_APPENDED:
                 yield from self._append(database, events, [digest for digest in digests if digest is not None])
             case EventType.IMPORT_WITHDRAWN:
-                yield from self._withdraw(database, event)
+                yield from self._without_rows(database, event, _import_of(event))
             case EventType.KEYWORD_TAGGED | EventType.KEYWORD_CORRECTED:
                 yield from self._restate(database, event)
             case EventType.PROJECT_DELETED:
@@ -89,7 +89,8 @@ class KeywordsModel:
         """Take out what was written for an event that turned out to be indigestible."""
         if event.type == EventType.ROWS_APPENDED:
             first = event.payload["first_row"]
-            yield from self._take_out(database, event, first, first + event.payload["rows"])
+            behind = first + event.payload["rows"]
+            yield from self._without_rows(database, event, _import_of(event), first, behind)
 
     def again(self, database: Database, events: list[Event], digests: list[Digest | None]) -> Iterator[Part]:
         """Chunks of rows once more, as they are to be now: none of an import that was withdrawn since."""
@@ -131,8 +132,20 @@ class KeywordsModel:
                     ids = _ids_behind(connection, of, keywords, after)
                 after = ids[-1] if len(ids) else None
 
-    def derive_anew(self, database: Database, of: Scope, after: str) -> tuple[str | None, Iterator[Part]]:
-        """Analyse the next keywords behind an id once more; returns the last of them, None where there is none.
+    def outdated_projects(self, connection: Connection, bucket: int) -> list[str]:
+        """The projects of a bucket that have keywords derived by another version of the analysis."""
+        other = (keywords.c.bucket == bucket) & (keywords.c.model_version != self.version)
+        found = connection.execute(select(keywords.c.project).where(other).distinct().order_by(keywords.c.project))
+        return list(found.scalars())
+
+    def count(self, connection: Connection, of: Scope) -> int:
+        """How many keywords a project has."""
+        counted = select(func.count()).select_from(keywords).where(_of_project(of, keywords))
+        return connection.execute(counted).scalar_one()
+
+    def derive_anew(self, database: Database, of: Scope, after: str) -> tuple[str | None, int, Iterator[Part]]:
+        """Analyse the next keywords behind an id once more; returns the last of them (None: there is none) and how
+        many there are.
 
         A new market gives new ids to keywords whose source names none: their observations go with them.
         """
@@ -140,7 +153,7 @@ class KeywordsModel:
         with database.read(of.project) as connection:
             ids = _ids_behind(connection, of, keywords, after)
             if not len(ids):
-                return None, iter(())
+                return None, 0, iter(())
             known = _observed(connection, of, ids)
             known = known.with_columns(analysed(unstored(known), options)["id"].alias("id_now"))
             moved = known.filter(pl.col("id_now") != pl.col("id"))
@@ -149,7 +162,7 @@ class KeywordsModel:
         now = pl.concat([known.drop("id").rename({"id_now": "id"}).select(there.columns), there])
         now = now.unique(["import_id", "row"], keep="first", maintain_order=True)
         state = _finished(_state(now, options), of, said)
-        return ids[-1], iter([partial(_replace, of, known.clear(), ids, now, state)])
+        return ids[-1], len(ids), iter([partial(_replace, of, known.clear(), ids, now, state)])
 
     # ---- what each event does
 
@@ -174,13 +187,6 @@ class KeywordsModel:
         for keywords_ in state.iter_slices(_WRITTEN[database.dialect]):
             yield partial(_put_state, keywords_)
 
-    def _withdraw(self, database: Database, event: Event) -> Iterator[Part]:
-        yield from self._take_out(database, event)
-
-    def _take_out(self, database: Database, event: Event, first: int = 0, behind: int = _NO_END) -> Iterator[Part]:
-        """Take out rows of an import; its keywords are what their other observations say of them, or gone."""
-        yield from self._without_rows(database, event, _import_of(event), first, behind)
-
     def _without_import(self, database: Database, of: Scope, import_id: str) -> Iterator[Part]:
         """Take out an import unless it counts."""
         with database.read(of.project) as connection:
@@ -189,8 +195,9 @@ class KeywordsModel:
             yield from self._without_rows(database, of, import_id)
 
     def _without_rows(
-        self, database: Database, of: "Event | Scope", import_id: str, first: int = 0, behind: int = _NO_END
+        self, database: Database, of: Event | Scope, import_id: str, first: int = 0, behind: int = _NO_END
     ) -> Iterator[Part]:
+        """Take out rows of an import; its keywords are what their other observations say of them, or gone."""
         options: Options | None = None
         goes = (pl.col("import_id") == import_id) & pl.col("row").is_between(first, behind, closed="left")
         while True:
@@ -263,7 +270,7 @@ def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
     return keywords_of(chunk, analysed(chunk, options)).join(times, on="id")
 
 
-def _finished(state: pl.DataFrame, of: "Event | Scope", said: pl.DataFrame) -> pl.DataFrame:
+def _finished(state: pl.DataFrame, of: Event | Scope, said: pl.DataFrame) -> pl.DataFrame:
     """Rows of `keywords` with their key and with what people said of them, which goes before what we think."""
     state = state.join(said, on="id", how="left").with_columns(
         pl.lit(of.bucket).alias("bucket"),
@@ -284,7 +291,7 @@ def _put_state(state: pl.DataFrame, connection: Connection) -> None:
 
 
 def _replace(
-    of: "Event | Scope",
+    of: Event | Scope,
     drop: pl.DataFrame,
     ids: pl.Series,
     rows: pl.DataFrame,
@@ -312,7 +319,7 @@ def _delete_some(connection: Connection, table: Table, which: Any) -> bool:
     return connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns)))).rowcount > 0
 
 
-def _observed(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl.DataFrame:
+def _observed(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """Every observation of these keywords."""
     places = connection.execute(
         select(keywords.c.rows).where(_of_project(of, keywords), _among(connection, keywords)),
@@ -327,7 +334,7 @@ def _observed(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl
     return fetch(connection, which, schema, places_of(connection, rows))
 
 
-def _marks(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl.DataFrame:
+def _marks(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """What people said of these keywords."""
     schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
     if connection.execute(select(marks.c.id).where(_of_project(of, marks)).limit(1)).first() is None:
@@ -339,7 +346,7 @@ def _marks(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl.Da
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
 
-def _rows_of(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl.DataFrame:
+def _rows_of(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """Which observations these keywords name."""
     found = connection.execute(
         select(keywords.c.id, keywords.c.rows).where(_of_project(of, keywords), _among(connection, keywords)),
@@ -349,7 +356,7 @@ def _rows_of(connection: Connection, of: "Event | Scope", ids: pl.Series) -> pl.
 
 
 def _places_of_import(
-    connection: Connection, of: "Event | Scope", import_id: str, first: int, behind: int
+    connection: Connection, of: Event | Scope, import_id: str, first: int, behind: int
 ) -> pl.DataFrame:
     """Some rows of an import, with their keywords."""
     o = observations.c
@@ -359,7 +366,7 @@ def _places_of_import(
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
 
-def _counted_imports(connection: Connection, of: "Event | Scope") -> frozenset[str]:
+def _counted_imports(connection: Connection, of: Event | Scope) -> frozenset[str]:
     """The imports of a project that were not withdrawn."""
     counts = (imports.c.bucket == of.bucket) & (imports.c.project == of.project) & (imports.c.state != "withdrawn")
     return frozenset(connection.execute(select(imports.c.import_id).where(counts)).scalars())
@@ -369,14 +376,14 @@ def _import_of(event: Event) -> str:
     return event.stream.removeprefix("import/")
 
 
-def _ids_behind(connection: Connection, of: "Event | Scope", table: Table, after: str) -> pl.Series:
+def _ids_behind(connection: Connection, of: Event | Scope, table: Table, after: str) -> pl.Series:
     """The next keywords by id."""
     behind = _of_project(of, table) & (table.c.id > after)
     found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(_PART))
     return pl.Series("id", found.scalars().all(), pl.String())
 
 
-def _of_project(of: "Event | Scope", table: Table) -> Any:
+def _of_project(of: Event | Scope, table: Table) -> Any:
     return (table.c.bucket == of.bucket) & (table.c.project == of.project)
 
 

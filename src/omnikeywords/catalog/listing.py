@@ -20,7 +20,7 @@ from omnikeywords.analysis import Options
 from omnikeywords.analysis.normalise import normalise
 from omnikeywords.catalog.derive import OBSERVED_REST, STORED_SCHEMA, analysed, unstored
 from omnikeywords.catalog.keywords import of_places, places_of
-from omnikeywords.catalog.marks import CORRECTABLE
+from omnikeywords.catalog.marks import CORRECTED
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import keywords, observations
 from omnikeywords.db import Database
@@ -44,6 +44,7 @@ __all__ = [
     "history",
     "named",
     "page",
+    "phrase_of",
 ]
 
 FILTERS = (
@@ -227,6 +228,22 @@ def named(database: Database, project: str, text: str, market: Market | None = N
     return keyword_id
 
 
+def phrase_of(database: Database, project: str, text: str) -> str:
+    """The normalized keyword that a person names by its phrase.
+
+    Raises NotFound, InvalidKeyword.
+    """
+    phrase = normalise(text)
+    which = and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project)
+    with database.read(project) as connection:
+        found = connection.execute(
+            select(keywords.c.id).where(which, keywords.c.normalized == phrase).limit(1)
+        ).scalar()
+    if found is None:
+        raise NotFound(f"keyword {text!r} does not exist in project {project!r}", keyword=text)
+    return phrase
+
+
 def history(database: Database, project: str, keyword_id: str) -> list[dict[str, Any]]:
     """Everything that any import said of a keyword, by period and then by import.
 
@@ -358,7 +375,7 @@ def _objects(rows: Sequence[Mapping[str, Any]], options: Options) -> pl.DataFram
     return derived.with_columns(
         *(table[name] for name in ("intent", "language", "funnel", "near_duplicate_of", "near_duplicate_reason")),
         table["tags"].fill_null("[]").str.json_decode(pl.List(pl.String)),
-        table["corrected"].fill_null("{}").str.json_decode(pl.Struct(dict.fromkeys(CORRECTABLE, pl.String()))),
+        table["corrected"].fill_null("{}").str.json_decode(pl.Struct(dict.fromkeys(CORRECTED, pl.String()))),
         *(table[name] for name in _OBSERVED),
         *observed.get_columns(),
         table["created_at"].dt.replace_time_zone("UTC"),
@@ -424,9 +441,16 @@ def _read_cursor(cursor: str, order: str) -> tuple[Any, str]:
     except (ValueError, binascii.Error, msgspec.DecodeError, TypeError):
         found, value, keyword_id = None, None, ""
     kind = str if ORDERS[order][0] in ("id", "normalized") else (int, float, type(None))
-    if found != order or not isinstance(keyword_id, str) or not isinstance(value, kind):
+    if found != order or not isinstance(keyword_id, str) or not isinstance(value, kind) or _is_odd(value, keyword_id):
         raise InvalidOption("the cursor is of another list: begin again without it", cursor=cursor)
     return value, keyword_id
+
+
+def _is_odd(value: Any, keyword_id: str) -> bool:
+    """Whether these can be of no row, so that a database might refuse to compare with them."""
+    if isinstance(value, int):
+        return not -(2**63) <= value < 2**63 or "\0" in keyword_id
+    return "\0" in f"{value}{keyword_id}"
 
 
 def _behind(column: str, largest_first: bool, value: Any, keyword_id: str) -> ColumnElement[bool]:

@@ -17,7 +17,7 @@ from omnikeywords.db import Connection
 from omnikeywords.errors import InvalidOption, VersionConflict
 from omnikeywords.model import FUNNELS, INTENTS
 
-__all__ = ["CORRECTABLE", "Mark", "apply", "find", "put"]
+__all__ = ["CORRECTABLE", "CORRECTED", "Mark", "apply", "find", "near_duplicates", "put"]
 
 # What a person may put right, and the values there are.
 CORRECTABLE: Mapping[str, tuple[str, ...]] = {
@@ -25,6 +25,7 @@ CORRECTABLE: Mapping[str, tuple[str, ...]] = {
     "funnel": tuple(map(str, FUNNELS)),
     "language": (*LANGUAGES, "und"),
 }
+CORRECTED = (*CORRECTABLE, "near_duplicate_of")  # the last: a normalized keyword, or nothing: it stands alone
 _TAG = re.compile(r"[^\s,|]{1,64}")
 _MOST_TAGS = 50
 
@@ -75,11 +76,11 @@ def put(
         raise InvalidOption(f"{len(new_tags)} tags are too many: a keyword has at most {_MOST_TAGS}")
     right = dict(before.corrected)
     for name, value in (corrected or {}).items():
-        if name not in CORRECTABLE:
-            raise InvalidOption(f"{name!r} cannot be corrected: {', '.join(CORRECTABLE)} can", field=name)
+        if name not in CORRECTED:
+            raise InvalidOption(f"{name!r} cannot be corrected: {', '.join(CORRECTED)} can", field=name)
         if value is None:
             right.pop(name, None)
-        elif value not in CORRECTABLE[name]:
+        elif name in CORRECTABLE and value not in CORRECTABLE[name]:
             raise InvalidOption(f"{name} {value!r} is unknown: use {', '.join(CORRECTABLE[name])}", field=name)
         else:
             right[name] = value
@@ -92,6 +93,15 @@ def put(
     done = log.append(connection, bucket, project, [event], actor=actor, expected=seen)
     apply(connection, done.events[0])
     return done
+
+
+def near_duplicates(connection: Connection, project: str) -> dict[str, str]:
+    """What people said that keywords are near-duplicates of, by id; nothing: of none."""
+    said = (marks.c.bucket == bucket_of(project)) & (marks.c.project == project)
+    rows = connection.execute(
+        select(marks.c.id, marks.c.corrected).where(said, marks.c.corrected.contains('"near_duplicate_of"'))
+    )
+    return {row.id: msgspec.json.decode(row.corrected)["near_duplicate_of"] for row in rows}
 
 
 def apply(connection: Connection, event: Event) -> None:

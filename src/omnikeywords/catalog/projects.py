@@ -17,7 +17,7 @@ from omnikeywords.analysis import Weights
 from omnikeywords.catalog import log
 from omnikeywords.catalog.events import Event, EventType, NewEvent
 from omnikeywords.catalog.homes import BUCKETS, bucket_of
-from omnikeywords.catalog.tables import imports, marks, projects, rejects, uploads
+from omnikeywords.catalog.tables import events, imports, marks, parked, projects, rejects, uploads
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import Conflict, InvalidOption, NotFound
 from omnikeywords.model import Market
@@ -155,6 +155,8 @@ def delete_all(connection: Connection, name: str, actor: str) -> int:
     """Delete a project and erase all its facts; the read models follow. Returns the position in the log."""
     bucket = bucket_of(name)
     log.erase(connection, bucket, name)
+    positions = select(events.c.position).where(events.c.bucket == bucket, events.c.project == name)
+    connection.execute(delete(parked).where(parked.c.bucket == bucket, parked.c.position.in_(positions)))
     for table in (uploads, rejects, imports, marks):
         connection.execute(delete(table).where((table.c.bucket == bucket) & (table.c.project == name)))
     done = log.append(connection, bucket, name, [NewEvent(STREAM, EventType.PROJECT_DELETED)], actor=actor)

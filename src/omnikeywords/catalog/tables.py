@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 __all__ = [
@@ -221,7 +222,14 @@ keywords = Table(
     Column("updated_at", _Time, nullable=False),
     # SQLite writes a page for each new key of an index that is not in the order of arrival, so it has none of these.
     Index(None, "bucket", "project", "normalized", "id", info=_ONLY_ON_POSTGRESQL),
-    Index(None, "bucket", "project", "volume", "id", info=_ONLY_ON_POSTGRESQL),
+    Index(
+        "ix_keywords_bucket_project_volume_id",
+        "bucket",
+        "project",
+        text("volume DESC NULLS LAST"),  # as lists show it
+        "id",
+        info=_ONLY_ON_POSTGRESQL,
+    ),
     Index(None, "bucket", "project", "market", "created_at", info=_ONLY_ON_POSTGRESQL),
 )
 

@@ -5,17 +5,30 @@ They are kept in parts of at most a mebibyte, a short transaction each.
 
 import hashlib
 import io
-from typing import BinaryIO
+from datetime import datetime
+from io import BufferedReader
+from typing import BinaryIO, cast
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, exists, func, select, text
 
 from omnikeywords.catalog import log
+from omnikeywords.catalog.imports import made_at
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.tables import uploads
+from omnikeywords.catalog.tables import imports, uploads
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import NotFound
 
-__all__ = ["PART_BYTES", "Keeping", "Upload", "forget", "keep", "keep_part", "open_upload"]
+__all__ = [
+    "PART_BYTES",
+    "Keeping",
+    "Upload",
+    "forget",
+    "forget_abandoned",
+    "keep",
+    "keep_part",
+    "open_upload",
+    "share_read",
+]
 
 PART_BYTES = 1 << 20
 
@@ -71,11 +84,14 @@ def keep_part(connection: Connection, project: str, import_id: str, number: int,
     """Keep one part of an upload, in the caller's transaction."""
     bucket = bucket_of(project)
     log.enter(connection, bucket)
+    if connection.dialect.name == "sqlite":
+        # Its cache would come to hold the parts before, which nobody reads again here.
+        connection.execute(text("PRAGMA shrink_memory"))
     row = {"bucket": bucket, "project": project, "import_id": import_id, "part": number, "data": part}
     connection.execute(uploads.insert(), row)
 
 
-def open_upload(database: Database, project: str, import_id: str) -> BinaryIO:
+def open_upload(database: Database, project: str, import_id: str) -> BufferedReader:
     """What was uploaded, as a binary file open for reading.
 
     Raises NotFound where nothing was, or it was forgotten since.
@@ -87,12 +103,30 @@ def open_upload(database: Database, project: str, import_id: str) -> BinaryIO:
         ).all()
     if not sizes:
         raise NotFound(f"what was uploaded for import {import_id!r} is gone: upload it again", import_id=import_id)
-    return io.BufferedReader(Upload(database, project, import_id, [size for _, size in sizes]), PART_BYTES)
+    return BufferedReader(Upload(database, project, import_id, [size for _, size in sizes]), PART_BYTES)
+
+
+def share_read(file: BufferedReader) -> float:
+    """How much of an upload was read, 0 to 1; it says little of one that is not read from front to back."""
+    return round(file.tell() / max(1, cast("Upload", file.raw).size), 4)
 
 
 def forget(connection: Connection, project: str, import_id: str) -> None:
     """Delete an upload, in the caller's transaction."""
     connection.execute(delete(uploads).where(_of(project, import_id)))
+
+
+def forget_abandoned(database: Database, before: datetime) -> int:
+    """Delete the uploads begun before a time of which no import came, as where their process died; returns how many."""
+    u = uploads.c
+    of_import = (imports.c.bucket == u.bucket) & (imports.c.project == u.project) & (imports.c.import_id == u.import_id)
+    left = select(u.project, u.import_id).where(~exists().where(of_import)).distinct()
+    with database.read() as connection:
+        found = [(row.project, row.import_id) for row in connection.execute(left) if made_at(row.import_id) < before]
+    for project, import_id in found:
+        with database.write(project) as connection:
+            forget(connection, project, import_id)
+    return len(found)
 
 
 class Upload(io.RawIOBase):

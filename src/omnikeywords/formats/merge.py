@@ -20,6 +20,8 @@ and never at the order in which they came:
 4. **position** is the best of the latest period that has one, and `url` the page that holds it.
 5. `source` and `match_type` name all that took part, joined with `|`. cpc and cost share one currency: a cost
    in another than the cpc's is left out.
+
+What becomes of a keyword depends on its own rows alone, whatever columns others fill.
 """
 
 from collections.abc import Iterable
@@ -117,6 +119,8 @@ def merge_rows(rows: pl.DataFrame, key: str = "id") -> pl.DataFrame:
                 pl.when(other).then(None).otherwise("cost").alias("cost"),
                 pl.coalesce("currency", pl.when(pl.col("cost").is_not_null()).then("_currency")),
             )
+    if "currency" in rows:
+        merged = merged.with_columns(pl.coalesce("currency", "_first_currency"))
     if "position" in rows:
         merged = merged.join(_best_positions(rows, key), on=key, how="left", maintain_order="left")
         if "url" in rows:
@@ -153,8 +157,10 @@ def _aggregates(rows: pl.DataFrame, key: str) -> Iterable[pl.Expr]:
         if saying:
             yield from (pl.col(name).filter(pl.any_horizontal(saying)).first() for name in names)
         grouped.update(names)
-    if "currency" in rows and "cpc" not in rows:
-        yield pl.col("currency").drop_nulls().first()
+    if "currency" in rows:
+        yield pl.col("currency").drop_nulls().first().alias("_first_currency")  # where there is neither cpc nor cost
+        if "cpc" not in rows:
+            yield pl.lit(None, rows.schema["currency"]).alias("currency")
     grouped.add("position")
     for name in ("source", "match_type"):
         if name in rows:

@@ -216,7 +216,7 @@ class _RecordReader:
         if self._cells < 2 or len(lines) < 2 or lines[0].count('"') != 1 or lines[1].count('"') % 2:
             return False
         first, second = (line.removesuffix("\r").split(self._delimiter) for line in lines)
-        if not (len(first) == len(second) == self._cells and second[0].strip() and first[-1] != '"'):
+        if not (len(first) == len(second) == self._cells and second[0].strip('" ') and first[-1] != '"'):
             return False
         return self._cells > 2 or all(_FIGURE.fullmatch(row[1]) for row in (first, second))
 

@@ -10,7 +10,18 @@ from omnikeywords.jobs.context import Context
 from omnikeywords.jobs.crash import arm_crash_point, crash_point, crash_points, declare_crash_points
 from omnikeywords.jobs.job import Job, JobState, Started, StepRecord, StepState, Trouble
 from omnikeywords.jobs.saga import Retry, Saga, Step
-from omnikeywords.jobs.store import cancel, count_jobs, jobs_of, list_jobs, of_key, resume, retry, start, status
+from omnikeywords.jobs.store import (
+    cancel,
+    count_jobs,
+    erase,
+    jobs_of,
+    list_jobs,
+    of_key,
+    resume,
+    retry,
+    start,
+    status,
+)
 from omnikeywords.jobs.tables import metadata
 from omnikeywords.jobs.worker import WorkerOptions, run_until_done, run_worker
 
@@ -32,6 +43,7 @@ __all__ = [
     "crash_point",
     "crash_points",
     "declare_crash_points",
+    "erase",
     "jobs_of",
     "list_jobs",
     "metadata",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from omnikeywords.db import Connection, Database
-from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, LeaseLost, OmniKeywordsError
+from omnikeywords.errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable, LeaseLost, OmniKeywordsError
 from omnikeywords.jobs import store
 from omnikeywords.jobs.context import Context, Hold, LetGo, TurnedBack
 from omnikeywords.jobs.crash import crash_point
@@ -33,6 +33,7 @@ class Execution:
         self._saga = saga
         self._job = claim.job
         self._hold = hold
+        self.full: DatabaseFull | None = None  # why it broke off, if that is why
         self._log = _log.bind(
             job=claim.job.id, kind=claim.job.kind, project=claim.job.project, attempt=claim.attempt, run=claim.job.run
         )
@@ -51,6 +52,7 @@ class Execution:
             self._log.warning("job lease lost")
         except (DatabaseBusy, DatabaseUnavailable) as error:
             # The lease will pass, and the job goes on from what is kept.
+            self.full = error if isinstance(error, DatabaseFull) else self.full
             self._log.error("job left to its lease", error=str(error))
         except Exception:
             self._log.exception("job broke off")
@@ -134,6 +136,7 @@ class Execution:
     def _failed(self, step: Step, context: Context, error: Exception, *, undo: bool) -> bool:
         """Decide what a failed try leads to; True where the job is to compensate now."""
         outage = is_outage(error)
+        self.full = error if isinstance(error, DatabaseFull) else None
         failed_tries = (0 if context.got_on else self._job.failed_tries) + (not outage)
         outages = (0 if context.got_on else self._job.outages) + outage
         nth = outages if outage else failed_tries

@@ -532,6 +532,16 @@ def forget_ended(connection: Connection, older_than_ms: int, most: int) -> int:
     return forgotten
 
 
+def erase(connection: Connection, project: str, job_id: str | None = None) -> int:
+    """Delete jobs of a project with all that was told of them; returns how many there were.
+
+    A worker that holds one of them finds out at its next transaction, which is not kept.
+    """
+    which = (jobs.c.project == project) if job_id is None else _named(job_id, project)
+    erased: int = connection.execute(delete(jobs).where(which)).rowcount
+    return erased
+
+
 def oldest_waiting_ms(connection: Connection) -> int:
     """For how long the job that waits longest has been due; 0 where none waits."""
     now = _now(connection)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from omnikeywords.db import Database
-from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, InvalidOption, LeaseLost
+from omnikeywords.errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable, InvalidOption, LeaseLost
 from omnikeywords.jobs import store
 from omnikeywords.jobs.context import Hold
 from omnikeywords.jobs.crash import crash_point
@@ -79,7 +79,8 @@ def run_until_done(
     """Run one job in this process, or follow it while another runs it, until it has ended or is stuck.
 
     `on_look` is given the job as it stands, several times a second. An interrupt (KeyboardInterrupt) gives the job back
-    and goes on to the caller; called again, it goes on from the last checkpoint. Raises NotFound.
+    and goes on to the caller; called again, it goes on from the last checkpoint. Raises NotFound, and DatabaseFull
+    where the job cannot go on before there is space again.
     """
     options = options or WorkerOptions()
     seen: list[Job] = []
@@ -115,6 +116,7 @@ class _Worker:
             )
         self._name = options.name or holder_name()
         self._running: dict[Hold, threading.Thread] = {}
+        self._full: DatabaseFull | None = None
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._ending = threading.Event()  # the helpers' word to stop
@@ -142,6 +144,8 @@ class _Worker:
         pause = _FIRST_POLL_SECONDS
         while not stop.is_set():
             self._wake.clear()
+            if self._full is not None:
+                raise self._full
             try:
                 if done is not None and done():
                     return
@@ -191,6 +195,8 @@ class _Worker:
         def work() -> None:
             try:
                 execution.run()
+                if self._only is not None:
+                    self._full = execution.full
             finally:
                 running.dec()
                 with self._lock:

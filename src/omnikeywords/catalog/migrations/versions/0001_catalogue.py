@@ -199,7 +199,8 @@ def upgrade() -> None:
 def _on_postgresql() -> None:
     for columns in (("normalized", "id"), ("volume", "id"), ("market", "created_at")):
         name = "_".join(("ix_keywords_bucket_project", *columns))
-        op.create_index(name, "keywords", ["bucket", "project", *columns])
+        keys = [sa.text("volume DESC NULLS LAST") if column == "volume" else column for column in columns]
+        op.create_index(name, "keywords", ["bucket", "project", *keys])
     for i in range(_KEYWORD_PARTITIONS):
         op.execute(
             f"CREATE TABLE keywords_{i:02} PARTITION OF keywords "
