@@ -319,7 +319,8 @@ def test_a_crash_point_that_is_none_is_refused(folder: Path) -> None:
         [*OKF, "projects", "list"], env={**os.environ, "OKF_CRASH_AT": "nowhere"}, capture_output=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr.startswith(b"okf: OKF_CRASH_AT='nowhere' names no crash point: use one of import.accepted, ")
+    assert done.stderr.startswith(b"okf: OKF_CRASH_AT='nowhere' names no crash point: use one of ")
+    assert b"import.accepted, " in done.stderr
 
 
 def test_an_interrupted_import_says_how_it_goes_on(folder: Path, okf: Okf) -> None:
