@@ -12,7 +12,7 @@ from omnikeywords.settings import Settings
 from tests.acceptance.test_serve import Service, serving, until
 from tests.conftest import Places
 
-ROWS = 60_000
+ROWS = 20_000
 
 
 def upload(service: Service, content: bytes, query: str = "") -> tuple[int, str, Any]:
@@ -40,7 +40,7 @@ def test_an_accepted_import_outlives_the_process_and_the_folder_of_whoever_accep
     }
     folder = tmp_path / "accepting"
     folder.mkdir()
-    content = b"keyword,volume\n" + b"".join(b"trail shoes number %d,%d\n" % (i, i) for i in range(ROWS))
+    content = b"keyword,note\n" + b"".join(b"trail shoes number %d,%s\n" % (i, b"x" * 60) for i in range(ROWS))
     with serving("--workers", "1", before=("setsid",), OKF_DATA_DIR=str(folder), TMPDIR=str(folder), **shared) as first:
         status, where, begun = upload(first, content, "?project=shop")
         os.killpg(first.process.pid, signal.SIGKILL)  # the supervisor, its workers and its processor

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,14 @@ from omnikeywords.settings import Settings
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-FOLDER = tempfile.TemporaryDirectory(prefix="okf-openapi-")  # deleted when this process ends
+FOLDER = tempfile.TemporaryDirectory(prefix="okf-openapi-")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cleaned() -> Iterator[None]:
+    """Not left to the end of the process, which may be abrupt where tests run in several."""
+    yield
+    FOLDER.cleanup()
 
 
 def application() -> Guard:
@@ -66,7 +74,7 @@ BY_MEANING = {"cursor", "fields", "date", "if-match", "POST /api/v1/projects"}
 
 @SCHEMA.parametrize()
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
