@@ -268,7 +268,7 @@ def _prepare_sqlite(engine: Engine, limits: Limits, in_use: InUse) -> None:
         connection.set_progress_handler(clock, 20_000)
         # The change to WAL needs the file alone for a moment, and does not wait for it by itself.
         # WAL: readers never wait for the writer; its pages go to their places a good many at a time.
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "cache_size=-131072", "wal_autocheckpoint=16384"):
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=4096"):
             _patiently(connection, f"PRAGMA {pragma}", seconds)
 
     @event.listens_for(engine, "begin")

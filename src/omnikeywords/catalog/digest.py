@@ -24,7 +24,8 @@ __all__ = ["PLACE", "TIME", "Digest", "Digester", "digest"]
 TIME = pl.Datetime("us", "UTC")
 PLACE = pl.format("{}/{}", "import_id", "row").alias("rows")  # of an observation, as `keywords.rows` names it
 _FEW = 8  # chunks of an import that are not worth a process
-_IDLE_SECONDS = 10.0
+_SMALL = 2_000  # rows of a chunk that is not worth sending
+_IDLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class Digester:
 
     def digest(self, event: Event, options: Options) -> Digest:
         """What `digest` makes of it."""
-        if event.payload["number"] >= _FEW and self._turn.acquire(blocking=False):
+        large = event.payload["number"] >= _FEW and event.payload["rows"] >= _SMALL
+        if large and self._turn.acquire(blocking=False):
             try:
                 found = self._elsewhere(event, options)
             except (OSError, EOFError):  # it ended, as nobody needed it, or was ended
@@ -117,9 +119,9 @@ class Digester:
 def _work(pipe: Pipe, options: Options) -> None:
     """What the process runs, until nobody asks for a while or whoever did is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
-    load_models(options)
-    pipe.send(True)
     with contextlib.suppress(EOFError, OSError):
+        load_models(options)
+        pipe.send(True)
         while pipe.poll(_IDLE_SECONDS):
             asked: Any = pipe.recv()
             try:

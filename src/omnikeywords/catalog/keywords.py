@@ -29,7 +29,8 @@ from omnikeywords.db import Connection, Database
 __all__ = ["MODEL", "KeywordsModel", "Scope", "of_places", "places_of"]
 
 MODEL = "keywords"
-_PART = 1500  # rows in one transaction, which on SQLite makes it some 50 ms
+_PART = 1500  # rows that are read, replaced or deleted in one transaction
+_WRITTEN = {"sqlite": 2500, "postgresql": 20_000}  # rows written in one, which on SQLite makes it some 30 ms
 _NO_END = 2**62  # behind every row of an import
 _LONG_MS = 600_000  # for what reads a whole bucket
 
@@ -183,9 +184,9 @@ class KeywordsModel:
         together = _state(pl.concat([known, added.filter(several).select(known.columns)]), digests[0].options)
         state = _finished(pl.concat([alone, together]), event, said).sort("id")
         # Each table in the order of its key: a transaction then touches pages that lie together.
-        for rows in added.iter_slices(_PART):
+        for rows in added.iter_slices(_WRITTEN[database.dialect]):
             yield partial(_put_rows, rows)
-        for keywords_ in state.iter_slices(_PART):
+        for keywords_ in state.iter_slices(_WRITTEN[database.dialect]):
             yield partial(_put_state, keywords_)
 
     def _without_import(self, database: Database, of: Scope, import_id: str) -> Iterator[Part]:

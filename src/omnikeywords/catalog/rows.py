@@ -10,7 +10,7 @@ from omnikeywords.db import Connection
 
 __all__ = ["fetch", "put", "put_columns"]
 
-_FETCHED = 50_000  # rows that are Python's own at a time
+_FETCHED = 20_000  # rows that are Python's own at a time
 
 
 def put(connection: Connection, table: Table, frame: pl.DataFrame, keep: Sequence[str] = ()) -> None:
@@ -20,9 +20,11 @@ def put(connection: Connection, table: Table, frame: pl.DataFrame, keep: Sequenc
     """
     if not frame.height:
         return
-    names = frame.columns
     key = [column.name for column in table.primary_key]
-    changed = [name for name in names if name not in key and name not in keep]
+    changed = [name for name in frame.columns if name not in key and name not in keep]
+    # A column that no row fills is not sent at all: it is null by itself, in `excluded` too.
+    frame = frame.select(column for column in frame.iter_columns() if column.null_count() < frame.height)
+    names = frame.columns
     replace = f"DO UPDATE SET {', '.join(f'{_q(n)} = excluded.{_q(n)}' for n in changed)}" if changed else "DO NOTHING"
     conflict = f"ON CONFLICT ({', '.join(map(_q, key))}) {replace}"
     columns = ", ".join(map(_q, names))
