@@ -94,6 +94,12 @@ def bring_all(shop: Catalogue, *, size: int = 10_000) -> None:
         shop.bring(import_id, file, name=name, size=size)
 
 
+def small_parts(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Let so few rows be a transaction that there are several of them."""
+    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", rows)
+    monkeypatch.setattr("omnikeywords.catalog.keywords._WRITTEN", {"sqlite": rows, "postgresql": rows})
+
+
 # ---- what the tables hold
 
 
@@ -208,7 +214,7 @@ def test_a_rebuild_makes_equal_tables_row_for_row(shop: Catalogue, monkeypatch: 
     shop.regroup()
     neighbour.regroup()
     before = shop.rows(), neighbour.rows()
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 4)
+    small_parts(monkeypatch, 4)
     shop.rebuild()
     for one in (shop, neighbour):
         one.regroup()
@@ -216,7 +222,7 @@ def test_a_rebuild_makes_equal_tables_row_for_row(shop: Catalogue, monkeypatch: 
 
 
 def test_readers_find_right_rows_at_any_time_of_a_rebuild(shop: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 4)
+    small_parts(monkeypatch, 4)
     bring_all(shop, size=3)
     shop.withdraw("i1b")
     say(shop, id_of(shop, "loja"), tags=["a"], corrected={"intent": "navigational"})
@@ -264,7 +270,7 @@ def test_a_rebuild_mends_what_was_damaged(shop: Catalogue, damage: str) -> None:
 def test_rows_of_another_version_of_the_analysis_are_derived_anew_by_a_job(
     shop: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 4)
+    small_parts(monkeypatch, 4)
     bring_all(shop)
     say(shop, id_of(shop, "loja"), corrected={"intent": "navigational"})
     shop.regroup()
@@ -321,7 +327,7 @@ def test_a_rebuild_keeps_what_was_said_in_a_project_that_was_made_again(shop: Ca
 def test_a_withdrawn_import_leaves_what_would_be_there_without_it(
     shop: Catalogue, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 4)
+    small_parts(monkeypatch, 4)
     without = Catalogue(shop.database, "without", shop.model)
     without.create()
     for import_id, (file, name) in FILES.items():
@@ -347,7 +353,7 @@ CHANGES: list[dict[str, Any]] = [
 def test_a_project_with_other_settings_is_what_imports_under_them_would_have_made(
     shop: Catalogue, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 3)
+    small_parts(monkeypatch, 3)
     bring_all(shop)
     before = shop.rows(timeless=True)
     shop.change(**changes)
@@ -593,7 +599,7 @@ def killed_at(n: int) -> Callable[[str], None]:
 def test_an_event_of_which_a_part_was_written_is_completed(
     shop: Catalogue, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 5)
+    small_parts(monkeypatch, 5)
     undisturbed = Catalogue(shop.database, "undisturbed", shop.model)
     undisturbed.create()
 

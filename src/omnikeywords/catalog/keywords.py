@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
-from sqlalchemy import Table, delete, func, select, text, tuple_
+from sqlalchemy import Table, Text, cast, delete, func, select, text, tuple_
 
 from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.catalog import projects
@@ -22,7 +23,7 @@ from omnikeywords.catalog.digest import PLACE, TIME, Digest, Digester
 from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.follow import Part
 from omnikeywords.catalog.marks import CORRECTABLE
-from omnikeywords.catalog.rows import fetch, put
+from omnikeywords.catalog.rows import fetch, fetch_parts, put
 from omnikeywords.catalog.tables import imports, keywords, marks, observations
 from omnikeywords.db import Connection, Database
 
@@ -127,12 +128,10 @@ class KeywordsModel:
             yield partial(self._without_import, database, Scope(bucket, project), import_id)
         for project in there:
             of = Scope(bucket, project)
-            after: str | None = ""
-            while after is not None:
-                yield partial(self._mend, database, of, after)
-                with database.read(project) as connection:
-                    ids = _ids_behind(connection, of, keywords, after)
-                after = ids[-1] if len(ids) else None
+            with database.read(project, statement_ms=_LONG_MS) as connection:
+                wrong = _misnaming(connection, of)
+            for start in range(0, len(wrong), _PART):
+                yield partial(self._mend, database, of, wrong[start : start + _PART])
 
     def outdated_projects(self, connection: Connection, bucket: int) -> list[str]:
         """The projects of a bucket that have keywords derived by another version of the analysis."""
@@ -215,10 +214,9 @@ class KeywordsModel:
             left = known.filter(~goes)
             yield partial(_replace, of, gone, ids, left.clear(), _finished(_state(left, options), of, said))
 
-    def _mend(self, database: Database, of: Scope, after: str) -> Iterator[Part]:
-        """Make right the keywords behind an id whose observations are not those that they name."""
+    def _mend(self, database: Database, of: Scope, ids: pl.Series) -> Iterator[Part]:
+        """Make right those of the keywords `ids` that name observations which are not theirs."""
         with database.read(of.project) as connection:
-            ids = _ids_behind(connection, of, keywords, after)
             named = _rows_of(connection, of, ids)
             key = {name: _KEY_SCHEMA[name] for name in ("import_id", "row", "id")}
             found = _at(connection, of, named["rows"].str.split(" ").explode(), key)
@@ -358,11 +356,27 @@ def _marks(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.Data
 
 def _rows_of(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """Which observations these keywords name."""
-    found = connection.execute(
-        select(keywords.c.id, keywords.c.rows).where(_of_project(of, keywords), _among(connection, keywords)),
-        _listed(connection, ids),
-    ).all()
-    return pl.DataFrame([tuple(row) for row in found], schema={"id": pl.String(), "rows": pl.String()}, orient="row")
+    named = select(keywords.c.id, keywords.c.rows).where(_of_project(of, keywords), _among(connection, keywords))
+    return fetch(connection, named, {"id": pl.String(), "rows": pl.String()}, _listed(connection, ids))
+
+
+def _misnaming(connection: Connection, of: Scope) -> pl.Series:
+    """The keywords of a project that name an observation which is not there or not theirs.
+
+    Both tables are gone through once; what is kept of each observation are eight bytes.
+    """
+    o, text_ = observations.c, {"id": pl.String(), "rows": pl.String()}
+    there = select(o.id, o.import_id + "/" + cast(o.row, Text)).where(_of_project(of, observations))
+    held = [part.select("id", "rows").hash_rows().to_numpy() for part in fetch_parts(connection, there, text_)]
+    known = np.sort(np.concatenate([np.empty(0, np.uint64), *held]))
+    wrong = []
+    named = select(keywords.c.id, keywords.c.rows).where(_of_project(of, keywords))
+    for part in fetch_parts(connection, named, text_):
+        places = part.with_columns(pl.col("rows").str.split(" ")).explode("rows")
+        hashes = places.hash_rows().to_numpy()
+        found = known.take(np.searchsorted(known, hashes), mode="clip") == hashes if len(known) else hashes != hashes
+        wrong.append(places["id"].filter(pl.Series(~found)).unique())
+    return pl.concat([pl.Series("id", [], pl.String()), *wrong])
 
 
 def _places_of_import(

@@ -8,7 +8,7 @@ from sqlalchemy import Select, Table
 
 from omnikeywords.db import Connection
 
-__all__ = ["fetch", "put", "put_columns"]
+__all__ = ["fetch", "fetch_parts", "put", "put_columns"]
 
 _FETCHED = 20_000  # rows that are Python's own at a time
 
@@ -16,7 +16,8 @@ _FETCHED = 20_000  # rows that are Python's own at a time
 def put(connection: Connection, table: Table, frame: pl.DataFrame, keep: Sequence[str] = ()) -> None:
     """Insert the rows of a frame, whose columns are the table's; where a key is there already its row is replaced.
 
-    `keep` are columns that stay as they are in a row that is replaced.
+    `keep` are columns that stay as they are in a row that is replaced. Rows that are there as they are to be are not
+    written again: no page of theirs changes.
     """
     if not frame.height:
         return
@@ -25,7 +26,7 @@ def put(connection: Connection, table: Table, frame: pl.DataFrame, keep: Sequenc
     # A column that no row fills is not sent at all: it is null by itself, in `excluded` too.
     frame = frame.select(column for column in frame.iter_columns() if column.null_count() < frame.height)
     names = frame.columns
-    replace = f"DO UPDATE SET {', '.join(f'{_q(n)} = excluded.{_q(n)}' for n in changed)}" if changed else "DO NOTHING"
+    replace = _replacing(table, changed, "IS NOT" if connection.dialect.name == "sqlite" else "IS DISTINCT FROM")
     conflict = f"ON CONFLICT ({', '.join(map(_q, key))}) {replace}"
     columns = ", ".join(map(_q, names))
     driver = _driver(connection)
@@ -40,6 +41,15 @@ def put(connection: Connection, table: Table, frame: pl.DataFrame, keep: Sequenc
         cursor.execute(f"TRUNCATE {loading}")
         _copy(cursor, f"{loading} ({columns})", frame)
         cursor.execute(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {loading} {conflict}")
+
+
+def _replacing(table: Table, columns: Sequence[str], differs: str) -> str:
+    """What becomes of a row that is there."""
+    if not columns:
+        return "DO NOTHING"
+    sets = ", ".join(f"{_q(name)} = excluded.{_q(name)}" for name in columns)
+    held, given = (", ".join(f"{of}.{_q(name)}" for name in columns) for of in (table.name, "excluded"))
+    return f"DO UPDATE SET {sets} WHERE ({held}) {differs} ({given})"
 
 
 def put_columns(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
@@ -72,18 +82,28 @@ def fetch(
     connection: Connection, statement: Select[Any], schema: dict[str, Any], parameters: dict[str, Any] | None = None
 ) -> pl.DataFrame:
     """What a statement finds, as a frame; rows are Python's own a part at a time only."""
+    return pl.concat([pl.DataFrame(schema=schema), *_parts(connection, statement, schema, parameters or {})])
+
+
+def fetch_parts(connection: Connection, statement: Select[Any], schema: dict[str, Any]) -> Iterator[pl.DataFrame]:
+    """What a statement finds, a frame at a time, so that there may be more of it than memory holds."""
+    return _parts(connection, statement.execution_options(stream_results=True), schema, {})
+
+
+def _parts(
+    connection: Connection, statement: Select[Any], schema: dict[str, Any], parameters: dict[str, Any]
+) -> Iterator[pl.DataFrame]:
     # SQLite has neither days nor times: they are the texts of `_tuples`.
     texts = [name for name, kind in schema.items() if kind.is_temporal() and connection.dialect.name == "sqlite"]
     raw = schema | dict.fromkeys(texts, pl.String())
-    parts = [pl.DataFrame(schema=raw)]
-    result = connection.execute(statement, parameters or {})
+    result = connection.execute(statement, parameters)
     # Not through the result's own rows: they cost more than the values in them.
     cursor = result.cursor
     assert cursor is not None
     while rows := cursor.fetchmany(_FETCHED):
-        parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
+        part = pl.DataFrame(rows, schema=raw, orient="row")
+        yield part.with_columns(pl.col(name).str.strptime(schema[name], strict=True) for name in texts)
     result.close()
-    return pl.concat(parts).with_columns(pl.col(name).str.strptime(schema[name], strict=True) for name in texts)
 
 
 def _driver(connection: Connection) -> Any:
