@@ -8,7 +8,7 @@ from sqlalchemy import Select, Table
 
 from omnikeywords.db import Connection
 
-__all__ = ["fetch", "fetch_parts", "put", "put_columns"]
+__all__ = ["fetch", "fetch_parts", "put", "put_columns", "unlike"]
 
 _FETCHED = 20_000  # rows that are Python's own at a time
 
@@ -90,6 +90,19 @@ def fetch_parts(connection: Connection, statement: Select[Any], schema: dict[str
     return _parts(connection, statement.execution_options(stream_results=True), schema, {})
 
 
+def unlike(
+    connection: Connection, frame: pl.DataFrame, statement: Select[Any], parameters: dict[str, Any] | None = None
+) -> pl.Series:
+    """Which rows of a frame are not among those that a statement finds, whose columns are the frame's."""
+    result = connection.execute(statement, parameters or {})
+    assert result.cursor is not None
+    # Compared as what the driver gives: to make frames of it would cost half as much again.
+    held = set(result.cursor.fetchall())
+    result.close()
+    given = _tuples(frame) if connection.dialect.name == "sqlite" else _written(frame).iter_rows()
+    return pl.Series([row not in held for row in given], dtype=pl.Boolean)
+
+
 def _parts(
     connection: Connection, statement: Select[Any], schema: dict[str, Any], parameters: dict[str, Any]
 ) -> Iterator[pl.DataFrame]:
@@ -128,3 +141,8 @@ def _tuples(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
         pl.col(pl.Date).dt.strftime("%Y-%m-%d"),
     )
     return zip(*(column.to_list() for column in texts.iter_columns()), strict=True)
+
+
+def _written(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows as they are on PostgreSQL, which is given numbers as they are written."""
+    return frame.with_columns(pl.col(pl.Float32).cast(pl.String).cast(pl.Float64))
