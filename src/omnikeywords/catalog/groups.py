@@ -22,7 +22,7 @@ __all__ = ["CORRECTED_REASON", "put_right", "regroup"]
 
 CORRECTED_REASON = "corrected"  # of a near-duplicate: a person said so
 
-_PART = {"sqlite": 2500, "postgresql": 20_000}  # rows in one transaction
+_PART = 2500  # rows in one transaction
 
 
 def regroup(
@@ -63,7 +63,7 @@ def regroup(
     del frame, told, now
     key = {"bucket": pl.lit(bucket_of(project), pl.Int32), "project": pl.lit(project)}
     changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"}).with_columns(**key)
-    for part in changed.iter_slices(_PART[database.dialect]):
+    for part in changed.iter_slices(_PART):
         with database.write(project, durable=False) as connection:
             put_columns(connection, keywords, part)
         attend()

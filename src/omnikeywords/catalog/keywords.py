@@ -296,9 +296,10 @@ def _wrong(connection: Connection, event: Event, made: Digest) -> Digest:
     o = observations.c
     chunk = _of_project(event, observations) & (o.import_id == _import_of(event))
     chunk &= o.row.between(first, first + event.payload["rows"] - 1)
-    wrong = unlike(connection, rows, select(*(o[name] for name in rows.columns)).where(chunk))
+    wrong = unlike(connection, rows, "row", select(*(o[name] for name in rows.columns)).where(chunk))
     state = _finished(made.state, event, _marks(connection, event, ids))
-    wrong |= unlike(connection, state, _of_ids(connection, event, keywords, state.columns), _listed(connection, ids))
+    there = _of_ids(connection, event, keywords, state.columns)
+    wrong |= unlike(connection, state, "id", there, _listed(connection, ids))
     return Digest(rows.filter(wrong), made.state.filter(wrong), made.options)
 
 

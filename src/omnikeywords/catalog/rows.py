@@ -64,18 +64,12 @@ def put_columns(connection: Connection, table: Table, frame: pl.DataFrame) -> No
         which = " AND ".join(f"{_q(name)} = ?" for name in key)
         driver.executemany(f"UPDATE {table.name} SET {values} WHERE {which}", _tuples(frame.select(*changed, *key)))
         return
+    # Row by row, in one go over the network: each is found by the key, of whatever size the planner believes the table.
+    values = ", ".join(f"{_q(name)} = %s" for name in changed)
+    which = " AND ".join(f"{_q(name)} = %s" for name in key)
     with driver.cursor() as cursor:
-        changing = f"okf_changing_{table.name}"
-        columns = ", ".join(map(_q, frame.columns))
-        cursor.execute(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {changing} ON COMMIT DROP AS "
-            f"SELECT {columns} FROM {table.name} WITH NO DATA"
-        )
-        cursor.execute(f"TRUNCATE {changing}")
-        _copy(cursor, f"{changing} ({columns})", frame)
-        values = ", ".join(f"{_q(name)} = new.{_q(name)}" for name in changed)
-        which = " AND ".join(f"{table.name}.{_q(name)} = new.{_q(name)}" for name in key)
-        cursor.execute(f"UPDATE {table.name} SET {values} FROM {changing} AS new WHERE {which}")
+        statement = f"UPDATE {table.name} SET {values} WHERE {which}"
+        cursor.executemany(statement, _written(frame.select(*changed, *key)).iter_rows())
 
 
 def fetch(
@@ -91,16 +85,24 @@ def fetch_parts(connection: Connection, statement: Select[Any], schema: dict[str
 
 
 def unlike(
-    connection: Connection, frame: pl.DataFrame, statement: Select[Any], parameters: dict[str, Any] | None = None
+    connection: Connection,
+    frame: pl.DataFrame,
+    key: str,
+    statement: Select[Any],
+    parameters: dict[str, Any] | None = None,
 ) -> pl.Series:
-    """Which rows of a frame are not among those that a statement finds, whose columns are the frame's."""
+    """Which rows of a frame are not among those that a statement finds, whose columns are the frame's.
+
+    `key` is a column that has another value in each row that is found.
+    """
     result = connection.execute(statement, parameters or {})
     assert result.cursor is not None
+    at = frame.columns.index(key)
     # Compared as what the driver gives: to make frames of it would cost half as much again.
-    held = set(result.cursor.fetchall())
+    held = {row[at]: row for row in result.cursor.fetchall()}
     result.close()
     given = _tuples(frame) if connection.dialect.name == "sqlite" else _written(frame).iter_rows()
-    return pl.Series([row not in held for row in given], dtype=pl.Boolean)
+    return pl.Series([held.get(row[at]) != row for row in given], dtype=pl.Boolean)
 
 
 def _parts(
