@@ -63,7 +63,8 @@ def digest(event: Event, options: Options) -> Digest:
 class Digester:
     """Digests events here, or beside this process once there are many of them; safe to share between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_seconds: float = _IDLE_SECONDS) -> None:
+        self._idle_seconds = idle_seconds  # after which the process ends
         self._turn = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Pipe | None = None
@@ -102,7 +103,7 @@ class Digester:
     def _start(self, options: Options) -> None:
         spawn = multiprocessing.get_context("spawn")  # not forked: this process has threads
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_work, args=(theirs, options), name="okf-digest", daemon=True)
+        self._process = spawn.Process(target=_work, args=(theirs, options, self._idle_seconds), name="okf-digest", daemon=True)
         self._process.start()
         theirs.close()
 
@@ -116,13 +117,13 @@ class Digester:
         self._pipe, self._process, self._ready = None, None, False
 
 
-def _work(pipe: Pipe, options: Options) -> None:
+def _work(pipe: Pipe, options: Options, idle_seconds: float) -> None:
     """What the process runs, until nobody asks for a while or whoever did is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
     with contextlib.suppress(EOFError, OSError):
         load_models(options)
         pipe.send(True)
-        while pipe.poll(_IDLE_SECONDS):
+        while pipe.poll(idle_seconds):
             asked: Any = pipe.recv()
             try:
                 made: Digest | Exception = digest(*asked)
