@@ -5,7 +5,7 @@
 The rows are those of bench_cli.py. While they are imported, by one `okf` process, small lists of ten rows are accepted
 into another project of the same database, four a second. Memory is what all processes of the command hold together.
 How long write transactions last is measured inside the command, from the lock to the end of the commit: for so long
-no other can begin on SQLite. PostgreSQL 15 is started for it, with its default care for the disk and for its statistics.
+no other can begin on SQLite. PostgreSQL 15 is started for it, with its default care for the disk and statistics.
 """
 
 import argparse

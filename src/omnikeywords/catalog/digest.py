@@ -103,7 +103,8 @@ class Digester:
     def _start(self, options: Options) -> None:
         spawn = multiprocessing.get_context("spawn")  # not forked: this process has threads
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_work, args=(theirs, options, self._idle_seconds), name="okf-digest", daemon=True)
+        given = (theirs, options, self._idle_seconds)
+        self._process = spawn.Process(target=_work, args=given, name="okf-digest", daemon=True)
         self._process.start()
         theirs.close()
 
