@@ -33,7 +33,7 @@ from omnikeywords.formats.columns import OBSERVATION_SCHEMA
 from omnikeywords.formats.merge import merge_rows, with_parts
 from omnikeywords.formats.write import OBSERVED_FIELDS, extra_as_text
 
-__all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources", "result_columns"]
+__all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources", "result_columns", "seldom_collected"]
 
 BATCH = 10_000
 _SMALL_BATCH = 2_500  # where there are few rows, so that everyone has some
@@ -195,7 +195,7 @@ def analyse_sources(
             ]
             batches = itertools.chain(_phrase_batches(phrases), _export_batches(exports, results.files))
             analysts = stack.enter_context(Analysts(options, processes))
-            stack.enter_context(_seldom_collected())
+            stack.enter_context(seldom_collected())
             first = list(itertools.islice(batches, FEW_BATCHES))
             if len(first) == FEW_BATCHES:
                 analysts.hire()
@@ -241,8 +241,9 @@ def _report(export: Export) -> FileReport:
 
 
 @contextlib.contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """Batches are many short-lived objects and no cycles: looking for some at every turn costs a tenth."""
+def seldom_collected() -> Iterator[None]:
+    """Batches are many short-lived objects and no cycles: looking for some at every turn costs a tenth, and would hold
+    up a transaction that is being written."""
     before = gc.get_threshold()
     gc.set_threshold(200_000, 20, 100)
     try:

@@ -22,7 +22,7 @@ __all__ = ["CORRECTED_REASON", "put_right", "regroup"]
 
 CORRECTED_REASON = "corrected"  # of a near-duplicate: a person said so
 
-_PART = 2500  # rows in one transaction
+_PART = 1200  # rows in one transaction
 
 
 def regroup(

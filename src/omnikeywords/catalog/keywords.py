@@ -46,7 +46,7 @@ __all__ = ["MODEL", "KeywordsModel", "Scope", "at_places", "places_of"]
 
 MODEL = "keywords"
 _PART = 1500  # rows that are read, replaced or deleted in one transaction
-_WRITTEN = {"sqlite": 2500, "postgresql": 20_000}  # rows written in one, which on SQLite makes it some 30 ms
+_WRITTEN = {"sqlite": 1200, "postgresql": 20_000}  # rows written in one, which on SQLite makes it some 15 ms
 _NO_END = 2**62  # behind every row of an import
 _LONG_MS = 600_000  # for what reads a whole bucket
 
