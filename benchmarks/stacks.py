@@ -1,6 +1,6 @@
-"""What is measured: services with everything they need, started for it, on ports of this machine.
+"""What is measured: a service with everything it needs, started for it on ports of this machine.
 
-A stack is the same to every benchmark, ours (`Ours`) and the guide's (`baseline.stack.Baseline`):
+A stack is the same to every benchmark, ours and the guide's:
 
     with started(Baseline()) as stack:
         stack.load(keywords)
@@ -8,12 +8,8 @@ A stack is the same to every benchmark, ours (`Ours`) and the guide's (`baseline
 """
 
 import csv
-import http.client
 import json
 import os
-import re
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,13 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
+from urllib.parse import quote
 
-from tests.servers.ports import free_port
+from serving import await_answer, cpu_seconds, end, fetch, free_port, okf, samples
 
-__all__ = ["Ours", "Stack", "await_answer", "cpu_seconds", "fetch", "proxied", "running", "started"]
+__all__ = ["WORKERS", "Ours", "Stack", "started"]
 
-WORKERS = 2
-_TICKS = os.sysconf("SC_CLK_TCK")
+WORKERS = 2  # processes that answer requests, in each stack
 
 
 class Stack(Protocol):
@@ -43,27 +39,27 @@ class Stack(Protocol):
         ...
 
     def start(self) -> None:
-        """Start it with nothing in it, and wait until it answers."""
+        """Start it with nothing in it and wait until it answers."""
         ...
 
     def load(self, keywords: Sequence[str]) -> None:
-        """Fill it, and wait until all of them can be found."""
+        """Fill it and wait until all of them can be found."""
         ...
 
     def restart(self) -> None:
-        """Start its processes anew with what it holds: every cache is cold."""
+        """Start what answers anew, with what was loaded and with cold caches."""
         ...
 
     def stop(self) -> None:
-        """Stop all of it and remove what it kept."""
+        """Stop all of it and remove what it kept; does nothing where nothing runs."""
         ...
 
     def cpu_seconds(self) -> float:
-        """What all its processes took since they began."""
+        """What its processes took so far."""
         ...
 
-    def lookups(self) -> Mapping[str, Mapping[str, float]]:
-        """How often each cache was asked, by what came of it; empty where nothing is cached."""
+    def lookups(self) -> Mapping[tuple[str, ...], float]:
+        """How often each cache was asked, by its name and what came of it; empty where nothing counts that."""
         ...
 
 
@@ -89,22 +85,20 @@ class Ours:
         self.port = 0
         self._kept = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
-        self._environ: dict[str, str] = {}
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        folder = Path(self._kept.enter_context(tempfile.TemporaryDirectory(prefix="okf-bench-")))
-        self.port = free_port()
+        self._folder = Path(self._kept.enter_context(tempfile.TemporaryDirectory(prefix="okf-bench-")))
         self._environ = {
             **os.environ,
-            "OKF_DATABASE_URL": f"sqlite:///{folder}/catalogue.sqlite3",
-            "OKF_DATA_DIR": str(folder),
+            "OKF_DATABASE_URL": f"sqlite:///{self._folder}/catalogue.sqlite3",
+            "OKF_DATA_DIR": str(self._folder),
             "OKF_DRAIN_DELAY_MS": "0",
         }
-        self._folder = folder
+        self.port = free_port()
         self._serve()
 
     def load(self, keywords: Sequence[str]) -> None:
@@ -113,12 +107,11 @@ class Ours:
             writer = csv.writer(file)
             writer.writerow(["keyword"])
             writer.writerows([keyword] for keyword in keywords)
-        subprocess.run([*_okf("import"), "--quiet", path], check=True, env=self._environ, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            okf("import", "--quiet", str(path)), check=True, env=self._environ, stdout=subprocess.DEVNULL
+        )
         path.unlink()
         self._await_search(keywords[-1])
-
-    def _await_search(self, keyword: str) -> None:
-        """Imports are handled in their order, so where the last keyword is found all are."""
 
     def restart(self) -> None:
         self._end()
@@ -132,11 +125,11 @@ class Ours:
         assert self._process is not None
         return cpu_seconds(self._process.pid)
 
-    def lookups(self) -> Mapping[str, Mapping[str, float]]:
-        return _lookups(fetch(self.port, "/metrics")[1], "okf_cache_requests_total")
+    def lookups(self) -> Mapping[tuple[str, ...], float]:
+        return samples(fetch(self.port, "/metrics")[1], "okf_cache_requests_total")
 
     def _serve(self) -> None:
-        command = [*_okf("serve"), "--port", str(self.port), "--workers", str(WORKERS)]
+        command = okf("serve", "--port", str(self.port), "--workers", str(WORKERS))
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=self._environ)
         await_answer(self.port, "/ready", self._process, 180)
 
@@ -144,3 +137,13 @@ class Ours:
         if self._process is not None:
             end(self._process)
             self._process = None
+
+    def _await_search(self, keyword: str) -> None:
+        """Wait until the keyword that was imported last is found: what came before it is, then."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            status, text = fetch(self.port, f"/api/v1/search?q={quote(keyword)}")
+            if status == 200 and json.loads(text)["total"]:
+                return
+            time.sleep(0.1)
+        sys.exit(f"search does not find {keyword!r} two minutes after its import: {text[:200]}")
