@@ -84,6 +84,8 @@ class Baseline:
                 for number, keyword in enumerate(keywords):
                     copy.write_row((number, keyword[:255], "BR", LOADED_ON))
             connection.execute("VACUUM ANALYZE keywords")
+        with psycopg.connect(self._database.admin_url(), autocommit=True) as connection:
+            connection.execute("CHECKPOINT")  # or the disk would still be busy when something is measured
 
     def restart(self) -> None:
         self._end()
