@@ -17,7 +17,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,13 +58,24 @@ def post(path: str, body: bytes) -> bytes:
 
 
 class Requests:
-    """Requests in the order they are sent, each of a kind, which is a small number."""
+    """Requests in the order they are sent; each is one of `texts`, and each text is of a kind, which is a small number."""
 
-    def __init__(self, kinds: Iterable[int], texts: Iterable[bytes]) -> None:
-        texts = list(texts)
-        self.kinds = np.fromiter(kinds, dtype=np.int8, count=len(texts))
+    def __init__(self, texts: Sequence[bytes], kinds: Sequence[int], order: NDArray[np.int64]) -> None:
+        ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
+        starts = np.concatenate([[0], ends[:-1]])
         self.bytes = np.frombuffer(b"".join(texts), dtype=np.uint8)
-        self.ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
+        self.starts, self.ends = starts[order], ends[order]
+        self.kinds = np.asarray(kinds, dtype=np.int8)[order]
+
+    @classmethod
+    def distinct(cls, texts: Sequence[bytes]) -> "Requests":
+        """Each text once, in their order."""
+        return cls(texts, np.zeros(len(texts), dtype=np.int8), np.arange(len(texts)))
+
+    @classmethod
+    def repeated(cls, text: bytes, number: int) -> "Requests":
+        """One text so many times."""
+        return cls([text], [0], np.zeros(number, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -181,7 +192,7 @@ def run(port: int, requests: Requests, *, connections: int, seconds: float, rate
         while True:
             failed = _drive(
                 *(lines.poll.fileno(), lines.fd, lines.line, lines.request, lines.sent, lines.wanted, lines.status),
-                *(requests.bytes, requests.ends, due, outcomes, latencies, sent),
+                *(requests.bytes, requests.starts, requests.ends, due, outcomes, latencies, sent),
                 *(number, end, rate is not None, np.zeros(_SCRATCH, dtype=np.uint8)),
             )
             if failed < 0:
@@ -240,6 +251,7 @@ def _drive(
     wanted: Any,
     status: Any,
     texts: Any,
+    starts: Any,
     ends: Any,
     due: Any,
     outcomes: Any,
@@ -268,7 +280,7 @@ def _drive(
                 turn = (turn + 1) % count
             this = following[0]
             following[0] += 1
-            start = ends[this - 1] if this > 0 else 0
+            start = starts[this]
             request[turn], sent[turn] = this, now
             outcomes[this] = FLYING
             size = ends[this] - start
