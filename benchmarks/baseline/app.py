@@ -5,13 +5,13 @@ BASELINE_REDIS_PORT, and counts hits of its caches for every worker in PROMETHEU
 """
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-import orjson
 import redis
 from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -57,12 +57,12 @@ class IntelligentCache:
 
     def _get_redis_result(self, key: str) -> Any | None:
         kept = self.redis.get(f"{self._name}:{key}")
-        return None if kept is None else orjson.loads(kept)
+        return None if kept is None else json.loads(kept)
 
     def set_result(self, key: str, value: Any) -> None:
         """Keep a result in both levels."""
         self.local_cache[key] = value
-        self.redis.setex(f"{self._name}:{key}", SECONDS[self._name], orjson.dumps(value))
+        self.redis.setex(f"{self._name}:{key}", SECONDS[self._name], json.dumps(value, default=str))
 
 
 class OptimizedKeywordAnalyzer:
@@ -126,29 +126,24 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-def answer(content: object) -> Response:
-    """JSON, by orjson as the guide has it."""
-    return Response(orjson.dumps(content), media_type="application/json")
-
-
 @app.post("/api/v1/analyze")
-async def analyze(request: AnalyzeRequest) -> Response:
+async def analyze(request: AnalyzeRequest) -> dict[str, Any]:
     """Keywords analysed."""
     results = await app.state.analyzer.analyze_keywords_batch(request.keywords, request.analysis_type)
-    return answer({"analysis_type": request.analysis_type, "model_version": MODEL_VERSION, "results": results})
+    return {"analysis_type": request.analysis_type, "model_version": MODEL_VERSION, "results": results}
 
 
 @app.get("/api/v1/search")
-async def search(q: str) -> Response:
+async def search(q: str) -> dict[str, Any]:
     """Keywords found."""
     hits = await KeywordSearchQuery(q, app.state.search_cache, app.state.database).execute()
-    return answer({"query": q, "total": len(hits), "hits": hits})
+    return {"query": q, "total": len(hits), "hits": hits}
 
 
 @app.get("/health")
-async def health() -> Response:
+async def health() -> dict[str, str]:
     """It is alive."""
-    return answer({"status": "ok"})
+    return {"status": "ok"}
 
 
 @app.get("/metrics")
