@@ -244,7 +244,7 @@ def _head(data: NDArray[np.uint8], size: int) -> tuple[int, int, int]:
     return 0, 0, 0
 
 
-@njit
+@njit(nogil=True)
 def _drive(
     poll: int,
     fds: Any,
