@@ -1,4 +1,4 @@
-"""A load generator of HTTP/1.1 whose loop is compiled: some eight microseconds of CPU a request, most of them the system's.
+"""A load generator of HTTP/1.1 whose loop is compiled: some eight microseconds of CPU a request, mostly the system's.
 
     run(port, requests, connections=64, seconds=60)                    closed loop
     run(port, requests, connections=256, seconds=60, rate=7000)        open loop
@@ -58,7 +58,7 @@ def post(path: str, body: bytes) -> bytes:
 
 
 class Requests:
-    """Requests in the order they are sent; each is one of `texts`, and each text is of a kind, which is a small number."""
+    """Requests in the order they are sent: each is one of `texts`, and each text is of a kind, a small number."""
 
     def __init__(self, texts: Sequence[bytes], kinds: Sequence[int], order: NDArray[np.int64]) -> None:
         ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))

@@ -1,4 +1,4 @@
-"""Processes that serve while they are measured: started, awaited, asked, timed, ended. All listen on this machine alone."""
+"""Processes that serve while they are measured: started, awaited, asked, timed, ended. They listen on loopback only."""
 
 import http.client
 import importlib.util
@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 

@@ -107,9 +107,7 @@ class Ours:
             writer = csv.writer(file)
             writer.writerow(["keyword"])
             writer.writerows([keyword] for keyword in keywords)
-        subprocess.run(
-            okf("import", "--quiet", str(path)), check=True, env=self._environ, stdout=subprocess.DEVNULL
-        )
+        subprocess.run(okf("import", "--quiet", str(path)), check=True, env=self._environ, stdout=subprocess.DEVNULL)
         path.unlink()
         self._await_search(keywords[-1])
 
