@@ -20,7 +20,7 @@ __all__ = ["Baseline"]
 HERE = Path(__file__).parent
 SCHEMA = HERE / "schema.sql"
 
-# The guide's, line 382-397 and 747-755.
+# Lines 383-398 and 747-755 of the guide; what is not among them is as a server is by default.
 POSTGRES = {
     "max_connections": "200",
     "shared_buffers": "256MB",
@@ -42,7 +42,7 @@ POSTGRES = {
     "full_page_writes": "on",
     "autovacuum": "on",
 }
-# Line 428-432.
+# Lines 431-435.
 REDIS = {
     "maxmemory": "8gb",
     "maxmemory-policy": "allkeys-lru",
