@@ -53,10 +53,10 @@ def search(query: str) -> bytes:
     return get(f"/api/v1/search?q={quote(query)}")
 
 
-def analyze(phrases: Sequence[str]) -> bytes:
-    """The call that analyses them."""
+def analyze(phrases: Sequence[str], key: str | None = None) -> bytes:
+    """The call that analyses them, of a caller with that API key."""
     body = {"keywords": list(phrases), "analysis_type": "comprehensive"}
-    return post("/api/v1/analyze", json.dumps(body).encode())
+    return post("/api/v1/analyze", json.dumps(body).encode(), key)
 
 
 def zipf(number: int, of: int, dice: np.random.Generator) -> NDArray[np.int64]:
