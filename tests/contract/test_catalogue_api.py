@@ -532,6 +532,7 @@ class TestKeywords:
             {"intent": "buying"},
             {"funnel": "decision|loyalty"},
             {"question": ""},
+            {"words": "null"},
             {"sort": "luck"},
             {"limit": 1001},
             {"fields": "keyword,price"},

@@ -169,6 +169,10 @@ class Imports:
                 if self._project_of(call, project, asked, form) != whose:
                     late = "project: it comes after the file: put it before, or in the query"
                     raise Problem("invalid_request", late, {"field": "project"})
+                for name in form.fields:
+                    if name in given:
+                        twice = f"{name}: it is given in the form and in the query: give it once"
+                        raise Problem("invalid_request", twice, {"field": name})
                 asked = read_texts({**form.fields, **given}, ImportQuery)
                 period = asked.date and days_of(asked.date)
             if upload is None and not held:

@@ -25,7 +25,7 @@ __all__ = [
     "wrong_field",
 ]
 
-S = TypeVar("S")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 def media_of(call: Call) -> bytes:
@@ -120,9 +120,15 @@ def read_texts(given: Mapping[str, str], type: type[S]) -> S:
     Raises Problem for one that is unknown or wrong.
     """
     try:
-        return msgspec.convert(given, type, strict=False)
+        found = msgspec.convert(given, type, strict=False)
     except msgspec.ValidationError as error:
         raise wrong_field(str(error), type, "parameter") from None
+    for field in msgspec.structs.fields(type) if given else ():
+        # The decoder takes the word null for nothing.
+        if field.encode_name in given and getattr(found, field.name) is None:
+            shown = f"{field.encode_name}: null is no value of it: leave it out"
+            raise Problem("invalid_request", shown, {"field": field.encode_name})
+    return found
 
 
 def _plain(text: bytes) -> str:
@@ -131,7 +137,8 @@ def _plain(text: bytes) -> str:
     except UnicodeDecodeError:
         found = "\0"
     if "\0" in found:
-        raise Problem("invalid_request", "the query is not text in UTF-8, percent-encoded", {"field": None})
+        said = "the query is not text in UTF-8, percent-encoded, without U+0000"
+        raise Problem("invalid_request", said, {"field": None})
     return found
 
 
