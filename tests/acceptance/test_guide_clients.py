@@ -1,4 +1,4 @@
-"""The guide's own clients, its Locust user, stress test and k6 script, are answered unchanged, by ours and by its stack.
+"""The guide's own clients, its Locust user, stress test and k6 script, are answered unchanged by ours and by its stack.
 
 What each sends is written down as its library puts it on the wire; which of them is which stands beside it.
 """
