@@ -13,10 +13,11 @@ enforces it.
 
 import contextlib
 import math
+import os
 import random
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,13 @@ from omnikeywords.errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable,
 from omnikeywords.in_use import InUse
 from omnikeywords.settings import hide_password
 
-__all__ = ["ALL_PROJECTS", "Connection", "Database", "Limits", "connect"]
+__all__ = ["ALL_PROJECTS", "Connection", "Database", "Limits", "connect", "tell"]
 
 ALL_PROJECTS = "*"  # what row-level security reads as: this transaction may see every project
 
 Dialect = Literal["sqlite", "postgresql"]
+
+_WAL_BYTES = 16 << 20  # of SQLite's log, from which on its pages are taken to their places
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +128,31 @@ class Database:
                             "commit": "off" if engine is self._writing_again else None,
                         }
                         connection.execute(_BEGIN, settings)
+                        connection.info[_TOLD] = {}
                     yield connection
                     if self.dialect == "postgresql" and _failed(self.raw(connection)):
                         raise RuntimeError(
                             "a statement of this transaction failed and was passed over: nothing is kept"
                         )
+                if told := connection.info.pop(_TOLD, None):
+                    _tell(self.raw(connection), told)
+                if self.dialect == "sqlite" and engine is not self._reading:
+                    self._checkpoint(connection, patient=engine is self._writing)
         # What `raw` is used for fails with the driver's own errors.
         except (DBAPIError, PoolTimeout, self._engine.dialect.loaded_dbapi.Error) as error:
             translated = _translated(error, self.shown_url, writes=engine is not self._reading)
             if translated is None:
                 raise
             raise translated from error
+
+    def _checkpoint(self, connection: Connection, *, patient: bool) -> None:
+        """Take what was written to its place in the file of SQLite, once there is much of it; nobody waits for that,
+        as the turn to write was given up before. `patient`: leave it to others for a while, as somebody waits for this
+        transaction itself."""
+        most = _WAL_BYTES * (4 if patient else 1)
+        with contextlib.suppress(OSError, sqlite3.Error):  # what was written is kept; another will try again
+            if os.stat(f"{self.path}-wal").st_size > most:
+                self.raw(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Give all connections back."""
@@ -156,6 +173,27 @@ _BEGIN = text(
     "set_config('lock_timeout', :lock, true), set_config('idle_in_transaction_session_timeout', :idle, true), "
     "set_config('synchronous_commit', coalesce(:commit, current_setting('synchronous_commit')), true)"
 )
+
+
+_TOLD = "okf_told"  # what is told when a transaction is kept
+
+
+def tell(connection: Connection, channel: str, payload: str) -> None:
+    """Notify those who LISTEN on PostgreSQL as soon as this transaction was kept; nobody where it was not.
+
+    It may be lost: it is a hint. PostgreSQL lets transactions that notify end one by one, each waiting for the disk
+    for itself, so this is done right behind them.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.info[_TOLD][channel, payload] = None
+
+
+def _tell(connection: psycopg.Connection[Any], told: Iterable[tuple[str, str]]) -> None:
+    with contextlib.suppress(psycopg.Error):
+        connection.autocommit = True
+        for channel, payload in told:
+            connection.execute("SELECT pg_notify(%s, %s)", (channel, payload))
+        connection.autocommit = False
 
 
 def _modes(engine: Engine) -> tuple[Engine, Engine]:
@@ -267,8 +305,11 @@ def _prepare_sqlite(engine: Engine, limits: Limits, in_use: InUse) -> None:
         record.info["okf_clock"] = clock = _Clock()
         connection.set_progress_handler(clock, 20_000)
         # The change to WAL needs the file alone for a moment, and does not wait for it by itself.
-        # WAL: readers never wait for the writer; its pages go to their places a good many at a time.
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "cache_size=-131072", "wal_autocheckpoint=16384"):
+        # WAL: readers never wait for the writer; its pages go to their places by `Database._checkpoint`, a good many at
+        # a time. A log that all of them have left begins anew and shrinks to its size limit, so that what is longer
+        # holds pages that wait.
+        wal = ("journal_mode=WAL", "wal_autocheckpoint=0", f"journal_size_limit={_WAL_BYTES}")
+        for pragma in (*wal, "foreign_keys=ON", "cache_size=-65536"):
             _patiently(connection, f"PRAGMA {pragma}", seconds)
 
     @event.listens_for(engine, "begin")

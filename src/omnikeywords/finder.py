@@ -58,9 +58,27 @@ TableProgress = Callable[[str, int, int], None]  # stage, done, of
 class Importing:
     """An import that was begun, or that was there already."""
 
-    import_id: str
-    job_id: str
+    import_: "Import"
+    job: "Job | None"  # that was begun with it; None where it is repeated
     repeated: bool  # the same content was imported before, for the same project, market and period
+
+    @property
+    def import_id(self) -> str:
+        """Of the import."""
+        return self.import_.id
+
+    @property
+    def job_id(self) -> str:
+        """Of the job by which it came."""
+        return self.import_.job_id
+
+
+class _ImportedBefore(Exception):
+    """There is no need of another import: nothing of it is kept."""
+
+    def __init__(self, there: "Import") -> None:
+        super().__init__(there.id)
+        self.there = there
 
 
 class Finder:
@@ -366,7 +384,7 @@ class Finder:
 
         Raises InvalidOption, InvalidMarket, IdempotencyConflict where the key was used for something else.
         """
-        from omnikeywords.catalog import log, projects, uploads
+        from omnikeywords.catalog import imports, uploads
         from omnikeywords.workflows import ImportRequest
 
         asked = str(Market.parse(market)) if market else None
@@ -380,46 +398,50 @@ class Finder:
                 uploads.keep(upload, io.BytesIO(source) if isinstance(source, bytes) else source)
             days = "/".join(day.isoformat() for day in period) if period else ""
             content = f"{upload.digest}:{asked or ''}:{days}"
+            request = ImportRequest(project, import_id, name, content, asked, period, actor)
             with self.database_of(project).write(project) as connection:
-                # Of several at once, those behind the first are to find it.
-                log.take_turn(connection, projects.bucket_of(project))
-                there = self._imported_before(connection, project, content, again, key)
-                if there is not None:
-                    uploads.forget(connection, project, import_id)
-                    return Importing(there.id, there.job_id, True)
+                if key is not None:
+                    self._check_key(connection, project, content, key)
                 upload.finish(connection)
-                projects.ensure(connection, project, actor)
-                request = ImportRequest(project, import_id, name, content, asked, period, actor)
-                started = self._workflows(project).start_import(connection, request, key)
-                return Importing(import_id, started.job.id, False)
+                begun, job = self._workflows(project).start_import(connection, request, key)
+                # Of several at once, those behind the first find it, as each has waited for its turn by now.
+                there = None if again else imports.same_content(connection, project, content, but=import_id)
+                if there is not None:
+                    raise _ImportedBefore(there)
+                return Importing(begun, job, False)
+        except _ImportedBefore as found:
+            upload.drop()
+            return Importing(found.there, None, True)
         except BaseException:
             upload.drop()
             raise
 
-    def _imported_before(
-        self, connection: "Connection", project: str, content: str, again: bool, key: str | None
-    ) -> "Import | None":
-        """The import that is answered in place of a new one."""
+    def _check_key(self, connection: "Connection", project: str, content: str, key: str) -> None:
+        """Raises _ImportedBefore where an import was begun under an idempotency key, IdempotencyConflict where
+        something else was."""
         from omnikeywords import jobs
-        from omnikeywords.catalog import imports
+        from omnikeywords.catalog import imports, log, projects
 
-        job = None if key is None else jobs.of_key(connection, project, key)
+        log.take_turn(connection, projects.bucket_of(project))
+        job = jobs.of_key(connection, project, key)
         if job is None:
-            return None if again else imports.same_content(connection, project, content)
+            return
         there = imports.begun(connection, project, job.input.get("import_id", ""))
         if there is None or there.content != content:
             raise IdempotencyConflict(
                 f"idempotency key {key!r} was used for another import: use a new key", key=key, job=job.id
             )
-        return there
+        raise _ImportedBefore(there)
 
     def run_job(self, job_id: str, on_look: "Callable[[Job], None] | None" = None) -> "Job":
         """Run a job in this process, or follow it while another runs it, until it has ended. Raises NotFound."""
+        from omnikeywords.bulk import seldom_collected
         from omnikeywords.jobs import WorkerOptions, run_until_done
 
         workflows = self.fleet.workflows(self._server_of_job(job_id))
         options = WorkerOptions.of(self.settings)
-        return run_until_done(workflows.database, workflows.sagas, job_id, options, on_look=on_look)
+        with seldom_collected():
+            return run_until_done(workflows.database, workflows.sagas, job_id, options, on_look=on_look)
 
     def imports(
         self,
@@ -743,6 +765,15 @@ class Finder:
         self.project(project)
         return webhooks.list_webhooks(self.database_of(project), project)
 
+    def webhook(self, webhook_id: str, project: str) -> "Webhook":
+        """One webhook. Raises NotFound."""
+        from omnikeywords.catalog import webhooks
+
+        found = webhooks.look(self.database_of(project), project, webhook_id)
+        if found is None:
+            raise NotFound(f"webhook {webhook_id!r} does not exist in project {project!r}", webhook_id=webhook_id)
+        return found
+
     def delete_webhook(self, webhook_id: str, project: str) -> None:
         """Send nothing more to a webhook, not what waits to be sent either. Raises NotFound."""
         from omnikeywords.catalog import webhooks
@@ -750,10 +781,15 @@ class Finder:
         with self.database_of(project).write(project) as connection:
             webhooks.remove(connection, project, webhook_id)
 
-    def dead_letters(self, project: str, limit: int = 50) -> "list[DeadLetter]":
-        """Deliveries to a project's webhooks that failed for good, the newest first. Raises NotFound."""
+    def dead_letters(self, project: str, limit: int = 50, before: str | None = None) -> "list[DeadLetter]":
+        """Deliveries to a project's webhooks that failed for good, the newest first; `before` is the job of the last
+        one of the page before. Raises NotFound."""
         self.project(project)
-        return self._workflows(project).deliveries.dead(project, limit)
+        return self._workflows(project).deliveries.dead(project, limit, before)
+
+    def count_dead_letters(self, project: str) -> int:
+        """How many deliveries that failed for good are remembered."""
+        return self._workflows(project).deliveries.count_dead(project)
 
     def redeliver(self, job_id: str, project: str) -> "Job":
         """Begin to send a dead letter once more. Raises NotFound, Conflict where it is none."""
@@ -762,8 +798,11 @@ class Finder:
 
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""
-        for server in self.fleet.databases():
-            self.fleet.workflows(server).rebuild(progress)
+        from omnikeywords.bulk import seldom_collected
+
+        with seldom_collected():
+            for server in self.fleet.databases():
+                self.fleet.workflows(server).rebuild(progress)
 
     def catch_up(self, project: str = DEFAULT_PROJECT) -> None:
         """Move the read models on as far as the log goes, where no processor does, derive what is to be derived of a

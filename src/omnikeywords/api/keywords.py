@@ -34,7 +34,7 @@ from omnikeywords.api.schemas import (
     Total,
     TotalIsExact,
 )
-from omnikeywords.catalog.listing import FILTERS, MOST_COUNTED
+from omnikeywords.catalog.listing import CHOICES, FILTERS, MOST_COUNTED
 from omnikeywords.errors import VersionConflict
 
 __all__ = ["KeywordFilters", "KeywordObject", "field_names", "filters_of", "keyword_routes", "shown_object"]
@@ -42,6 +42,14 @@ __all__ = ["KeywordFilters", "KeywordObject", "field_names", "filters_of", "keyw
 _Several = Meta(description="One, or several with | between them.")
 _Texts = Annotated[str | None, _Several]
 _Number = float | None
+
+
+def _chosen(name: str) -> Meta:
+    words = "|".join(CHOICES[name])
+    said = f"{', '.join(CHOICES[name])}; several with | between."
+    return Meta(pattern=rf"^({words})(\|({words}))*$", description=said)
+
+
 _ImportId = Annotated[str, Meta(pattern=PARTS["import_id"].pattern, description="Id of an import.")]
 KeywordId = Annotated[str, Meta(pattern=PARTS["keyword_id"].pattern, examples=["k1" + "a" * 24])]
 
@@ -53,9 +61,9 @@ class KeywordFilters(Struct, frozen=True, forbid_unknown_fields=True):
     q: Annotated[str, Meta(max_length=700, description="Part of the keyword, however it is spelt in case.")] = ""
     market: _Texts = None
     language: _Texts = None
-    intent: _Texts = None
-    funnel: _Texts = None
-    question: Annotated[str | None, Meta(description="Kinds of question with | between them; `any` for all.")] = None
+    intent: Annotated[str, _chosen("intent")] | None = None
+    funnel: Annotated[str, _chosen("funnel")] | None = None
+    question: Annotated[str, _chosen("question")] | None = None
     modifier: Annotated[str | None, Meta(description="A type of modifier, as `price`.")] = None
     tag: str | None = None
     source: _Texts = None

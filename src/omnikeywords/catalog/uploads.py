@@ -24,6 +24,7 @@ __all__ = [
     "Upload",
     "forget",
     "forget_abandoned",
+    "forget_most",
     "keep",
     "keep_part",
     "open_upload",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 PART_BYTES = 1 << 20
+_FORGOTTEN = 8  # parts in one transaction
 
 
 class Keeping:
@@ -63,13 +65,14 @@ class Keeping:
             self._parts += 1
 
     def finish(self, connection: Connection) -> None:
-        """Keep what is left, in the caller's transaction."""
+        """Keep what is left, in the caller's transaction, in which it must take its turn to append."""
         if self._rest:
-            keep_part(connection, self.project, self.import_id, self._parts, bytes(self._rest))
+            _insert(connection, self.project, self.import_id, self._parts, bytes(self._rest))
 
     def drop(self) -> None:
         """Keep nothing of it."""
         if self._parts:
+            forget_most(self._database, self.project, self.import_id)
             with self._database.write(self.project) as connection:
                 forget(connection, self.project, self.import_id)
 
@@ -82,12 +85,15 @@ def keep(upload: Keeping, source: BinaryIO) -> None:
 
 def keep_part(connection: Connection, project: str, import_id: str, number: int, part: bytes) -> None:
     """Keep one part of an upload, in the caller's transaction."""
-    bucket = bucket_of(project)
-    log.enter(connection, bucket)
+    log.enter(connection, bucket_of(project))
+    _insert(connection, project, import_id, number, part)
+
+
+def _insert(connection: Connection, project: str, import_id: str, number: int, part: bytes) -> None:
     if connection.dialect.name == "sqlite":
         # Its cache would come to hold the parts before, which nobody reads again here.
         connection.execute(text("PRAGMA shrink_memory"))
-    row = {"bucket": bucket, "project": project, "import_id": import_id, "part": number, "data": part}
+    row = {"bucket": bucket_of(project), "project": project, "import_id": import_id, "part": number, "data": part}
     connection.execute(uploads.insert(), row)
 
 
@@ -116,6 +122,21 @@ def forget(connection: Connection, project: str, import_id: str) -> None:
     connection.execute(delete(uploads).where(_of(project, import_id)))
 
 
+def forget_most(database: Database, project: str, import_id: str) -> None:
+    """Delete an upload but for its first part, some of it at a time: nobody waits long for what is written meanwhile.
+
+    For when nobody will read it again; `forget` does the rest.
+    """
+    u = uploads.c
+    while True:
+        with database.write(project) as connection:
+            behind = select(u.part).where(_of(project, import_id), u.part > 0).order_by(u.part.desc())
+            some = connection.execute(behind.limit(_FORGOTTEN)).scalars().all()
+            if not some:
+                return
+            connection.execute(delete(uploads).where(_of(project, import_id), u.part.in_(some)))
+
+
 def forget_abandoned(database: Database, before: datetime) -> int:
     """Delete the uploads begun before a time of which no import came, as where their process died; returns how many."""
     u = uploads.c
@@ -124,6 +145,7 @@ def forget_abandoned(database: Database, before: datetime) -> int:
     with database.read() as connection:
         found = [(row.project, row.import_id) for row in connection.execute(left) if made_at(row.import_id) < before]
     for project, import_id in found:
+        forget_most(database, project, import_id)
         with database.write(project) as connection:
             forget(connection, project, import_id)
     return len(found)

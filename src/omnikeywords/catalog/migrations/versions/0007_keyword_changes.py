@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006_keyword_changes"
-down_revision = "0005_webhooks"
+revision = "0007_keyword_changes"
+down_revision = "0006_content"
 phase = "pre"
 
 
