@@ -23,6 +23,7 @@ from omnikeywords.workflows import Workflows
 __all__ = ["process", "run_processor"]
 
 _LONGEST_PAUSE = 0.5  # seconds between looks at the log
+_SNAPSHOT_SECONDS = 600.0
 _INDEX_PAUSE = 0.2  # seconds between looks at what was written
 _RETRY = 5.0  # seconds until a database that was away is tried again
 _PARTITIONS_AHEAD = 4  # months, on PostgreSQL
@@ -77,7 +78,7 @@ def _serve(finder: Finder, server: str, stop: threading.Event) -> None:
     workflows = finder.fleet.workflows(server)
     followed = threading.Thread(target=_follow, args=(workflows, server, stop), name=f"follow-{server}")
     followed.start()
-    builder = Builder(workflows.database, finder.searches.indexes)
+    builder = Builder(workflows.database, finder.searches.indexes, finder.settings.search_snapshots)
     indexed = threading.Thread(target=_index, args=(builder, server, stop), name=f"index-{server}")
     indexed.start()
     options = WorkerOptions.of(finder.settings)
@@ -125,6 +126,7 @@ def _index(builder: Builder, server: str, stop: threading.Event) -> None:
     while not stop.wait(pause):
         try:
             pause = 0.02 if builder.catch_up(stop.is_set) else _INDEX_PAUSE
+            builder.take_snapshots(_SNAPSHOT_SECONDS)
         except OmniKeywordsError as error:
             _log.warning("the search indexes cannot follow", server=server, reason=str(error))
             pause = _RETRY
