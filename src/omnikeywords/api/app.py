@@ -21,6 +21,7 @@ from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.route import Route
 from omnikeywords.api.routes import routes
+from omnikeywords.api.search import Search
 from omnikeywords.errors import OmniKeywordsError
 from omnikeywords.ops import Health, gauge, get_logger
 from omnikeywords.settings import Settings
@@ -40,8 +41,10 @@ def create_app(
     checks: Health,
     keys: Keyring | None = None,
     catalogue: Catalogue | None = None,
+    search: Search | None = None,
 ) -> Guard:
-    """The ASGI application of one process; with the endpoints of the `catalogue` if it serves one.
+    """The ASGI application of one process; with the endpoints of the `catalogue` and of `search` if it serves
+    them.
 
     `keys` say who calls; without them everybody may do everything.
 
@@ -49,7 +52,7 @@ def create_app(
     until it is done.
     """
     analyze = Analyze(analyst, model_version, settings)
-    listed = routes(analyze, checks, catalogue)
+    listed = routes(analyze, checks, catalogue, search)
     listed += docs_routes(listed, settings)
     _build.labels(version, model_version).set(1)
     models = _Models(warm)
@@ -75,6 +78,8 @@ def create_app(
             analyze.close()
             if catalogue is not None:
                 catalogue.close()
+            if search is not None:
+                search.close()
 
     allowed = _allowed(listed)
     router = Litestar(
