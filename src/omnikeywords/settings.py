@@ -265,8 +265,8 @@ TABLE: tuple[Setting, ...] = (
         lambda: None,
         "",
         "",
-        "Folder, shared by machines, to which search indexes are copied every ten minutes, and with which a machine that "
-        "has none begins.",
+        "Folder, shared by machines, to which search indexes are copied every ten minutes, and with which a machine "
+        "without any begins.",
         _path,
     ),
     _number("OKF_STATEMENT_TIMEOUT_MS", 10_000, 10, 600_000, "ms", "Longest that one database statement may take."),
