@@ -179,6 +179,8 @@ class TestImporting:
         assert (answer.json()["project"], answer.json()["name"]) == ("shop", "Queries.csv")
         api.finder.run_job(answer.json()["job_id"])
         assert {k["market"] for k in api.get("/keywords", project="shop")["keywords"]} == {"en-GB"}
+        twice = api.ask("POST", "/imports", params={"again": "false"}, data={"again": "true"}, files={"file": MAY})
+        assert_problem(twice, 422, "invalid_request")
 
     def test_the_same_content_is_imported_once_unless_it_is_asked_for_again(self, api: Api) -> None:
         first = api.imported()
@@ -301,6 +303,10 @@ def _uploads(api: Api) -> int:
 class TestImports:
     """What was imported."""
 
+    def test_one_of_a_market_and_a_period_is_taken(self, api: Api) -> None:
+        begun = api.upload(b"keyword,volume\nred shoes,5\n", market="und-001", date="2026-05-01..2026-05-28")
+        assert (begun["market"], begun["period_start"], begun["period_end"]) == ("und-001", "2026-05-01", "2026-05-28")
+
     def test_they_are_listed_the_newest_first(self, api: Api) -> None:
         first, second = api.imported(MAY), api.imported(JUNE)
         page = api.get("/imports", limit=1)
@@ -395,6 +401,8 @@ class TestKeywords:
         assert (found["total"], found["total_is_exact"], found["next_cursor"]) == (3, True, None)
         assert [k["keyword"] for k in api.get("/keywords", intent="transactional")["keywords"]] == ["buy running shoes"]
         assert [k["keyword"] for k in api.get("/keywords", question="how")["keywords"]] == ["how to lace shoes"]
+        assert [k["keyword"] for k in api.get("/keywords", question="any")["keywords"]] == ["how to lace shoes"]
+        assert api.get("/keywords", q="\b")["keywords"] == [], "nothing that a keyword could hold"
 
     def test_pages_follow_each_other_without_a_gap(self, api: Api) -> None:
         api.imported()
@@ -527,6 +535,10 @@ class TestKeywords:
         for parameters in (
             {"colour": "red"},
             {"min_volume": "many"},
+            {"intent": "buying"},
+            {"funnel": "decision|loyalty"},
+            {"question": ""},
+            {"words": "null"},
             {"sort": "luck"},
             {"limit": 1001},
             {"fields": "keyword,price"},

@@ -102,6 +102,7 @@ def openapi(routes: Sequence[Route], settings: Settings) -> dict[str, Any]:
             {"name": "imports", "description": "Files and lists brought into a project."},
             {"name": "projects", "description": "A catalogue of its own each."},
             {"name": "jobs", "description": "Durable runs: what goes on whatever becomes of a process."},
+            {"name": "webhooks", "description": "Whom to tell when an import has ended."},
             {"name": "system", "description": "For operators and machines."},
         ],
         "paths": paths,
@@ -215,6 +216,14 @@ _DETAILS = {
     "unsupported_media_type": (
         "the body is said to be text/plain: send JSON as application/json",
         {"content_type": "text/plain"},
+    ),
+    "invalid_query": (
+        "a* at column 1 stands for more than 1,000 words: give more of it",
+        {"column": 1, "limit": 1000},
+    ),
+    "not_reached": (
+        "the search index has not caught up within 2 seconds: ask again",
+        {"model": "search", "position": 41},
     ),
     "invalid_request": ("keywords[1]: expected str, got int", {"field": "keywords[1]"}),
     "invalid_market": (

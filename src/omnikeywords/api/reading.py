@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from omnikeywords.analysis.lexicon import QUESTIONS
 from omnikeywords.api.guard import Call
 from omnikeywords.api.problems import Problem
 from omnikeywords.errors import VersionConflict
@@ -24,7 +25,7 @@ __all__ = [
     "wrong_field",
 ]
 
-S = TypeVar("S")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 def media_of(call: Call) -> bytes:
@@ -119,9 +120,15 @@ def read_texts(given: Mapping[str, str], type: type[S]) -> S:
     Raises Problem for one that is unknown or wrong.
     """
     try:
-        return msgspec.convert(given, type, strict=False)
+        found = msgspec.convert(given, type, strict=False)
     except msgspec.ValidationError as error:
         raise wrong_field(str(error), type, "parameter") from None
+    for field in msgspec.structs.fields(type) if given else ():
+        # The decoder takes the word null for nothing.
+        if field.encode_name in given and getattr(found, field.name) is None:
+            shown = f"{field.encode_name}: null is no value of it: leave it out"
+            raise Problem("invalid_request", shown, {"field": field.encode_name})
+    return found
 
 
 def _plain(text: bytes) -> str:
@@ -130,7 +137,8 @@ def _plain(text: bytes) -> str:
     except UnicodeDecodeError:
         found = "\0"
     if "\0" in found:
-        raise Problem("invalid_request", "the query is not text in UTF-8, percent-encoded", {"field": None})
+        said = "the query is not text in UTF-8, percent-encoded, without U+0000"
+        raise Problem("invalid_request", said, {"field": None})
     return found
 
 
@@ -167,6 +175,7 @@ _SHAPES = {
     "date": "this is no day, month or range of days: write it as 2026-10-31, 2026-10 or 2026-10-01..2026-10-28",
     "intent": "this is no intent: use informational, navigational, commercial or transactional, with | between several",
     "funnel": "this is no funnel stage: use awareness, consideration or decision, with | between several",
+    "question": f"this is no kind of question: use {', '.join(QUESTIONS)} or any, with | between several",
 }
 _SHAPES["name"] = _SHAPES["project"]
 _CHOICES = {
@@ -189,7 +198,11 @@ def wrong_field(said: str, type: Any, what: str = "field") -> Problem:
         text += f": {_CHOICES[field]}"
     elif "matching regex" in text and field in _SHAPES:
         text = _SHAPES[field]
-    elif "invalid enum value" in text and field in known and (allowed := _allowed(known[field].type)):
+    elif (
+        "invalid enum value" in text
+        and (at := field.partition("[")[0]) in known
+        and (allowed := _allowed(known[at].type))
+    ):
         text += f": use {', '.join(allowed)}"
     return Problem("invalid_request", f"{field}: {text}" if field else text, {"field": field or None})
 
@@ -197,7 +210,9 @@ def wrong_field(said: str, type: Any, what: str = "field") -> Problem:
 def _allowed(type: Any) -> list[str]:
     """The words that a field may be."""
     found = msgspec.inspect.type_info(type)
-    while isinstance(found, msgspec.inspect.Metadata):
-        found = found.type
+    while isinstance(found, msgspec.inspect.Metadata | msgspec.inspect.ListType):
+        found = found.item_type if isinstance(found, msgspec.inspect.ListType) else found.type
+    if isinstance(found, msgspec.inspect.EnumType):
+        return [str(member.value) for member in found.cls]
     kinds = found.types if isinstance(found, msgspec.inspect.UnionType) else (found,)
     return [str(v) for kind in kinds if isinstance(kind, msgspec.inspect.LiteralType) for v in kind.values]

@@ -9,7 +9,9 @@ from omnikeywords.api.keywords import keyword_routes
 from omnikeywords.api.projects import project_routes
 from omnikeywords.api.route import RETRY, Answer, Route
 from omnikeywords.api.schemas import AnalyzeAnswer, AnalyzeRequest, HealthAnswer, Readiness
+from omnikeywords.api.search import search_routes
 from omnikeywords.api.system import Ready, health, metrics
+from omnikeywords.api.webhooks import webhook_routes
 from omnikeywords.ops import METRICS_CONTENT_TYPE, Health
 
 __all__ = ["routes"]
@@ -24,8 +26,10 @@ def routes(analyze: Analyze, checks: Health, catalogue: Catalogue | None = None)
             *project_routes(catalogue),
             *import_routes(catalogue),
             *keyword_routes(catalogue),
+            *search_routes(catalogue),
             *export_routes(catalogue),
             *job_routes(catalogue, checks),
+            *webhook_routes(catalogue),
         ]
     )
     return [

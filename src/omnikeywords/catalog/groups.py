@@ -11,7 +11,7 @@ import polars as pl
 from sqlalchemy import select
 
 from omnikeywords.analysis.frequency import default_table_path
-from omnikeywords.catalog import marks
+from omnikeywords.catalog import changes, marks
 from omnikeywords.catalog.derive import near_duplicates
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.rows import fetch, put_columns
@@ -61,11 +61,11 @@ def regroup(
         now["of"].ne_missing(frame["near_duplicate_of"]) | now["why"].ne_missing(frame["near_duplicate_reason"])
     )
     del frame, told, now
-    key = {"bucket": pl.lit(bucket_of(project), pl.Int32), "project": pl.lit(project)}
-    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"}).with_columns(**key)
+    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"})
     for part in changed.iter_slices(_PART):
         with database.write(project, durable=False) as connection:
-            put_columns(connection, keywords, part)
+            changes.note(connection, bucket_of(project), project, part["id"])
+            put_columns(connection, keywords, {"bucket": bucket_of(project), "project": project}, part)
         attend()
     return changed.height
 
@@ -108,6 +108,7 @@ def put_right(connection: Connection, project: str, keyword_id: str, of: str | N
     """Show at once what a person said that a keyword is a near-duplicate of; the rest follows with the next groups."""
     which = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project) & (keywords.c.id == keyword_id)
     reason = CORRECTED_REASON if of else None
+    changes.note(connection, bucket_of(project), project, pl.Series("id", [keyword_id]))
     connection.execute(
         keywords.update().where(which).values(near_duplicate_of=of or None, near_duplicate_reason=reason)
     )

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from omnikeywords.analysis import MODEL_VERSION, Options
-from omnikeywords.catalog import projects
+from omnikeywords.catalog import changes, projects
 from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, unstored
 from omnikeywords.catalog.digest import PLACE, TIME, Digest, Digester
 from omnikeywords.catalog.events import Event, EventType
@@ -203,7 +203,7 @@ class KeywordsModel:
         for rows in added.iter_slices(_WRITTEN[database.dialect]):
             yield partial(_put_rows, rows)
         for keywords_ in state.iter_slices(_WRITTEN[database.dialect]):
-            yield partial(_put_state, keywords_)
+            yield partial(_put_state, keywords_, event)
 
     def _without_import(self, database: Database, of: Scope, import_id: str) -> Iterator[Part]:
         """Take out an import unless it counts."""
@@ -254,7 +254,7 @@ class KeywordsModel:
             said = _marks(connection, event, ids)
         if known.height:
             state = _finished(_state(known, self._options(event.project)), event, said)
-            yield partial(_put_state, state)
+            yield partial(_put_state, state, event)
 
     def _delete_project(self, database: Database, event: Event) -> Iterator[Part]:
         for table in (keywords, observations):
@@ -265,7 +265,7 @@ class KeywordsModel:
                     ).first()
                 if there is None:
                     break
-                yield partial(_delete_some, table=table, which=_of_project(event, table))
+                yield partial(_delete_some, table=table, of=event)
 
 
 _KEY_SCHEMA: dict[str, Any] = {
@@ -319,7 +319,8 @@ def _put_rows(rows: pl.DataFrame, connection: Connection) -> None:
     put(connection, observations, rows)
 
 
-def _put_state(state: pl.DataFrame, connection: Connection) -> None:
+def _put_state(state: pl.DataFrame, of: Event | Scope, connection: Connection) -> None:
+    changes.note(connection, of.bucket, of.project, state["id"])
     put(connection, keywords, state)
 
 
@@ -332,6 +333,7 @@ def _replace(
     connection: Connection,
 ) -> None:
     """Take observations out, put others in, and the states of the keywords `ids` in the place of what they were."""
+    changes.note(connection, of.bucket, of.project, pl.concat([ids.alias("id"), state["id"]]).unique())
     if drop.height:
         connection.execute(
             delete(observations).where(_of_places(connection)),
@@ -345,10 +347,12 @@ def _replace(
     put(connection, keywords, state)
 
 
-def _delete_some(connection: Connection, table: Table, which: Any) -> bool:
-    """Delete some rows; returns whether there were any."""
+def _delete_some(connection: Connection, table: Table, of: Event | Scope) -> bool:
+    """Delete some rows of a project; returns whether there were any."""
+    if table is keywords:
+        changes.note(connection, of.bucket, of.project, None)
     key = list(table.primary_key)
-    some = select(*key).where(which).limit(_PART).subquery()
+    some = select(*key).where(_of_project(of, table)).limit(_PART).subquery()
     return connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns)))).rowcount > 0
 
 

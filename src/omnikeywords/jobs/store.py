@@ -36,7 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from omnikeywords.db import Database
+from omnikeywords.db import Database, tell
 from omnikeywords.errors import Conflict, IdempotencyConflict, InvalidOption, LeaseLost, NotFound
 from omnikeywords.jobs.crash import crash_point
 from omnikeywords.jobs.job import (
@@ -142,7 +142,7 @@ def start(
         .returning(jobs)
     ).one_or_none()
     if made is not None:
-        _notify(connection, saga.kind)
+        tell(connection, CHANNEL, saga.kind)
         crash_point("jobs.start.after_insert")
         return Started(job_of(made), True)
     there = connection.execute(
@@ -186,13 +186,9 @@ def list_jobs(
     """
     if not 1 <= limit <= _MOST_LISTED:
         raise InvalidOption(f"limit {limit} is out of range: give 1 to {_MOST_LISTED}", limit=limit)
-    wanted = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+    wanted = select(jobs).where(*_such(kinds, states)).order_by(jobs.c.id.desc()).limit(limit)
     if project is not None:
         wanted = wanted.where(jobs.c.project == project)
-    if kinds:
-        wanted = wanted.where(jobs.c.kind.in_(sorted(kinds)))
-    if states:
-        wanted = wanted.where(jobs.c.state.in_(sorted(state.value for state in states)))
     if before is not None:
         wanted = wanted.where(jobs.c.id < before)
     return [job_of(row) for row in connection.execute(wanted)]
@@ -208,11 +204,22 @@ def jobs_of(connection: Connection, ids: Collection[str]) -> dict[str, Job]:
     return {row.id: job_of(row, tuple(steps[row.id])) for row in rows}
 
 
-def count_jobs(connection: Connection, project: str) -> int:
+def count_jobs(
+    connection: Connection, project: str, *, kinds: Collection[str] = (), states: Collection[JobState] = ()
+) -> int:
     """How many jobs of a project are remembered."""
-    found: int = connection.execute(
-        select(func.count()).select_from(jobs).where(jobs.c.project == project)
-    ).scalar_one()
+    wanted = select(func.count()).select_from(jobs).where(jobs.c.project == project, *_such(kinds, states))
+    found: int = connection.execute(wanted).scalar_one()
+    return found
+
+
+def _such(kinds: Collection[str], states: Collection[JobState]) -> list[ColumnElement[bool]]:
+    """Conditions for jobs of these kinds in these states; none of either are all."""
+    found: list[ColumnElement[bool]] = []
+    if kinds:
+        found.append(jobs.c.kind.in_(sorted(kinds)))
+    if states:
+        found.append(jobs.c.state.in_(sorted(state.value for state in states)))
     return found
 
 
@@ -246,7 +253,7 @@ def cancel(connection: Connection, job_id: str, project: str | None = None) -> J
         values |= _ended(JobState.CANCELLED, now) | {"backwards": True, "failure": trouble_text(trouble)}
     elif row.worker is None:
         values |= {"due_at": now, "state": JobState.QUEUED.value}
-        _notify(connection, row.kind)
+        tell(connection, CHANNEL, row.kind)
     changed = _changed(connection, job_id, values)
     crash_point("jobs.cancel.after_update")
     return changed
@@ -265,7 +272,7 @@ def resume(connection: Connection, job_id: str, project: str | None = None) -> J
         return job_of(row)
     now = _now(connection)
     on = JobState.COMPENSATING if row.backwards else JobState.QUEUED
-    _notify(connection, row.kind)
+    tell(connection, CHANNEL, row.kind)
     changed = _changed(connection, job_id, {"state": on.value, "due_at": now, "updated_at": now, **_FRESH})
     crash_point("jobs.resume.after_update")
     return changed
@@ -284,7 +291,7 @@ def retry(connection: Connection, job_id: str, project: str | None = None) -> Jo
         )
     connection.execute(delete(job_steps).where(job_steps.c.job_id == job_id))
     now = _now(connection)
-    _notify(connection, row.kind)
+    tell(connection, CHANNEL, row.kind)
     changed = _changed(
         connection,
         job_id,
@@ -491,7 +498,7 @@ def give_back(connection: Connection, job_id: str, attempt: int, after_ms: int =
     now = _now(connection)
     _fenced(connection, job_id, attempt, _waiting(now + after_ms, now))
     if not after_ms:
-        _notify(connection, "")
+        tell(connection, CHANNEL, "")
 
 
 def park(connection: Connection, job_id: str, attempt: int, trouble: Trouble) -> None:
@@ -631,12 +638,6 @@ def _locked(connection: Connection, job_id: str, project: str | None) -> Row[Any
 def _changed(connection: Connection, job_id: str, values: Mapping[str, Any]) -> Job:
     row = connection.execute(update(jobs).where(jobs.c.id == job_id).values(values).returning(jobs)).one()
     return job_of(row, steps_of(connection, job_id))
-
-
-def _notify(connection: Connection, kind: str) -> None:
-    """Wake listening workers when this transaction is kept; those that do not listen find the job by looking."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_notify(CHANNEL, kind)))
 
 
 def _unknown(job_id: str) -> NotFound:
