@@ -134,10 +134,10 @@ class Database:
                         raise RuntimeError(
                             "a statement of this transaction failed and was passed over: nothing is kept"
                         )
-                if self.dialect == "sqlite" and engine is not self._reading:
-                    self._checkpoint(connection, patient=engine is self._writing)
                 if told := connection.info.pop(_TOLD, None):
                     _tell(self.raw(connection), told)
+                if self.dialect == "sqlite" and engine is not self._reading:
+                    self._checkpoint(connection, patient=engine is self._writing)
         # What `raw` is used for fails with the driver's own errors.
         except (DBAPIError, PoolTimeout, self._engine.dialect.loaded_dbapi.Error) as error:
             translated = _translated(error, self.shown_url, writes=engine is not self._reading)

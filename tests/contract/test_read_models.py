@@ -381,7 +381,7 @@ def test_a_rebuild_keeps_what_was_said_in_a_project_that_was_made_again(shop: Ca
     with shop.database.write(shop.project) as connection:
         projects.delete_all(connection, shop.project, "ana")
     shop.create()
-    shop.bring("i1a", SEPTEMBER.encode())
+    shop.bring("i1d", SEPTEMBER.encode())
     say(shop, id_of(shop, "loja"), tags=["new"], corrected={"funnel": "decision"})
     before = shop.rows()
     assert [(row[1], row[2]) for row in before["marks"]] == [('["new"]', '{"funnel":"decision"}')]

@@ -61,11 +61,12 @@ def regroup(
         now["of"].ne_missing(frame["near_duplicate_of"]) | now["why"].ne_missing(frame["near_duplicate_reason"])
     )
     del frame, told, now
-    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"})
+    key = {"bucket": pl.lit(bucket_of(project), pl.Int32), "project": pl.lit(project)}
+    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"}).with_columns(**key)
     for part in changed.iter_slices(_PART):
         with database.write(project, durable=False) as connection:
             changes.note(connection, bucket_of(project), project, part["id"])
-            put_columns(connection, keywords, {"bucket": bucket_of(project), "project": project}, part)
+            put_columns(connection, keywords, part)
         attend()
     return changed.height
 

@@ -1,10 +1,10 @@
 """Many rows at once into a table and out of it: each database's own fastest way."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Select, Table, text
+from sqlalchemy import Select, Table
 
 from omnikeywords.db import Connection
 
@@ -52,18 +52,24 @@ def _replacing(table: Table, columns: Sequence[str], differs: str) -> str:
     return f"DO UPDATE SET {sets} WHERE ({held}) {differs} ({given})"
 
 
-def put_columns(connection: Connection, table: Table, of: Mapping[str, Any], frame: pl.DataFrame) -> None:
-    """Give rows that are there other texts: the frame holds their `id` and the columns that change; `of` is the rest of
-    their key, the same for all."""
+def put_columns(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
+    """Give rows that are there other values: the frame holds their key and the columns that change."""
     if not frame.height:
         return
-    values = ", ".join(f"{_q(name)} = :{name}" for name in frame.columns if name != "id")
-    which = " AND ".join(f"{_q(name)} = :of_{name}" for name in of)
-    parameters = {f"of_{name}": value for name, value in of.items()}
-    # Row by row, which PostgreSQL is sent at one go: each is found by the key, whatever the planner believes. A join with
-    # the new texts would go through the whole project for each of them, as long as nobody has counted its rows.
-    statement = text(f"UPDATE {table.name} SET {values} WHERE {which} AND id = :id")
-    connection.execute(statement, [row | parameters for row in frame.iter_rows(named=True)])
+    key = [column.name for column in table.primary_key]
+    changed = [name for name in frame.columns if name not in key]
+    driver = _driver(connection)
+    if connection.dialect.name == "sqlite":
+        values = ", ".join(f"{_q(name)} = ?" for name in changed)
+        which = " AND ".join(f"{_q(name)} = ?" for name in key)
+        driver.executemany(f"UPDATE {table.name} SET {values} WHERE {which}", _tuples(frame.select(*changed, *key)))
+        return
+    # Row by row, in one go over the network: each is found by the key, of whatever size the planner believes the table.
+    values = ", ".join(f"{_q(name)} = %s" for name in changed)
+    which = " AND ".join(f"{_q(name)} = %s" for name in key)
+    with driver.cursor() as cursor:
+        statement = f"UPDATE {table.name} SET {values} WHERE {which}"
+        cursor.executemany(statement, _written(frame.select(*changed, *key)).iter_rows())
 
 
 def fetch(
