@@ -435,11 +435,13 @@ class Finder:
 
     def run_job(self, job_id: str, on_look: "Callable[[Job], None] | None" = None) -> "Job":
         """Run a job in this process, or follow it while another runs it, until it has ended. Raises NotFound."""
+        from omnikeywords.bulk import seldom_collected
         from omnikeywords.jobs import WorkerOptions, run_until_done
 
         workflows = self.fleet.workflows(self._server_of_job(job_id))
         options = WorkerOptions.of(self.settings)
-        return run_until_done(workflows.database, workflows.sagas, job_id, options, on_look=on_look)
+        with seldom_collected():
+            return run_until_done(workflows.database, workflows.sagas, job_id, options, on_look=on_look)
 
     def imports(
         self,
@@ -796,8 +798,11 @@ class Finder:
 
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""
-        for server in self.fleet.databases():
-            self.fleet.workflows(server).rebuild(progress)
+        from omnikeywords.bulk import seldom_collected
+
+        with seldom_collected():
+            for server in self.fleet.databases():
+                self.fleet.workflows(server).rebuild(progress)
 
     def catch_up(self, project: str = DEFAULT_PROJECT) -> None:
         """Move the read models on as far as the log goes, where no processor does, derive what is to be derived of a

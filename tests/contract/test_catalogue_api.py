@@ -179,6 +179,8 @@ class TestImporting:
         assert (answer.json()["project"], answer.json()["name"]) == ("shop", "Queries.csv")
         api.finder.run_job(answer.json()["job_id"])
         assert {k["market"] for k in api.get("/keywords", project="shop")["keywords"]} == {"en-GB"}
+        twice = api.ask("POST", "/imports", params={"again": "false"}, data={"again": "true"}, files={"file": MAY})
+        assert_problem(twice, 422, "invalid_request")
 
     def test_the_same_content_is_imported_once_unless_it_is_asked_for_again(self, api: Api) -> None:
         first = api.imported()

@@ -39,7 +39,10 @@ def _cleaned() -> Iterator[None]:
 
 
 def application() -> Guard:
-    loaded = Settings.load({"OKF_DATABASE_URL": f"sqlite:///{FOLDER.name}/catalogue.sqlite3"})
+    # Who waits for an index that nobody builds waits a second.
+    loaded = Settings.load(
+        {"OKF_DATABASE_URL": f"sqlite:///{FOLDER.name}/catalogue.sqlite3", "OKF_REQUEST_TIMEOUT_MS": "1000"}
+    )
     finder = Finder(loaded)
     checks = Health()
     app = create_app(
