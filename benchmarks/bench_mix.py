@@ -14,6 +14,7 @@ Each stack is started and filled, then measured `--runs` times from cold caches;
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 from collections import defaultdict
@@ -180,6 +181,7 @@ def main() -> int:
     parser.add_argument("--keywords", type=int, help="only so many, and nothing is kept")
     parser.add_argument("--only", choices=("ours", "baseline"), help="one stack, and nothing is kept")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench_mix: ended by SIGTERM"))  # and so are all servers
     listed = traffic.keywords(given.data, given.keywords)
     corpus = Corpus(listed, traffic.queries(listed, 1, words=(1,)), traffic.queries(listed, 2))
     measured: dict[str, Measured] = {}
