@@ -22,6 +22,7 @@ __all__ = [
     "SettingValue",
     "Settings",
     "available_cores",
+    "available_memory",
     "default_data_dir",
     "hide_password",
     "settings_page",
@@ -70,6 +71,21 @@ def available_cores() -> int:
     except (OSError, ValueError):
         pass  # no control group of version 2: affinity is all there is to know
     return max(1, cores)
+
+
+def available_memory() -> int:
+    """The bytes of memory this process may use: the machine's, or those of its control group if that allows fewer."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        memory = 4 << 30  # not told on this system
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        if limit != "max":
+            memory = min(memory, int(limit))
+    except (OSError, ValueError):
+        pass  # no control group of version 2
+    return memory
 
 
 def default_data_dir() -> Path:
@@ -366,6 +382,43 @@ TABLE: tuple[Setting, ...] = (
         "After that: time for requests in flight to finish before workers are killed.",
     ),
     Setting(
+        "OKF_CACHE_BYTES",
+        "cache_bytes",
+        "number, 0 to 1099511627776",
+        lambda: min(available_memory() // 8, 1 << 30),
+        "an eighth of the memory this process may use, at most 1 GiB",
+        "bytes",
+        "Memory for what was computed before, of all workers of a machine together; 0 keeps nothing.",
+        _whole(0, 1 << 40),
+    ),
+    _number("OKF_KEYWORD_CACHE_SECONDS", 3600, 1, 604_800, "s", "Longest that an analysed keyword is kept."),
+    _number(
+        "OKF_KEYWORD_CACHE_ENTRIES",
+        1_000_000,
+        1,
+        1_000_000_000,
+        "keywords",
+        "Most analysed keywords kept by one worker, if OKF_CACHE_BYTES has room; the least recently used go first.",
+    ),
+    _number("OKF_SEARCH_RESULTS_SECONDS", 1800, 1, 604_800, "s", "Longest that the results of a search are kept."),
+    _number(
+        "OKF_SEARCH_RESULTS_ENTRIES",
+        500_000,
+        1,
+        1_000_000_000,
+        "searches",
+        "Most results kept by one worker, if OKF_CACHE_BYTES has room; the least often used go first.",
+    ),
+    _number(
+        "OKF_EDGE_SECONDS",
+        0,
+        0,
+        3600,
+        "s",
+        "Time for which a CDN may answer a search without asking whether it is still right; 0: it always asks.",
+    ),
+    _number("OKF_COMPRESS_BYTES", 1024, 1, 1_073_741_824, "bytes", "Length from which on answers are sent compressed."),
+    Setting(
         "OKF_REQUIRE_KEY",
         "require_key",
         "auto or always",
@@ -472,6 +525,13 @@ class Settings:
     analyze_max_keywords: int
     drain_delay_ms: int
     drain_timeout_ms: int
+    cache_bytes: int
+    keyword_cache_seconds: int
+    keyword_cache_entries: int
+    search_results_seconds: int
+    search_results_entries: int
+    edge_seconds: int
+    compress_bytes: int
     require_key: str
     cors_origins: tuple[str, ...]
     access_log: bool

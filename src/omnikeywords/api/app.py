@@ -14,6 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from omnikeywords.api.analyze import Analyst, Analyze
+from omnikeywords.api.caches import Caches
 from omnikeywords.api.catalogue import Catalogue
 from omnikeywords.api.docs import docs_routes
 from omnikeywords.api.guard import Call, Endpoint, Guard, Receive, Reply, template_pattern
@@ -48,7 +49,8 @@ def create_app(
     `warm` loads what analysis needs; it runs in a thread once the application starts, and /ready says no
     until it is done.
     """
-    analyze = Analyze(analyst, model_version, settings)
+    caches = Caches(settings)
+    analyze = Analyze(analyst, model_version, settings, caches.answers, caches.keywords)
     listed = routes(analyze, checks, catalogue)
     listed += docs_routes(listed, settings)
     _build.labels(version, model_version).set(1)
@@ -61,6 +63,7 @@ def create_app(
     async def life(_: Litestar) -> AsyncIterator[None]:
         loading = asyncio.get_running_loop().run_in_executor(None, models.load)
         watching = asyncio.create_task(guard.watch())
+        telling = asyncio.create_task(caches.run())
         if keys is not None:
             # What was known when this process was split off may be of long ago.
             await asyncio.to_thread(keys.look)
@@ -69,6 +72,7 @@ def create_app(
             yield
         finally:
             watching.cancel()
+            telling.cancel()
             await loading
             if keys is not None:
                 await asyncio.to_thread(keys.stop)

@@ -10,17 +10,29 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from omnikeywords.api.caller import LOCAL, NOBODY, Caller
+from omnikeywords.api.compression import coding_for, compress, is_worth_it
 from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
 from omnikeywords.ops import counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
 
-__all__ = ["Call", "ClientLeft", "Endpoint", "Guard", "Reply", "read_body", "template_pattern"]
+__all__ = [
+    "POLICY",
+    "Call",
+    "ClientLeft",
+    "Endpoint",
+    "Guard",
+    "Headers",
+    "Reply",
+    "encoded",
+    "read_body",
+    "template_pattern",
+]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -58,11 +70,11 @@ _SECURITY: Headers = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
+POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 # For answers that do not say otherwise.
-_STRICT: Headers = (
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", b"no-store"),
-)
+_STRICT: Headers = (POLICY, (b"cache-control", b"no-store"))
+_BY_CODING: Headers = ((b"vary", b"accept-encoding"),)
+_LONG = 131_072  # bytes of a body from which on compressing it would hold up other requests
 
 
 # Headers that a page elsewhere may send, and those that it may read.
@@ -89,6 +101,8 @@ class Reply(NamedTuple):
     headers: Headers = ()
     kept: Headers = _STRICT  # what browsers may do with it and for how long
     more: AsyncGenerator[bytes, None] | None = None  # the rest of the body, made while it is sent
+    coding: bytes | None = None  # of the body, where it is compressed
+    stamp: Hashable = None  # what a GET was answered from, where the answer is good as long as that is the same
 
 
 Endpoint = Callable[[Call], Awaitable[Reply]]
@@ -141,6 +155,24 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
     if len(body) > most_bytes:
         raise _too_long(most_bytes)
     return body
+
+
+async def encoded(reply: Reply, headers: Mapping[bytes, bytes], least: int) -> Reply:
+    """A reply with its body compressed as the client likes it, where it has `least` bytes and is of a kind that
+    shrinks.
+    """
+    if len(reply.body) < least or reply.coding is not None or reply.more is not None:
+        return reply
+    if not is_worth_it(reply.content_type):
+        return reply
+    coding = coding_for(headers.get(b"accept-encoding"))
+    if coding is None:
+        return reply._replace(headers=reply.headers + _BY_CODING)
+    if len(reply.body) < _LONG:
+        body = compress(reply.body, coding)
+    else:
+        body = await asyncio.to_thread(compress, reply.body, coding)
+    return reply._replace(body=body, coding=coding, headers=reply.headers + _BY_CODING)
 
 
 class _LongBody:
@@ -200,6 +232,7 @@ class Guard:
         ]
         self._paths = paths
         self._most = settings.max_in_flight
+        self._least = settings.compress_bytes
         self._access_log = settings.access_log
         self._cors = _Cors(settings.cors_origins) if settings.cors_origins else None
         self._log = get_logger("omnikeywords.api")
@@ -252,6 +285,8 @@ class Guard:
             if endpoint is not None:
                 call = Call(headers, receive, caller, parts, scope.get("query_string", b""))
                 reply = await endpoint(call)
+                if len(reply.body) >= self._least and reply.coding is None:
+                    reply = await encoded(reply, headers, self._least)
                 await _write(send, sent, reply, added, head)
                 if reply.more is not None and not await _write_more(send, receive, reply.more, head):
                     sent.status = 499
@@ -362,15 +397,14 @@ class _Sent:
 async def _write(send: Send, sent: _Sent, reply: Reply, added: Headers, head: bool) -> None:
     sent.status = reply.status
     body = reply.body
-    # Without a length where nobody knows it yet.
-    length: Headers = ((b"content-length", b"%d" % len(body)),) if reply.more is None else ()
-    await send(
-        {
-            "type": "http.response.start",
-            "status": reply.status,
-            "headers": [(b"content-type", reply.content_type), *length, *reply.kept, *added, *reply.headers],
-        }
-    )
+    headers = [*reply.kept, *added, *reply.headers]
+    if reply.status != 304:  # which speaks of a body that is elsewhere
+        headers.append((b"content-type", reply.content_type))
+        if reply.more is None:  # else nobody knows yet how long it is
+            headers.append((b"content-length", b"%d" % len(body)))
+        if reply.coding is not None:
+            headers.append((b"content-encoding", reply.coding))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send(
         {"type": "http.response.body", "body": b"" if head else body, "more_body": reply.more is not None and not head}
     )
