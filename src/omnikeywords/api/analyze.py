@@ -118,18 +118,17 @@ class Analyze:
     async def _objects(self, asked: AnalyzeRequest, project: str) -> list[bytes]:
         """The JSON of each keyword's object, in their order."""
         options = (asked.analysis_type, asked.market, project)
-        objects = [self._keywords.get((phrase, *options), self._model_version) for phrase in asked.keywords]
-        missing = list(dict.fromkeys(p for p, known in zip(asked.keywords, objects, strict=True) if known is None))
-        if not missing:
-            return objects  # type: ignore[return-value]
+        version = self._model_version
+        objects = [self._keywords.get((phrase, *options), version) for phrase in asked.keywords]
+        missing = [phrase for phrase, known in zip(asked.keywords, objects, strict=True) if known is None]
         if len(missing) <= INLINE_KEYWORDS:
-            made = [self._encode(row) for row in await self._together.analyse(missing, options)]
+            made = [self._encode(row) for row in await self._together.analyse(missing, options)] if missing else []
         else:
             made = await self._threads.run(self._analyse, missing, options)
         for phrase, text in zip(missing, made, strict=True):
-            self._keywords.put((phrase, *options), text, len(text), self._model_version)
-        new = dict(zip(missing, made, strict=True))
-        return [new[phrase] if known is None else known for phrase, known in zip(asked.keywords, objects, strict=True)]
+            self._keywords.put((phrase, *options), text, len(text), version)
+        new = iter(made)
+        return [next(new) if known is None else known for known in objects]
 
     def _analyse(self, phrases: list[str], options: "_Options") -> list[bytes]:
         return [self._encode(row) for row in self._analyst.analyse(phrases, *options).rows()]

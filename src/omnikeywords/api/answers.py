@@ -16,7 +16,9 @@ from omnikeywords.cache import Cache
 __all__ = ["Answers", "Kept"]
 
 Kept = tuple[bytes, bytes, bytes | None, Headers, Headers]  # body, content type, its coding, headers, policy
-_VARY_BY_KEY: Headers = ((b"vary", b"authorization, x-api-key"),)
+_VARY = (b"vary", b"accept-encoding, authorization, x-api-key")
+
+_SEEN = 1 << 20
 
 Stamp = Callable[[Call], Hashable]
 
@@ -26,9 +28,10 @@ class Answers:
 
     def __init__(self, kept: Cache[Kept], *, compress_bytes: int, edge_seconds: int = 0) -> None:
         self._kept = kept
+        self._seen = bytearray(_SEEN)  # eight bits of what was asked last, of each of so many kinds
         self._least = compress_bytes
         fresh = b"public, no-cache" if edge_seconds == 0 else b"public, max-age=0, s-maxage=%d" % edge_seconds
-        self._policy: Headers = (POLICY, (b"cache-control", fresh), *_VARY_BY_KEY)
+        self._policy: Headers = (POLICY, (b"cache-control", fresh), _VARY)
 
     def find(self, call: Call, what: Hashable, stamp: Hashable) -> Reply | None:
         """The answer to a call like this one; `what` is all of the call that it depends on."""
@@ -36,10 +39,17 @@ class Answers:
         return None if kept is None else _reply(kept)
 
     async def keep(self, call: Call, what: Hashable, stamp: Hashable, reply: Reply, seconds: float) -> Reply:
-        """The reply as it is to be sent, kept for the next call."""
-        reply = await encoded(reply, call.headers, self._least)
+        """The reply as it is to be sent; kept if the like was asked before, so that what is asked once costs little."""
+        key = self._key(call, what)
+        place, mark = divmod(hash(key), _SEEN)
+        if self._seen[mark] != place & 255:
+            self._seen[mark] = place & 255
+            return reply
+        accepted = call.headers.get(b"accept-encoding")
+        if accepted is not None:
+            reply = await encoded(reply, accepted, self._least)
         kept = (reply.body, reply.content_type, reply.coding, reply.headers, reply.kept)
-        self._kept.put(self._key(call, what), kept, len(reply.body), stamp, seconds=seconds)
+        self._kept.put(key, kept, len(reply.body), stamp, seconds=seconds)
         return reply
 
     def remembered(self, path: str, endpoint: Endpoint, stamp: Stamp, seconds: float) -> Endpoint:

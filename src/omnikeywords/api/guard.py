@@ -73,7 +73,6 @@ _SECURITY: Headers = (
 POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 # For answers that do not say otherwise.
 _STRICT: Headers = (POLICY, (b"cache-control", b"no-store"))
-_BY_CODING: Headers = ((b"vary", b"accept-encoding"),)
 _LONG = 131_072  # bytes of a body from which on compressing it would hold up other requests
 
 
@@ -157,22 +156,20 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
     return body
 
 
-async def encoded(reply: Reply, headers: Mapping[bytes, bytes], least: int) -> Reply:
-    """A reply with its body compressed as the client likes it, where it has `least` bytes and is of a kind that
-    shrinks.
+async def encoded(reply: Reply, accepted: bytes | None, least: int) -> Reply:
+    """A reply with its body compressed as a client with that Accept-Encoding likes it, where it has `least` bytes and
+    is of a kind that shrinks.
     """
     if len(reply.body) < least or reply.coding is not None or reply.more is not None:
         return reply
-    if not is_worth_it(reply.content_type):
+    coding = coding_for(accepted)
+    if coding is None or not is_worth_it(reply.content_type):
         return reply
-    coding = coding_for(headers.get(b"accept-encoding"))
-    if coding is None:
-        return reply._replace(headers=reply.headers + _BY_CODING)
     if len(reply.body) < _LONG:
         body = compress(reply.body, coding)
     else:
         body = await asyncio.to_thread(compress, reply.body, coding)
-    return reply._replace(body=body, coding=coding, headers=reply.headers + _BY_CODING)
+    return reply._replace(body=body, coding=coding)
 
 
 class _LongBody:
@@ -285,8 +282,8 @@ class Guard:
             if endpoint is not None:
                 call = Call(headers, receive, caller, parts, scope.get("query_string", b""))
                 reply = await endpoint(call)
-                if len(reply.body) >= self._least and reply.coding is None:
-                    reply = await encoded(reply, headers, self._least)
+                if b"accept-encoding" in headers:
+                    reply = await encoded(reply, headers[b"accept-encoding"], self._least)
                 await _write(send, sent, reply, added, head)
                 if reply.more is not None and not await _write_more(send, receive, reply.more, head):
                     sent.status = 499
