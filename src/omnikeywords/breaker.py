@@ -12,8 +12,8 @@ class Breaker:
     """Closed: calls go through. Open: none does, for a time that doubles with each failed try. Then half open: one call
     is let through, and what becomes of it decides.
 
-    It opens at so many `failures` `within` so many seconds, whatever succeeded between them: a cluster that has lost one
-    node of three fails a third of its calls.
+    It opens at so many `failures` `within` so many seconds, whatever succeeded between them: a cluster that has lost
+    one node of three fails a third of its calls.
     """
 
     def __init__(

@@ -20,14 +20,17 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis, RedisCluster
 
 from omnikeywords.breaker import Breaker
+from omnikeywords.ledger import Lease
 from omnikeywords.ops import counter, gauge, get_logger
 
-__all__ = ["Lease", "RedisLink"]
+__all__ = ["RedisLink"]
 
 T = TypeVar("T")
 _Client = Redis | RedisCluster
 
-_calls = counter("okf_redis_calls_total", "Calls to Redis by outcome: ok, failed, late, or cut: not made.", ("outcome",))
+_calls = counter(
+    "okf_redis_calls_total", "Calls to Redis by outcome: ok, failed, late, or cut: not made.", ("outcome",)
+)
 _up = gauge("okf_redis_up", "Processes whose link to Redis is made.")
 
 _PREFIX = "okf1"  # another layout of keys is another number
@@ -54,8 +57,6 @@ if granted > 0 then
 end
 return {granted, free - granted, math.floor((paid - now) * 1000000)}
 """
-
-Lease = tuple[int, int, float]  # tokens granted, tokens left, seconds until all are there again
 
 
 class RedisLink:
@@ -95,10 +96,12 @@ class RedisLink:
         tag = _tag(namespace, key)
 
         async def read(client: _Client) -> tuple[bytes | None, bytes]:
-            token, value = await client.mget([f"{tag}:g", f"{tag}:{key.hex()}"])
+            found: list[bytes | None] = await client.mget([f"{tag}:g", f"{tag}:{key.hex()}"])  # type: ignore[assignment]
+            token, value = found
             if token is None:
-                fresh = secrets.token_bytes(_TOKEN_BYTES)
-                token = await client.set(f"{tag}:g", fresh, nx=True, get=True, ex=_TOKEN_SECONDS) or fresh
+                token = secrets.token_bytes(_TOKEN_BYTES)
+                if not await client.set(f"{tag}:g", token, nx=True, ex=_TOKEN_SECONDS):
+                    return None, b""  # another process has just begun it
             if value is None or value[:_TOKEN_BYTES] != token:
                 return None, token
             return value[_TOKEN_BYTES:], token
@@ -236,7 +239,7 @@ class RedisLink:
                     self._changed(message["data"].decode())
         finally:
             with suppress(Exception):
-                await pubsub.aclose()
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
         raise TimeoutError("no answer to a heartbeat")
 
     async def _call(self, work: Callable[[_Client], Awaitable[T]], otherwise: T, patience: float = 1.0) -> T:

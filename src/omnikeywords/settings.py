@@ -12,12 +12,13 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omnikeywords.errors import InvalidSetting
 
 __all__ = [
     "TABLE",
+    "KeyLimit",
     "Setting",
     "SettingValue",
     "Settings",
@@ -56,6 +57,17 @@ class SettingValue:
     unit: str
     help: str
     given: bool  # from the environment, not the default
+
+
+class KeyLimit(NamedTuple):
+    """How many requests a key may make."""
+
+    rate: float  # a second
+    burst: int  # at once
+    exact: bool = False  # whether every request is counted where all replicas see it
+
+    def __str__(self) -> str:
+        return f"{self.rate:g}/{self.burst}{'/exact' if self.exact else ''}"
 
 
 def available_cores() -> int:
@@ -162,6 +174,37 @@ def _servers(text: str) -> dict[str, str]:
         if name in found or name == "first":
             raise ValueError(f"{name!r} is the name of another: give each its own")
         found[name] = url
+    return found
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    urls = _list(text)
+    for url in urls:
+        if not re.match(r"rediss?://[^/\s]", url):
+            raise ValueError("write each as redis://user:password@host:6379, or rediss:// for TLS")
+    if not urls:
+        raise ValueError("it must not be empty")
+    return urls
+
+
+def _limit(text: str) -> KeyLimit | None:
+    """RATE, RATE/BURST or either with /exact; 0 is none."""
+    if text.strip() in ("0", "none"):
+        return None
+    match = re.fullmatch(r"\s*(\d{1,7}(?:\.\d{1,6})?)(?:/(\d{1,9}))?(/exact)?\s*", text)
+    rate = float(match[1]) if match else 0.0
+    if match is None or rate == 0 or match[2] in ("0", "00"):
+        raise ValueError("write it as requests a second, as 50, or with those at once, as 50/200, or as 50/200/exact")
+    return KeyLimit(rate, int(match[2]) if match[2] else max(1, round(2 * rate)), match[3] is not None)
+
+
+def _limits(text: str) -> dict[str, KeyLimit | None]:
+    found = {}
+    for item in _list(text):
+        key, equals, limit = (part.strip() for part in item.partition("="))
+        if not equals or not key:
+            raise ValueError("write each as KEY_ID=50/200, with the id that `okf keys list` shows")
+        found[key] = _limit(limit)
     return found
 
 
@@ -382,6 +425,40 @@ TABLE: tuple[Setting, ...] = (
         "After that: time for requests in flight to finish before workers are killed.",
     ),
     Setting(
+        "OKF_REDIS_URL",
+        "redis_urls",
+        "list of URLs, by comma or line",
+        lambda: (),
+        "none",
+        "",
+        "Redis or Valkey, some nodes of a cluster or one server: what processes share of caches and limits.",
+        _urls,
+        secret=True,
+    ),
+    _number(
+        "OKF_REDIS_TIMEOUT_MS", 50, 1, 10_000, "ms", "Longest that anything waits for Redis; then it goes without."
+    ),
+    Setting(
+        "OKF_RATE_LIMIT",
+        "rate_limit",
+        "RATE or RATE/BURST, with /exact or not",
+        lambda: None,
+        "none",
+        "requests/s",
+        "Requests a key may make a second and at once; two seconds' worth at once if not said.",
+        _limit,
+    ),
+    Setting(
+        "OKF_RATE_LIMITS",
+        "rate_limits",
+        "list of KEY_ID=RATE/BURST, by comma or line",
+        dict,
+        "none",
+        "requests/s",
+        "The same for single keys, by their id; none lets one off.",
+        _limits,
+    ),
+    Setting(
         "OKF_CACHE_BYTES",
         "cache_bytes",
         "number, 0 to 1099511627776",
@@ -525,6 +602,10 @@ class Settings:
     analyze_max_keywords: int
     drain_delay_ms: int
     drain_timeout_ms: int
+    redis_urls: tuple[str, ...]
+    redis_timeout_ms: int
+    rate_limit: KeyLimit | None
+    rate_limits: Mapping[str, KeyLimit | None] = field(hash=False)  # by the id of the key
     cache_bytes: int
     keyword_cache_seconds: int
     keyword_cache_entries: int
@@ -591,11 +672,11 @@ def _shown(value: object, shown: Callable[[str], str]) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}={shown(text)}" for name, text in value.items())
+        return ", ".join(f"{name}={shown(str(item or 'none'))}" for name, item in value.items())
     if isinstance(value, bool):
         return "on" if value else "off"
-    if isinstance(value, tuple):
-        return ", ".join(value)
+    if isinstance(value, tuple) and not isinstance(value, KeyLimit):
+        return ", ".join(map(shown, value))
     return shown(str(value))
 
 

@@ -19,6 +19,7 @@ from omnikeywords.api.catalogue import Catalogue
 from omnikeywords.api.docs import docs_routes
 from omnikeywords.api.guard import Call, Endpoint, Guard, Receive, Reply, template_pattern
 from omnikeywords.api.keyring import Keyring
+from omnikeywords.api.limits import Limits, LocalLedger
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.route import Route
 from omnikeywords.api.routes import routes
@@ -41,10 +42,12 @@ def create_app(
     checks: Health,
     keys: Keyring | None = None,
     catalogue: Catalogue | None = None,
+    ledger: LocalLedger | None = None,
 ) -> Guard:
     """The ASGI application of one process; with the endpoints of the `catalogue` if it serves one.
 
-    `keys` say who calls; without them everybody may do everything.
+    `keys` say who calls; without them everybody may do everything. `ledger` is what the keys spent on this machine;
+    without it each process keeps the limits by itself.
 
     `warm` loads what analysis needs; it runs in a thread once the application starts, and /ready says no
     until it is done.
@@ -98,6 +101,7 @@ def create_app(
         },
         frozenset(allowed),
         keys,
+        Limits(settings, ledger, caches.link) if settings.rate_limit or settings.rate_limits else None,
     )
     return guard
 

@@ -1,9 +1,11 @@
 """The caches of one process, by the settings: how the memory is divided, and what keeps their counts current."""
 
 import asyncio
+from contextlib import suppress
 
 from omnikeywords.api.answers import Answers, Kept
 from omnikeywords.cache import Cache
+from omnikeywords.redis_link import RedisLink
 from omnikeywords.settings import Settings
 
 __all__ = ["Caches"]
@@ -14,10 +16,16 @@ _BEAT_SECONDS = 0.5
 class Caches:
     """What a process keeps: keyword objects, results of searches and ready-made answers, a third of the memory each.
 
-    The memory of OKF_CACHE_BYTES is that of all workers, so each has its part.
+    The memory of OKF_CACHE_BYTES is that of all workers, so each has its part. Results of searches have Redis behind
+    them, if there is one; its `link` is there for limits too.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.link = (
+            RedisLink(settings.redis_urls, seconds=settings.redis_timeout_ms / 1000, changed=self._changed)
+            if settings.redis_urls
+            else None
+        )
         share = settings.cache_bytes // settings.workers // 3
         self.keywords: Cache[bytes] = Cache(
             "keyword_cache",
@@ -32,6 +40,7 @@ class Caches:
             entries=settings.search_results_entries,
             most_bytes=share,
             seconds=settings.search_results_seconds,
+            store=self.link,
         )
         answers: Cache[Kept] = Cache(
             "answers",
@@ -44,8 +53,18 @@ class Caches:
         self._all: tuple[Cache[bytes] | Cache[Kept], ...] = (self.keywords, self.searches, answers)
 
     async def run(self) -> None:
-        """Keep the counts of this process current, until cancelled."""
-        while True:
-            await asyncio.sleep(_BEAT_SECONDS)
-            for cache in self._all:
-                cache.tell()
+        """Keep the link to Redis made and the counts of this process current, until cancelled."""
+        linking = None if self.link is None else asyncio.create_task(self.link.run())
+        try:
+            while True:
+                await asyncio.sleep(_BEAT_SECONDS)
+                for cache in self._all:
+                    cache.tell()
+        finally:
+            if linking is not None:
+                linking.cancel()
+                with suppress(asyncio.CancelledError):
+                    await linking
+
+    def _changed(self, namespace: str | None) -> None:
+        self.searches.forget(namespace)

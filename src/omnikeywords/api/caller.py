@@ -18,6 +18,7 @@ class Caller:
     name: str  # who did it, for events and logs
     scope: Scope = "read"
     projects: frozenset[str] | None = None  # None: all of them
+    key: str = ""  # the id of the key, if there is one
     sees: str = field(init=False)  # the same for callers to whom the same question has the same answer
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from omnikeywords.api.caller import LOCAL, NOBODY, Caller
 from omnikeywords.api.compression import coding_for, compress, is_worth_it
 from omnikeywords.api.keyring import Keyring
+from omnikeywords.api.limits import Limits
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
 from omnikeywords.ops import counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
@@ -78,7 +79,7 @@ _LONG = 131_072  # bytes of a body from which on compressing it would hold up ot
 
 # Headers that a page elsewhere may send, and those that it may read.
 _CORS_SENT = b"authorization, content-type, x-api-key, x-request-id, traceparent, if-match, idempotency-key"
-_CORS_SHOWN = b"x-request-id, retry-after, etag, location, content-disposition"
+_CORS_SHOWN = b"x-request-id, retry-after, etag, location, content-disposition, ratelimit, ratelimit-policy"
 
 
 class Call(NamedTuple):
@@ -208,7 +209,7 @@ class Guard:
 
     `direct` are endpoints called without the router, by method and path, which may be a template as `/jobs/{job_id}`;
     `paths` the path templates that the metrics may name: others count as "other", so that scanners make no new series.
-    `keys` say who calls; without them everybody is LOCAL.
+    `keys` say who calls; without them everybody is LOCAL. `limits` say how often each key may.
     """
 
     def __init__(
@@ -218,9 +219,11 @@ class Guard:
         direct: Mapping[tuple[str, str], Endpoint],
         paths: frozenset[str],
         keys: Keyring | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._app = app
         self._keys = keys
+        self._limits = limits
         self._direct = {key: endpoint for key, endpoint in direct.items() if "{" not in key[1]}
         self._templates = [
             (method, template_pattern(path), path, endpoint)
@@ -275,6 +278,11 @@ class Guard:
                 return
             if self._keys is not None:
                 caller = self._keys.admit(path, headers, (scope.get("client") or ("",))[0])
+            if self._limits is not None and caller.key:
+                taken = self._limits.take(caller.key) or await self._limits.ask(caller.key)
+                added += taken.headers
+                if taken.problem is not None:
+                    raise taken.problem
             parts: Mapping[str, str] = {}
             endpoint = self._direct.get(("GET" if head else method, path))
             if endpoint is None:
