@@ -6,6 +6,7 @@ as one never seen, so its place is another's for the taking.
 
 import math
 import mmap
+import os
 import struct
 import sys
 import time
@@ -41,10 +42,10 @@ class Ledger:
 
     def __init__(self, path: Path, *, places: int = 65_536, clock: Callable[[], float] = time.monotonic) -> None:
         size = places * _PLACE.size
-        self._file = path.open("a+b")
-        if path.stat().st_size < size:
-            self._file.truncate(size)
-        self._table = mmap.mmap(self._file.fileno(), size)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # open as long as the process: its lock is on it
+        if os.fstat(self._file).st_size < size:
+            os.ftruncate(self._file, size)
+        self._table = mmap.mmap(self._file, size)
         self._places = places
         self._clock = clock
 

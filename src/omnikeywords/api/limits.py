@@ -1,10 +1,10 @@
 """How many requests a key may make: one token each, so many tokens a second, so many at once (GCRA).
 
 One machine alone counts exactly, in a table that its workers share. Where Redis joins several, each worker (a replica)
-takes tokens from there in blocks, ahead of need and in the background, so no request waits: it may spend half a block
-it has not got yet and hold half a block that it does not need. All of them together are off by at most replicas ×
-block. A key whose limit is `exact` asks Redis for every request. Where Redis does not answer, each machine keeps the
-limit by itself.
+takes tokens from there in blocks, ahead of need and in the background, so hardly a request waits: it may spend half a
+block it has not got yet and hold half a block that it does not need. All of them together are off by at most replicas ×
+block. What goes beyond that, and every request of a key whose limit is `exact`, asks Redis. Where Redis does not
+answer, each machine keeps the limit by itself.
 
 Answers say how much is left, as draft-ietf-httpapi-ratelimit-headers-10 has it.
 """
@@ -76,7 +76,7 @@ class _Bucket:
         self.burst = limit.burst
         self.exact = limit.exact
         self.half = max(1, min(limit.burst, round(limit.rate * _BLOCK_SECONDS)) // 2)  # of a block
-        self.policy = b'"key";q=%d;w=%d' % (limit.burst, math.ceil(limit.burst * self.interval))
+        self.policy = b'"key";q=%d;w=%d' % (limit.burst, _whole(limit.burst * self.interval))
         self.paid = 0.0  # by this process alone, where nobody else can be asked
         self.tokens = 0  # leased and not spent; negative where spent ahead
         self.full_at = 0.0  # when all tokens are there again, as last heard
@@ -117,12 +117,20 @@ class Limits:
         return self._ahead(key, bucket, self._shared)
 
     async def ask(self, key: str) -> Taken:
-        """Count a request of a key whose limit is exact."""
-        bucket = self._buckets[key]
+        """Count a request that only Redis can let through."""
+        bucket, shared = self._buckets[key], self._shared
         assert bucket is not None
-        assert self._shared is not None
-        lease = await self._shared.lease(key, bucket.interval, bucket.burst, 1)
-        return self._here(key, bucket) if lease is None else _taken(bucket, lease, "exact")
+        assert shared is not None
+        if bucket.exact:
+            lease = await shared.lease(key, bucket.interval, bucket.burst, 1)
+            return self._here(key, bucket) if lease is None else _taken(bucket, lease, "shared")
+        if not await self._lease(key, bucket, shared):
+            return self._here(key, bucket)
+        now = self._clock()
+        if bucket.tokens <= -bucket.half:
+            return _refused(bucket, bucket.refused_until - now, "shared")
+        bucket.tokens -= 1
+        return Taken(_left(bucket, now))
 
     def _bucket(self, key: str) -> _Bucket | None:
         limit = self._given.get(key, self._default)
@@ -135,38 +143,39 @@ class Limits:
             bucket.paid, lease = take_tokens(bucket.paid, self._clock(), bucket.interval, bucket.burst, 1)
         return _taken(bucket, lease, "local")
 
-    def _ahead(self, key: str, bucket: _Bucket, shared: SharedLedger) -> Taken:
+    def _ahead(self, key: str, bucket: _Bucket, shared: SharedLedger) -> Taken | None:
         """By the tokens leased, and some that will be."""
         now = self._clock()
         if now < bucket.refused_until:
-            return _refused(bucket, bucket.refused_until - now, "leased")
+            return _refused(bucket, bucket.refused_until - now, "shared")
         if bucket.tokens <= -bucket.half:
-            return self._here(key, bucket)  # Redis is slow: until it says more, what this machine knows
+            return None  # more at once than may be on credit
         bucket.tokens -= 1
         if bucket.tokens < bucket.half and not bucket.leasing:
             bucket.leasing = True
             task = asyncio.get_running_loop().create_task(self._lease(key, bucket, shared))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        lacking = max(0.0, bucket.full_at - now)
-        left = max(0, math.floor(bucket.burst - lacking / bucket.interval) + bucket.tokens)
-        return Taken(_headers(bucket, left, lacking))
+        return Taken(_left(bucket, now))
 
-    async def _lease(self, key: str, bucket: _Bucket, shared: SharedLedger) -> None:
+    async def _lease(self, key: str, bucket: _Bucket, shared: SharedLedger) -> bool:
+        """Take tokens until half a block is there; False where Redis does not answer."""
         wanted = bucket.half - bucket.tokens
         try:
             lease = await shared.lease(key, bucket.interval, bucket.burst, wanted)
         finally:
             bucket.leasing = False
         if lease is None:
-            return
+            return False
         granted, _, full = lease
         now = self._clock()
         bucket.tokens += granted
         bucket.full_at = now + full
         if granted < wanted and bucket.tokens <= 0:
-            # Until what was spent ahead is there again, and one more.
-            bucket.refused_until = now + full + (1 - bucket.tokens - bucket.burst) * bucket.interval
+            # Whoever makes too many requests is not asked about for each of them: half a block may gather first.
+            wait = full + (1 - bucket.burst) * bucket.interval
+            bucket.refused_until = now + max(wait, bucket.half * bucket.interval)
+        return True
 
 
 _UNLIMITED = Taken(())
@@ -179,16 +188,28 @@ def _taken(bucket: _Bucket, lease: Lease, mode: str) -> Taken:
     return _refused(bucket, full + (1 - bucket.burst) * bucket.interval, mode)
 
 
+def _left(bucket: _Bucket, now: float) -> Headers:
+    """By what was last heard."""
+    lacking = max(0.0, bucket.full_at - now)
+    left = max(0, math.floor(bucket.burst - lacking / bucket.interval) + bucket.tokens)
+    return _headers(bucket, left, lacking)
+
+
 def _headers(bucket: _Bucket, left: int, full: float) -> Headers:
     return (
         (b"ratelimit-policy", bucket.policy),
-        (b"ratelimit", b'"key";r=%d;t=%d' % (min(left, bucket.burst), math.ceil(full))),
+        (b"ratelimit", b'"key";r=%d;t=%d' % (min(left, bucket.burst), _whole(full))),
     )
+
+
+def _whole(seconds: float) -> int:
+    """Rounded up, but not for what floating point adds."""
+    return math.ceil(seconds - 1e-6)
 
 
 def _refused(bucket: _Bucket, wait: float, mode: str) -> Taken:
     _limited.labels(mode).inc()
-    seconds = max(1, math.ceil(wait))
+    seconds = max(1, _whole(wait))
     problem = Problem(
         "rate_limited",
         f"your key has made more requests than it may: try again in {seconds} s",
