@@ -147,7 +147,7 @@ class TestManyMachines:
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
             assert 200 + 1000 - 4 * 20 <= through <= 200 + 1000 + 4 * 20
-            assert everywhere.calls < 600
+            assert everywhere.calls < 800  # of 4,000 requests
 
         asyncio.run(scenario())
 

@@ -81,6 +81,7 @@ class _Bucket:
         self.tokens = 0  # leased and not spent; negative where spent ahead
         self.full_at = 0.0  # when all tokens are there again, as last heard
         self.leasing = False
+        self.lease_from = 0.0  # not before
         self.refused_until = 0.0
 
 
@@ -100,7 +101,7 @@ class Limits:
         self._shared = shared
         self._clock = clock
         self._buckets: dict[str, _Bucket | None] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
 
     def take(self, key: str) -> Taken | None:
         """Count a request of a key; None where `ask` must be."""
@@ -151,7 +152,7 @@ class Limits:
         if bucket.tokens <= -bucket.half:
             return None  # more at once than may be on credit
         bucket.tokens -= 1
-        if bucket.tokens < bucket.half and not bucket.leasing:
+        if bucket.tokens < bucket.half and not bucket.leasing and now >= bucket.lease_from:
             bucket.leasing = True
             task = asyncio.get_running_loop().create_task(self._lease(key, bucket, shared))
             self._tasks.add(task)
@@ -171,10 +172,12 @@ class Limits:
         now = self._clock()
         bucket.tokens += granted
         bucket.full_at = now + full
-        if granted < wanted and bucket.tokens <= 0:
+        if granted < wanted:
             # Whoever makes too many requests is not asked about for each of them: half a block may gather first.
             wait = full + (1 - bucket.burst) * bucket.interval
-            bucket.refused_until = now + max(wait, bucket.half * bucket.interval)
+            bucket.lease_from = now + max(wait, bucket.half * bucket.interval)
+            if bucket.tokens <= 0:
+                bucket.refused_until = bucket.lease_from
         return True
 
 
