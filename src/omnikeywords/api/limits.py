@@ -64,6 +64,7 @@ class _Bucket:
         "full_at",
         "half",
         "interval",
+        "lease_from",
         "leasing",
         "paid",
         "policy",
