@@ -18,6 +18,8 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from omnikeywords.breaker import Breaker
 from omnikeywords.ledger import Lease
@@ -192,17 +194,17 @@ class RedisLink:
         """A client of whichever server answers first, every primary of which has answered."""
         trouble: Exception | None = None
         for url in self._urls:
-            single = Redis.from_url(url, **self._options())
+            first = Redis.from_url(url, **self._options())
             try:
-                about = await single.info("cluster")
+                about = await first.info("cluster")
             except Exception as error:
                 trouble = error
-                await single.aclose()
                 continue
+            finally:
+                await first.aclose()
             if not about.get("cluster_enabled"):
-                return single
-            await single.aclose()
-            cluster = RedisCluster.from_url(url, cluster_error_retry_attempts=1, **self._options())
+                return Redis.from_url(url, **self._options())
+            cluster = RedisCluster.from_url(url, **self._options())
             try:
                 await cluster.initialize()
                 await cluster.ping(target_nodes=RedisCluster.PRIMARIES)
@@ -219,6 +221,7 @@ class RedisLink:
             "socket_timeout": self._seconds * 0.8,
             "socket_connect_timeout": self._seconds * 0.8,
             "protocol": 2,
+            "retry": Retry(NoBackoff(), 1),
         }
 
     async def _listen(self, client: _Client) -> None:
