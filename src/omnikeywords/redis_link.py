@@ -255,16 +255,18 @@ class RedisLink:
             async with asyncio.timeout(self._seconds * patience):
                 found = await work(client)
         except TimeoutError as error:
-            self._failed("late", error)
+            self._failed(client, "late", error)
             return otherwise
         except Exception as error:  # whatever a client raises while its cluster changes
-            self._failed("failed", error)
+            self._failed(client, "failed", error)
             return otherwise
         _calls.labels("ok").inc()
         return found
 
-    def _failed(self, outcome: str, error: Exception) -> None:
+    def _failed(self, client: _Client, outcome: str, error: Exception) -> None:
         _calls.labels(outcome).inc()
+        if client is not self._client:
+            return  # of a link that was cut meanwhile: it says nothing of the next one
         self._breaker.failed()
         if not self._breaker.closed:
             self._say_cut(error)

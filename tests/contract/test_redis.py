@@ -1,6 +1,8 @@
 """A real cluster of six: what processes share of it, and what becomes of answers while it dies, hangs, is flushed."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
@@ -14,11 +16,17 @@ from tests.servers.ports import free_port
 from tests.servers.redis import RedisServers, redis_cluster, redis_server
 from tests.servers.redis import until as until_now
 
-# The client library leaves the connections of nodes it has no more use for to the collector of garbage.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 T = TypeVar("T")
 KEY = b"k" * 20
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """The client library leaves connections to nodes that it has no more use for to the collector of garbage."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")
