@@ -17,7 +17,7 @@ from omnikeywords.errors import InvalidOption
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["compare", "correct", "export", "history", "keywords", "tag"]
+__all__ = ["compare", "correct", "export", "history", "keywords", "search", "tag"]
 
 # Every filter of a list, and how its value is written.
 _FILTERS: Mapping[str, str] = {
@@ -102,6 +102,47 @@ def keywords(
 
         many = f"{'at least ' if page.total >= MOST_COUNTED else ''}{counted(page.total, 'keyword')}"
         note(f"{many}; the next: --cursor {page.next_cursor}")
+
+
+@app.command()
+@_filtered
+def search(
+    filters: Mapping[str, str],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help='Words; "a phrase", -without, begin*.')] = "",
+    project: Project = "default",
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort",
+            help="relevance, keyword, volume, difficulty, opportunity, position, clicks, impressions, popularity.",
+        ),
+    ] = "relevance",
+    facets: Annotated[
+        str | None, typer.Option("--facets", metavar="FIELD,...", help="Count the hits by these, as intent,language.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 20,
+    cursor: Annotated[str | None, typer.Option("--cursor", help="Go on behind a page, as it told.")] = None,
+    format: Listed = None,
+) -> None:
+    """Search the keywords of a project, the best match first.
+
+    Accents, case and punctuation never matter; where hardly any keyword has the words, typing errors are forgiven.
+    """
+    from omnikeywords.search import Request
+    from omnikeywords.terminal_catalogue import show_keyword_rows
+
+    named = tuple(name.strip() for name in facets.split(",")) if facets else ()
+    with opened() as finder:
+        finder.project(project)
+        finder.searches.catch_up(project)
+        found = finder.search(Request(project, query, filters, sort, named, limit, cursor))
+    for remark in found.notes:
+        note(remark)
+    print_rows(found.hits, format, show_keyword_rows, f"no keyword of project {project!r} is like that")
+    for name, counts in found.facets.items():
+        note(f"{name}: " + ", ".join(f"{value} {number:,}" for value, number in counts.items()))
+    if found.next_cursor:
+        note(f"{counted(found.total, 'keyword')}; the next: --cursor {found.next_cursor}")
 
 
 @app.command()

@@ -16,7 +16,7 @@ import math
 import random
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from omnikeywords.errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable,
 from omnikeywords.in_use import InUse
 from omnikeywords.settings import hide_password
 
-__all__ = ["ALL_PROJECTS", "Connection", "Database", "Limits", "connect"]
+__all__ = ["ALL_PROJECTS", "Connection", "Database", "Limits", "connect", "tell"]
 
 ALL_PROJECTS = "*"  # what row-level security reads as: this transaction may see every project
 
@@ -125,11 +125,14 @@ class Database:
                             "commit": "off" if engine is self._writing_again else None,
                         }
                         connection.execute(_BEGIN, settings)
+                        connection.info[_TOLD] = {}
                     yield connection
                     if self.dialect == "postgresql" and _failed(self.raw(connection)):
                         raise RuntimeError(
                             "a statement of this transaction failed and was passed over: nothing is kept"
                         )
+                if told := connection.info.pop(_TOLD, None):
+                    _tell(self.raw(connection), told)
         # What `raw` is used for fails with the driver's own errors.
         except (DBAPIError, PoolTimeout, self._engine.dialect.loaded_dbapi.Error) as error:
             translated = _translated(error, self.shown_url, writes=engine is not self._reading)
@@ -156,6 +159,27 @@ _BEGIN = text(
     "set_config('lock_timeout', :lock, true), set_config('idle_in_transaction_session_timeout', :idle, true), "
     "set_config('synchronous_commit', coalesce(:commit, current_setting('synchronous_commit')), true)"
 )
+
+
+_TOLD = "okf_told"  # what is told when a transaction is kept
+
+
+def tell(connection: Connection, channel: str, payload: str) -> None:
+    """Notify those who LISTEN on PostgreSQL as soon as this transaction was kept; nobody where it was not.
+
+    It may be lost: it is a hint. PostgreSQL lets transactions that notify end one by one, each waiting for the disk
+    for itself, so this is done right behind them.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.info[_TOLD][channel, payload] = None
+
+
+def _tell(connection: psycopg.Connection[Any], told: Iterable[tuple[str, str]]) -> None:
+    with contextlib.suppress(psycopg.Error):
+        connection.autocommit = True
+        for channel, payload in told:
+            connection.execute("SELECT pg_notify(%s, %s)", (channel, payload))
+        connection.autocommit = False
 
 
 def _modes(engine: Engine) -> tuple[Engine, Engine]:

@@ -5,6 +5,7 @@ OmniKeywordsError
 │   ├── InvalidKeyword          a phrase: empty, control characters only, too long
 │   ├── InvalidMarket           not a language, a region or both
 │   ├── InvalidOption           an argument outside its allowed values
+│   ├── InvalidQuery            a search that is too long or too costly; `column` says where
 │   ├── InvalidSetting          an OKF_ setting: unknown name, wrong type, out of range
 │   └── TooManyKeywords         more than one call may carry
 ├── UnreadableExport        a file that is no keyword export, or is damaged
@@ -16,6 +17,7 @@ OmniKeywordsError
 │   └── IdempotencyConflict     the key was used before, for something else
 ├── DeliveryFailed          a webhook's receiver could not be reached, or answered no success
 ├── LeaseLost               another worker has the job now, or it has ended
+├── IndexBusy               another process writes a search index
 ├── NotReached              a read model is not yet as far as it was asked to be
 ├── UnknownEvent            an event that a newer version of the program wrote
 ├── SchemaOutdated          the database lacks a migration, or has one of a newer version
@@ -34,10 +36,12 @@ __all__ = [
     "DatabaseUnavailable",
     "DeliveryFailed",
     "IdempotencyConflict",
+    "IndexBusy",
     "InvalidInput",
     "InvalidKeyword",
     "InvalidMarket",
     "InvalidOption",
+    "InvalidQuery",
     "InvalidSetting",
     "LanguageTableMissing",
     "LeaseLost",
@@ -87,6 +91,12 @@ class InvalidOption(InvalidInput):
     """An argument outside its allowed values."""
 
     code = "invalid_option"
+
+
+class InvalidQuery(InvalidInput):
+    """A search that is too long or would cost too much; `params["column"]` is where, from 1."""
+
+    code = "invalid_query"
 
 
 class InvalidSetting(InvalidInput):
@@ -153,6 +163,12 @@ class LeaseLost(OmniKeywordsError):
     """Another worker has the job now, or it has ended: whoever worked at it before can write no more."""
 
     code = "lease_lost"
+
+
+class IndexBusy(OmniKeywordsError):
+    """Another process writes a search index: it goes on there."""
+
+    code = "index_busy"
 
 
 class NotReached(OmniKeywordsError):

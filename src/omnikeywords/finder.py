@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from omnikeywords.fleet import Fleet
     from omnikeywords.formats import Export
     from omnikeywords.jobs import Job
+    from omnikeywords.search import Request
+    from omnikeywords.searching import Searched, Searches
     from omnikeywords.webhooks import DeadLetter
     from omnikeywords.workflows import Workflows
 
@@ -56,9 +58,27 @@ TableProgress = Callable[[str, int, int], None]  # stage, done, of
 class Importing:
     """An import that was begun, or that was there already."""
 
-    import_id: str
-    job_id: str
+    import_: "Import"
+    job: "Job | None"  # that was begun with it; None where it is repeated
     repeated: bool  # the same content was imported before, for the same project, market and period
+
+    @property
+    def import_id(self) -> str:
+        """Of the import."""
+        return self.import_.id
+
+    @property
+    def job_id(self) -> str:
+        """Of the job by which it came."""
+        return self.import_.job_id
+
+
+class _ImportedBefore(Exception):
+    """There is no need of another import: nothing of it is kept."""
+
+    def __init__(self, there: "Import") -> None:
+        super().__init__(there.id)
+        self.there = there
 
 
 class Finder:
@@ -215,7 +235,7 @@ class Finder:
                 self._fleet = Fleet(self._database, self.settings)
             return self._fleet
 
-    def _at(self, project: str) -> "Database":
+    def database_of(self, project: str) -> "Database":
         """The database that holds a project."""
         return self.fleet.at(project)
 
@@ -251,7 +271,7 @@ class Finder:
         """One project. Raises NotFound."""
         from omnikeywords.catalog import projects
 
-        return projects.find(self._at(name), name)
+        return projects.find(self.database_of(name), name)
 
     def create_project(
         self,
@@ -294,13 +314,13 @@ class Finder:
                 f"project {name!r} lies in region {region!r}: `okf servers move` takes its bucket to another",
                 project=name,
             )
-        with self._at(name).write(name) as connection:
+        with self.database_of(name).write(name) as connection:
             return self._workflows(name).change_project(connection, name, actor, given, expected)
 
     def delete_project(self, name: str, actor: str) -> None:
         """Delete a project and erase everything that was ever said in it. Raises NotFound."""
         self.project(name)
-        with self._at(name).write(name, statement_ms=600_000) as connection:
+        with self.database_of(name).write(name, statement_ms=600_000) as connection:
             self._workflows(name).delete_project(connection, name, actor)
 
     def create_key(
@@ -342,7 +362,7 @@ class Finder:
         """An upload to go on with as it arrives; then `start_import` it, or drop it. Raises InvalidOption."""
         from omnikeywords.catalog import imports, projects, uploads
 
-        return uploads.Keeping(self._at(project), projects.check_name(project), imports.new_id())
+        return uploads.Keeping(self.database_of(project), projects.check_name(project), imports.new_id())
 
     def start_import(
         self,
@@ -364,7 +384,7 @@ class Finder:
 
         Raises InvalidOption, InvalidMarket, IdempotencyConflict where the key was used for something else.
         """
-        from omnikeywords.catalog import log, projects, uploads
+        from omnikeywords.catalog import imports, uploads
         from omnikeywords.workflows import ImportRequest
 
         asked = str(Market.parse(market)) if market else None
@@ -378,38 +398,40 @@ class Finder:
                 uploads.keep(upload, io.BytesIO(source) if isinstance(source, bytes) else source)
             days = "/".join(day.isoformat() for day in period) if period else ""
             content = f"{upload.digest}:{asked or ''}:{days}"
-            with self._at(project).write(project) as connection:
-                # Of several at once, those behind the first are to find it.
-                log.take_turn(connection, projects.bucket_of(project))
-                there = self._imported_before(connection, project, content, again, key)
-                if there is not None:
-                    uploads.forget(connection, project, import_id)
-                    return Importing(there.id, there.job_id, True)
+            request = ImportRequest(project, import_id, name, content, asked, period, actor)
+            with self.database_of(project).write(project) as connection:
+                if key is not None:
+                    self._check_key(connection, project, content, key)
                 upload.finish(connection)
-                projects.ensure(connection, project, actor)
-                request = ImportRequest(project, import_id, name, content, asked, period, actor)
-                started = self._workflows(project).start_import(connection, request, key)
-                return Importing(import_id, started.job.id, False)
+                begun, job = self._workflows(project).start_import(connection, request, key)
+                # Of several at once, those behind the first find it, as each has waited for its turn by now.
+                there = None if again else imports.same_content(connection, project, content, but=import_id)
+                if there is not None:
+                    raise _ImportedBefore(there)
+                return Importing(begun, job, False)
+        except _ImportedBefore as found:
+            upload.drop()
+            return Importing(found.there, None, True)
         except BaseException:
             upload.drop()
             raise
 
-    def _imported_before(
-        self, connection: "Connection", project: str, content: str, again: bool, key: str | None
-    ) -> "Import | None":
-        """The import that is answered in place of a new one."""
+    def _check_key(self, connection: "Connection", project: str, content: str, key: str) -> None:
+        """Raises _ImportedBefore where an import was begun under an idempotency key, IdempotencyConflict where
+        something else was."""
         from omnikeywords import jobs
-        from omnikeywords.catalog import imports
+        from omnikeywords.catalog import imports, log, projects
 
-        job = None if key is None else jobs.of_key(connection, project, key)
+        log.take_turn(connection, projects.bucket_of(project))
+        job = jobs.of_key(connection, project, key)
         if job is None:
-            return None if again else imports.same_content(connection, project, content)
+            return
         there = imports.begun(connection, project, job.input.get("import_id", ""))
         if there is None or there.content != content:
             raise IdempotencyConflict(
                 f"idempotency key {key!r} was used for another import: use a new key", key=key, job=job.id
             )
-        return there
+        raise _ImportedBefore(there)
 
     def run_job(self, job_id: str, on_look: "Callable[[Job], None] | None" = None) -> "Job":
         """Run a job in this process, or follow it while another runs it, until it has ended. Raises NotFound."""
@@ -429,19 +451,19 @@ class Finder:
         """Imports of a project, the newest first; `before` are start and id of the last one of the page before."""
         from omnikeywords.catalog import imports
 
-        return imports.list_imports(self._at(project), project, limit=limit, before=before)
+        return imports.list_imports(self.database_of(project), project, limit=limit, before=before)
 
     def count_imports(self, project: str = DEFAULT_PROJECT) -> int:
         """How many imports a project has had."""
         from omnikeywords.catalog import imports
 
-        return imports.count_imports(self._at(project), project)
+        return imports.count_imports(self.database_of(project), project)
 
     def import_(self, import_id: str, project: str = DEFAULT_PROJECT) -> "Import":
         """One import. Raises NotFound."""
         from omnikeywords.catalog import imports
 
-        return imports.find(self._at(project), project, import_id)
+        return imports.find(self.database_of(project), project, import_id)
 
     def rejects(
         self, import_id: str, project: str = DEFAULT_PROJECT, *, first: int = 0, limit: int | None = None
@@ -450,20 +472,20 @@ class Finder:
         from omnikeywords.catalog import imports
 
         self.import_(import_id, project)
-        return imports.list_rejects(self._at(project), project, import_id, first=first, limit=limit)
+        return imports.list_rejects(self.database_of(project), project, import_id, first=first, limit=limit)
 
     def count_rejects(self, import_id: str, project: str = DEFAULT_PROJECT) -> int:
         """How many rows of an import are listed as not taken."""
         from omnikeywords.catalog import imports
 
-        return imports.count_rejects(self._at(project), project, import_id)
+        return imports.count_rejects(self.database_of(project), project, import_id)
 
     def withdraw_import(
         self, import_id: str, project: str, actor: str, reason: str = "withdrawn", *, erase: bool = True
     ) -> None:
         """Make an import count nowhere, and erase what it said unless the log is to keep it. Raises NotFound."""
         found = self.import_(import_id, project)
-        with self._at(project).write(project, statement_ms=600_000) as connection:
+        with self.database_of(project).write(project, statement_ms=600_000) as connection:
             if erase:
                 self._workflows(project).delete_import(connection, found, reason, actor)
             else:
@@ -503,7 +525,7 @@ class Finder:
         """One keyword object. Raises NotFound."""
         from omnikeywords.catalog import listing
 
-        return listing.find(self._at(project), project, self._project_options(project), keyword_id)
+        return listing.find(self.database_of(project), project, self._project_options(project), keyword_id)
 
     def keywords_of(self, ids: Sequence[str], project: str = DEFAULT_PROJECT) -> list[dict[str, Any]]:
         """The keyword objects of those ids that there are, in the order of the ids. Raises NotFound."""
@@ -521,13 +543,13 @@ class Finder:
 
         self.project(project)
         asked = Market.parse(market) if market else None
-        return listing.named(self._at(project), project, text, asked)
+        return listing.named(self.database_of(project), project, text, asked)
 
     def mark(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> "Mark":
         """What people said of a keyword, and its version."""
         from omnikeywords.catalog import marks
 
-        with self._at(project).read(project) as connection:
+        with self.database_of(project).read(project) as connection:
             return marks.find(connection, project, keyword_id)
 
     def mark_keyword(
@@ -550,11 +572,11 @@ class Finder:
         said = dict(corrected) if corrected else None
         head = None
         if said and said.get("near_duplicate_of"):
-            head = listing.phrase_of(self._at(project), project, said["near_duplicate_of"] or "")
+            head = listing.phrase_of(self.database_of(project), project, said["near_duplicate_of"] or "")
             if head == about["normalized"]:
                 raise InvalidOption(f"keyword {head!r} cannot be a near-duplicate of itself", keyword=head)
             said["near_duplicate_of"] = head
-        with self._at(project).write(project) as connection:
+        with self.database_of(project).write(project) as connection:
             done = marks.put(connection, project, keyword_id, actor, tags=tags, corrected=said, expected=expected)
             if said and "near_duplicate_of" in said:
                 groups.put_right(connection, project, keyword_id, head)
@@ -580,7 +602,7 @@ class Finder:
         there = [row["id"] for row in self.keywords_of(ids, project)]
         position = 0
         for start in range(0, len(there), _MARKED_AT_ONCE):
-            with self._at(project).write(project) as connection:
+            with self.database_of(project).write(project) as connection:
                 for keyword_id in there[start : start + _MARKED_AT_ONCE]:
                     before = marks.find(connection, project, keyword_id).tags
                     tags = sorted({*before, *add_tags} - set(remove_tags)) if add_tags or remove_tags else None
@@ -597,11 +619,11 @@ class Finder:
         from omnikeywords.catalog.projects import bucket_of
 
         until = time.monotonic() + _FOLLOWED_SECONDS
-        follower = follow.Follower(self._at(project), self._workflows(project).model, bucket_of(project))
+        follower = follow.Follower(self.database_of(project), self._workflows(project).model, bucket_of(project))
         follower.advance(lambda: time.monotonic() > until)
         with suppress(NotReached):
             follow.wait_until(
-                self._at(project), MODEL, bucket_of(project), position, max(0.0, until - time.monotonic())
+                self.database_of(project), MODEL, bucket_of(project), position, max(0.0, until - time.monotonic())
             )
 
     def history(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> list[dict[str, Any]]:
@@ -644,11 +666,32 @@ class Finder:
         chosen.where(project)  # what is wrong with it is said before the first frame
         return listing.export(self.fleet.reading(project), project, self._project_options(project), chosen)
 
+    @functools.cached_property
+    def searches(self) -> "Searches":
+        """Whatever is found in search indexes."""
+        from omnikeywords.searching import Searches
+
+        return Searches(self.settings, self)
+
+    def locate_projects(self) -> None:
+        """Learn which bucket each project is in, unless that was learnt a moment ago."""
+        if self.settings.database_servers:
+            self.fleet.placement()
+
+    def search(self, request: "Request", fields: Sequence[str] | None = None) -> "Searched":
+        """Keywords of a project by what people type. A cache may stand here: what is found is of a position and of the
+        analysis' version.
+
+        Raises NotFound for the project, InvalidQuery for what would cost too much, InvalidOption for an unknown filter,
+        order or facet.
+        """
+        return self.searches.find(request, fields)
+
     def jobs(self, project: str | None = None, *, limit: int = 50, before: str | None = None) -> "list[Job]":
         """Jobs, the newest first, of one project or of all; `before` is the id of the last one of the page before."""
         from omnikeywords.jobs import list_jobs
 
-        databases = self.fleet.databases().values() if project is None else [self._at(project)]
+        databases = self.fleet.databases().values() if project is None else [self.database_of(project)]
         found: list[Job] = []
         for database in databases:
             with database.read(project) as connection:
@@ -659,7 +702,7 @@ class Finder:
         """How many jobs of a project are remembered."""
         from omnikeywords.jobs import count_jobs
 
-        with self._at(project).read(project) as connection:
+        with self.database_of(project).read(project) as connection:
             return count_jobs(connection, project)
 
     def job(self, job_id: str, project: str | None = None) -> "Job":
@@ -673,7 +716,7 @@ class Finder:
         """Those of the jobs that are still remembered, with their steps, by id."""
         from omnikeywords.jobs import jobs_of
 
-        with self._at(project).read(project) as connection:
+        with self.database_of(project).read(project) as connection:
             return jobs_of(connection, ids)
 
     def steer_job(self, verb: str, job_id: str, project: str | None = None) -> "Job":
@@ -710,7 +753,7 @@ class Finder:
 
         self.project(project)
         self._workflows(project).deliveries.check(url)
-        with self._at(project).write(project) as connection:
+        with self.database_of(project).write(project) as connection:
             return webhooks.add(connection, project, url, events)
 
     def webhooks(self, project: str) -> "list[Webhook]":
@@ -718,13 +761,13 @@ class Finder:
         from omnikeywords.catalog import webhooks
 
         self.project(project)
-        return webhooks.list_webhooks(self._at(project), project)
+        return webhooks.list_webhooks(self.database_of(project), project)
 
     def delete_webhook(self, webhook_id: str, project: str) -> None:
         """Send nothing more to a webhook, not what waits to be sent either. Raises NotFound."""
         from omnikeywords.catalog import webhooks
 
-        with self._at(project).write(project) as connection:
+        with self.database_of(project).write(project) as connection:
             webhooks.remove(connection, project, webhook_id)
 
     def dead_letters(self, project: str, limit: int = 50) -> "list[DeadLetter]":
@@ -734,7 +777,7 @@ class Finder:
 
     def redeliver(self, job_id: str, project: str) -> "Job":
         """Begin to send a dead letter once more. Raises NotFound, Conflict where it is none."""
-        with self._at(project).write(project) as connection:
+        with self.database_of(project).write(project) as connection:
             return self._workflows(project).deliveries.redeliver(connection, project, job_id)
 
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
@@ -761,7 +804,7 @@ class Finder:
         from omnikeywords.catalog.projects import bucket_of
 
         self.project(project)
-        with self._at(project).read(project) as connection:
+        with self.database_of(project).read(project) as connection:
             return log.list_events(connection, bucket_of(project), project, after, limit)
 
     def parked_events(self) -> "list[Parked]":

@@ -15,12 +15,14 @@ from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, OmniKeywordsE
 from omnikeywords.finder import Finder
 from omnikeywords.jobs import WorkerOptions, arm_crash_point, run_worker
 from omnikeywords.ops import configure_logs, gauge, get_logger
+from omnikeywords.search import Builder
 from omnikeywords.settings import Settings
 from omnikeywords.workflows import Workflows
 
 __all__ = ["process", "run_processor"]
 
 _LONGEST_PAUSE = 0.5  # seconds between looks at the log
+_INDEX_PAUSE = 0.2  # seconds between looks at what was written
 _RETRY = 5.0  # seconds until a database that was away is tried again
 _PARTITIONS_AHEAD = 4  # months, on PostgreSQL
 _DAY = 86_400.0
@@ -73,6 +75,9 @@ def _serve(finder: Finder, server: str, stop: threading.Event) -> None:
     workflows = finder.fleet.workflows(server)
     followed = threading.Thread(target=_follow, args=(workflows, server, stop), name=f"follow-{server}")
     followed.start()
+    builder = Builder(workflows.database, finder.searches.indexes)
+    indexed = threading.Thread(target=_index, args=(builder, server, stop), name=f"index-{server}")
+    indexed.start()
     options = WorkerOptions.of(finder.settings)
     deliveries = workflows.deliveries.saga
     # In threads of its own: receivers that answer slowly, or never, are waited for by no import.
@@ -85,6 +90,7 @@ def _serve(finder: Finder, server: str, stop: threading.Event) -> None:
     run_worker(workflows.database, [saga for saga in workflows.sagas if saga is not deliveries], stop, options)
     sent.join()
     followed.join()
+    indexed.join()
 
 
 def _follow(workflows: Workflows, server: str, stop: threading.Event) -> None:
@@ -109,6 +115,21 @@ def _follow(workflows: Workflows, server: str, stop: threading.Event) -> None:
         except OmniKeywordsError as error:
             _log.error("the read models cannot follow", server=server, reason=str(error))
             pause = _RETRY
+
+
+def _index(builder: Builder, server: str, stop: threading.Event) -> None:
+    """Keep the search indexes of a server's buckets up with its read models."""
+    pause = 0.0
+    while not stop.wait(pause):
+        try:
+            pause = 0.02 if builder.catch_up(stop.is_set) else _INDEX_PAUSE
+        except OmniKeywordsError as error:
+            _log.warning("the search indexes cannot follow", server=server, reason=str(error))
+            pause = _RETRY
+        except Exception as error:  # of the engine or of the disk; what serves goes on serving
+            _log.error("the search indexes cannot follow", server=server, exc_info=error)
+            pause = _RETRY
+    builder.close()
 
 
 def _end_with_parent(parent: int, stop: threading.Event) -> None:

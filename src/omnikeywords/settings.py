@@ -316,6 +316,7 @@ TABLE: tuple[Setting, ...] = (
         _text,
     ),
     _number("OKF_DATABASE_CONNECTIONS", 5, 1, 1000, "connections", "Most database connections of one process."),
+    _number("OKF_OPEN_INDEXES", 64, 1, 4096, "indexes", "Most search indexes that one process has open."),
     _number("OKF_STATEMENT_TIMEOUT_MS", 10_000, 10, 600_000, "ms", "Longest that one database statement may take."),
     _number("OKF_LOCK_TIMEOUT_MS", 5000, 10, 600_000, "ms", "Longest that a transaction waits for another."),
     _number("OKF_JOB_THREADS", 2, 1, 64, "jobs", "Jobs that one worker process runs at a time."),
@@ -581,6 +582,7 @@ class Settings:
     database_servers: Mapping[str, str] = field(hash=False)  # name to URL
     region: str
     database_connections: int
+    open_indexes: int
     statement_timeout_ms: int
     lock_timeout_ms: int
     job_threads: int

@@ -32,7 +32,7 @@ from omnikeywords.db import Connection, Database
 from omnikeywords.formats import Export, open_export
 from omnikeywords.formats.merge import with_parts
 from omnikeywords.formats.write import extra_as_text
-from omnikeywords.jobs import Context, Job, Saga, Started, Step, crash_point, declare_crash_points, erase, start
+from omnikeywords.jobs import Context, Job, Saga, Step, crash_point, declare_crash_points, erase, start
 from omnikeywords.model import Market
 from omnikeywords.ops import get_logger
 from omnikeywords.webhooks import Deliveries, Sender
@@ -102,8 +102,11 @@ class Workflows:
         self.derive_keywords = Saga("derive_keywords", [Step("derive", self._derive), Step("group", self._group)])
         self.sagas = (self.import_keywords, self.derive_keywords, self.deliveries.saga)
 
-    def start_import(self, connection: Connection, request: ImportRequest, key: str | None = None) -> Started:
-        """Begin an import in the caller's transaction: its first event and its job are there together or not at all."""
+    def start_import(
+        self, connection: Connection, request: ImportRequest, key: str | None = None
+    ) -> tuple[imports.Import, Job]:
+        """Begin an import in the caller's transaction, making the project if it is not there: its first event and its
+        job are there together or not at all."""
         days = [day.isoformat() for day in request.period] if request.period else None
         started = start(
             connection,
@@ -127,8 +130,10 @@ class Workflows:
             "period_end": days and days[1],
             "content": request.content,
         }
-        imports.start(connection, request.project, request.import_id, facts, request.actor)
-        return started
+        # Others of the bucket wait from here on only.
+        log.take_turn(connection, projects.bucket_of(request.project))
+        projects.ensure(connection, request.project, request.actor)
+        return imports.start(connection, request.project, request.import_id, facts, request.actor), started.job
 
     def cancelled(self, connection: Connection, job: Job) -> None:
         """What is left to do, in the caller's transaction, for a job that was cancelled before anybody began it."""

@@ -395,6 +395,8 @@ class TestKeywords:
         assert (found["total"], found["total_is_exact"], found["next_cursor"]) == (3, True, None)
         assert [k["keyword"] for k in api.get("/keywords", intent="transactional")["keywords"]] == ["buy running shoes"]
         assert [k["keyword"] for k in api.get("/keywords", question="how")["keywords"]] == ["how to lace shoes"]
+        assert [k["keyword"] for k in api.get("/keywords", question="any")["keywords"]] == ["how to lace shoes"]
+        assert api.get("/keywords", q="\b")["keywords"] == [], "nothing that a keyword could hold"
 
     def test_pages_follow_each_other_without_a_gap(self, api: Api) -> None:
         api.imported()
@@ -527,6 +529,9 @@ class TestKeywords:
         for parameters in (
             {"colour": "red"},
             {"min_volume": "many"},
+            {"intent": "buying"},
+            {"funnel": "decision|loyalty"},
+            {"question": ""},
             {"sort": "luck"},
             {"limit": 1001},
             {"fields": "keyword,price"},

@@ -76,10 +76,14 @@ BY_MEANING = {"cursor", "fields", "date", "if-match", "POST /api/v1/projects"}
 @settings(
     max_examples=30,
     deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
 )
 def test_what_is_promised_is_kept(case: schemathesis.Case) -> None:
+    if case.media_type == "multipart/form-data" and isinstance(case.body, dict) and None in case.body.values():
+        return  # a form has no null: it would be the word
     asked = {case.operation.label, *(parameter.name for parameter in case.operation.iter_parameters())}
     case.call_and_validate(excluded_checks=[positive_data_acceptance] if asked & BY_MEANING else [])
 

@@ -302,12 +302,12 @@ def test_an_import_goes_on_where_its_bucket_went(spread: Spread) -> None:
     workflows = spread.fleet.workflows(FIRST)
     with catalogue.database.write("shop") as connection:
         uploads_of.keep_part(connection, "shop", "i1", 0, CSV)
-        begun = workflows.start_import(connection, ImportRequest("shop", "i1", "k.csv", "digest"))
+        _, job = workflows.start_import(connection, ImportRequest("shop", "i1", "k.csv", "digest"))
     spread.fleet.move(catalogue.bucket, "second", "ana")
     with pytest.raises(NotFound), spread.fleet.first.read() as connection:
-        status(connection, begun.job.id)
+        status(connection, job.id)
     there = spread.fleet.database("second")
-    done = run_until_done(there, spread.fleet.workflows("second").sagas, begun.job.id)
+    done = run_until_done(there, spread.fleet.workflows("second").sagas, job.id)
     assert done.state is JobState.COMPLETED
     assert len(spread.catalogue("shop").rows()["keywords"]) == 3
 

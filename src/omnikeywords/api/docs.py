@@ -216,6 +216,14 @@ _DETAILS = {
         "the body is said to be text/plain: send JSON as application/json",
         {"content_type": "text/plain"},
     ),
+    "invalid_query": (
+        "a* at column 1 stands for more than 1,000 words: give more of it",
+        {"column": 1, "limit": 1000},
+    ),
+    "not_reached": (
+        "the search index has not caught up within 2 seconds: ask again",
+        {"model": "search", "position": 41},
+    ),
     "invalid_request": ("keywords[1]: expected str, got int", {"field": "keywords[1]"}),
     "invalid_market": (
         "market 'brazil' is not a language and region: write it as pt-BR, en or und-BR",

@@ -194,7 +194,9 @@ class Imports:
         upload = kept or self._finder.upload(project)
         upload.add(rest)  # less than a part: in memory until it is kept with the import's first event
         begun = self._finder.start_import(upload, **said)
-        return self._found(begun.import_id, project), begun.repeated
+        if begun.job is None:
+            return self._found(begun.import_id, project), True
+        return _object(begun.import_, begun.job), False
 
     def _project_of(self, call: Call, project: str, asked: ImportQuery, form: Form) -> str:
         """The project that a form is for, as far as it was read."""

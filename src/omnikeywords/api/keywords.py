@@ -34,14 +34,22 @@ from omnikeywords.api.schemas import (
     Total,
     TotalIsExact,
 )
-from omnikeywords.catalog.listing import FILTERS, MOST_COUNTED
+from omnikeywords.catalog.listing import CHOICES, FILTERS, MOST_COUNTED
 from omnikeywords.errors import VersionConflict
 
-__all__ = ["KeywordFilters", "KeywordObject", "keyword_routes"]
+__all__ = ["KeywordFilters", "KeywordObject", "field_names", "filters_of", "keyword_routes", "shown_object"]
 
 _Several = Meta(description="One, or several with | between them.")
 _Texts = Annotated[str | None, _Several]
 _Number = float | None
+
+
+def _chosen(name: str) -> Meta:
+    words = "|".join(CHOICES[name])
+    said = f"{', '.join(CHOICES[name])}; several with | between."
+    return Meta(pattern=rf"^({words})(\|({words}))*$", description=said)
+
+
 _ImportId = Annotated[str, Meta(pattern=PARTS["import_id"].pattern, description="Id of an import.")]
 KeywordId = Annotated[str, Meta(pattern=PARTS["keyword_id"].pattern, examples=["k1" + "a" * 24])]
 
@@ -53,9 +61,9 @@ class KeywordFilters(Struct, frozen=True, forbid_unknown_fields=True):
     q: Annotated[str, Meta(max_length=700, description="Part of the keyword, however it is spelt in case.")] = ""
     market: _Texts = None
     language: _Texts = None
-    intent: _Texts = None
-    funnel: _Texts = None
-    question: Annotated[str | None, Meta(description="Kinds of question with | between them; `any` for all.")] = None
+    intent: Annotated[str, _chosen("intent")] | None = None
+    funnel: Annotated[str, _chosen("funnel")] | None = None
+    question: Annotated[str, _chosen("question")] | None = None
     modifier: Annotated[str | None, Meta(description="A type of modifier, as `price`.")] = None
     tag: str | None = None
     source: _Texts = None
@@ -338,7 +346,7 @@ class Keywords:
     async def list(self, call: Call) -> Reply:
         asked, given = read_query(call, KeywordsQuery)
         project = allowed(call, "read", asked.project)
-        fields = _fields(asked.fields)
+        fields = None if asked.fields is None else field_names(asked.fields)
         return await self._run(self._list, project, asked, filters_of(given), fields)
 
     def _list(
@@ -347,7 +355,7 @@ class Keywords:
         found = self._finder.keywords(
             project, q=asked.q, filters=filters, order=asked.sort, limit=asked.limit, cursor=asked.cursor
         )
-        shown = [_object(row) for row in found.keywords]
+        shown = [shown_object(row) for row in found.keywords]
         if fields is not None:
             shown = [{name: row[name] for name in fields} for row in shown]
         return json_reply(page("keywords", shown, found.total, found.next_cursor, found.total < MOST_COUNTED))
@@ -413,7 +421,7 @@ class Keywords:
         found = self._finder.keywords_of(asked.ids, project)
         there = {row["id"] for row in found}
         missing = [one for one in dict.fromkeys(asked.ids) if one not in there]
-        return json_reply({"keywords": [_object(row) for row in found], "missing": missing})
+        return json_reply({"keywords": [shown_object(row) for row in found], "missing": missing})
 
     async def history(self, call: Call) -> Reply:
         asked, _ = read_query(call, PageQuery)
@@ -461,9 +469,11 @@ def corrections_of(asked: KeywordChanges | BatchChanges) -> dict[str, str | None
     return {name: value for name, value in given.items() if not isinstance(value, UnsetType)}
 
 
-def _fields(given: str | None) -> tuple[str, ...] | None:
-    if given is None:
-        return None
+def field_names(given: str) -> tuple[str, ...]:
+    """The fields of a keyword object that are asked for, with commas between them.
+
+    Raises Problem for one that there is not.
+    """
     known = KeywordObject.__struct_fields__
     names = tuple(dict.fromkeys(name.strip() for name in given.split(",")))
     for name in names:
@@ -475,17 +485,17 @@ def _fields(given: str | None) -> tuple[str, ...] | None:
 
 
 def _reply(row: dict[str, Any], version: int) -> Reply:
-    return json_reply(_object(row), headers=((b"etag", b'"%d"' % version),))
+    return json_reply(shown_object(row), headers=((b"etag", b'"%d"' % version),))
 
 
-def _object(row: dict[str, Any]) -> dict[str, Any]:
+def shown_object(row: dict[str, Any]) -> dict[str, Any]:
     """A row of the catalogue as JSON has it."""
     row["monthly_searches"] = _months(row["monthly_searches"])
     row["extra"] = None if row["extra"] is None else msgspec.Raw(row["extra"].encode())
     return row
 
 
-_observed = _object
+_observed = shown_object
 
 
 def _months(months: list[dict[str, Any]] | None) -> dict[str, int | None] | None:

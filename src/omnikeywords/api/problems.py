@@ -41,6 +41,7 @@ class ProblemKind(NamedTuple):
 # By code. The codes of errors.py keep their own; those of HTTP itself are here alone.
 PROBLEMS: Mapping[str, ProblemKind] = {
     "invalid_json": ProblemKind(400, "The body is not JSON"),
+    "invalid_query": ProblemKind(400, "The search cannot be run"),
     "invalid_host": ProblemKind(400, "The Host header is invalid"),
     "unauthorized": ProblemKind(401, "A key is needed"),
     "forbidden": ProblemKind(403, "The key does not allow it"),
@@ -69,6 +70,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "database_unavailable": ProblemKind(503, "The database cannot be used"),
     "database_busy": ProblemKind(503, "The database is busy"),
     "schema_outdated": ProblemKind(503, "The service is not set up yet"),
+    "index_busy": ProblemKind(503, "The index is written elsewhere"),
     "unknown_event": ProblemKind(503, "A newer version is needed"),
     "not_reached": ProblemKind(503, "What was asked is not there yet"),
     "overloaded": ProblemKind(503, "The service is busy"),

@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from omnikeywords.analysis.lexicon import QUESTIONS
 from omnikeywords.api.guard import Call
 from omnikeywords.api.problems import Problem
 from omnikeywords.errors import VersionConflict
@@ -167,6 +168,7 @@ _SHAPES = {
     "date": "this is no day, month or range of days: write it as 2026-10-31, 2026-10 or 2026-10-01..2026-10-28",
     "intent": "this is no intent: use informational, navigational, commercial or transactional, with | between several",
     "funnel": "this is no funnel stage: use awareness, consideration or decision, with | between several",
+    "question": f"this is no kind of question: use {', '.join(QUESTIONS)} or any, with | between several",
 }
 _SHAPES["name"] = _SHAPES["project"]
 _CHOICES = {

@@ -9,6 +9,7 @@ from omnikeywords.api.keywords import keyword_routes
 from omnikeywords.api.projects import project_routes
 from omnikeywords.api.route import RETRY, Answer, Route
 from omnikeywords.api.schemas import AnalyzeAnswer, AnalyzeRequest, HealthAnswer, Readiness
+from omnikeywords.api.search import search_routes
 from omnikeywords.api.system import Ready, health, metrics
 from omnikeywords.ops import METRICS_CONTENT_TYPE, Health
 
@@ -24,6 +25,7 @@ def routes(analyze: Analyze, checks: Health, catalogue: Catalogue | None = None)
             *project_routes(catalogue),
             *import_routes(catalogue),
             *keyword_routes(catalogue),
+            *search_routes(catalogue),
             *export_routes(catalogue),
             *job_routes(catalogue, checks),
         ]

@@ -17,7 +17,7 @@ from omnikeywords.analysis import duplicates
 from omnikeywords.analysis.duplicates import REASONS
 from omnikeywords.analysis.frequency import default_table_path
 from omnikeywords.analysis.language import LANGUAGES, LanguageModel
-from omnikeywords.catalog import marks
+from omnikeywords.catalog import changes, marks
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.rows import fetch, put_columns
 from omnikeywords.catalog.tables import keywords
@@ -86,11 +86,11 @@ def regroup(
     changed = now.filter(
         now["of"].ne_missing(frame["near_duplicate_of"]) | now["why"].ne_missing(frame["near_duplicate_reason"])
     )
-    key = {"bucket": pl.lit(bucket_of(project), pl.Int32), "project": pl.lit(project)}
-    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"}).with_columns(**key)
+    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"})
     for part in changed.iter_slices(_PART):
         with database.write(project, durable=False) as connection:
-            put_columns(connection, keywords, part)
+            changes.note(connection, bucket_of(project), project, part["id"])
+            put_columns(connection, keywords, {"bucket": bucket_of(project), "project": project}, part)
         attend()
     return changed.height
 
@@ -133,6 +133,7 @@ def put_right(connection: Connection, project: str, keyword_id: str, of: str | N
     """Show at once what a person said that a keyword is a near-duplicate of; the rest follows with the next groups."""
     which = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project) & (keywords.c.id == keyword_id)
     reason = CORRECTED_REASON if of else None
+    changes.note(connection, bucket_of(project), project, pl.Series("id", [keyword_id]))
     connection.execute(
         keywords.update().where(which).values(near_duplicate_of=of or None, near_duplicate_reason=reason)
     )

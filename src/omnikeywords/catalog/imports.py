@@ -77,12 +77,32 @@ def stream_of(import_id: str) -> str:
     return f"import/{import_id}"
 
 
-def start(connection: Connection, project: str, import_id: str, facts: Mapping[str, Any], actor: str) -> None:
-    """Begin an import; `facts` are `name`, `job_id`, `market`, `period_start`, `period_end` and `content`.
+def start(connection: Connection, project: str, import_id: str, facts: Mapping[str, Any], actor: str) -> Import:
+    """Begin an import under a new id.
 
-    Again for the same id it does nothing.
+    `facts` are `name`, `job_id`, `market`, `period_start`, `period_end` and `content`.
     """
-    _append(connection, project, import_id, EventType.IMPORT_STARTED, facts, actor, key="started")
+    event = NewEvent(stream_of(import_id), EventType.IMPORT_STARTED, facts)
+    done = log.append(connection, bucket_of(project), project, [event], actor=actor, new_stream=True)
+    apply(connection, done.events[0])
+    days = _days(done.events[0])
+    return Import(
+        id=import_id,
+        project=project,
+        job_id=facts["job_id"],
+        state="running",
+        reason=None,
+        name=facts["name"],
+        tool=None,
+        market=facts["market"],
+        period_start=days["period_start"],
+        period_end=days["period_end"],
+        content=facts["content"],
+        rows=0,
+        skipped=0,
+        started_at=done.events[0].recorded_at,
+        ended_at=None,
+    )
 
 
 def append_rows(
@@ -193,12 +213,13 @@ def begun(connection: Connection, project: str, import_id: str) -> Import | None
     return None if row is None else _import(row)
 
 
-def same_content(connection: Connection, project: str, content: str) -> Import | None:
-    """An import of the same content for the same market and period that counts, or is about to."""
+def same_content(connection: Connection, project: str, content: str, *, but: str) -> Import | None:
+    """Another import of the same content for the same market and period that counts, or is about to."""
     which = (
         (imports.c.bucket == bucket_of(project))
         & (imports.c.project == project)
         & (imports.c.content == content)
+        & (imports.c.import_id != but)
         & (imports.c.state != "withdrawn")
     )
     row = connection.execute(select(imports).where(which).order_by(imports.c.started_at)).first()

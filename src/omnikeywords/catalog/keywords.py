@@ -16,7 +16,7 @@ import polars as pl
 from sqlalchemy import Table, delete, func, select, text, tuple_
 
 from omnikeywords.analysis import MODEL_VERSION, Options
-from omnikeywords.catalog import projects
+from omnikeywords.catalog import changes, projects
 from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, unstored
 from omnikeywords.catalog.digest import PLACE, TIME, Digest, Digester
 from omnikeywords.catalog.events import Event, EventType
@@ -186,7 +186,7 @@ class KeywordsModel:
         for rows in added.iter_slices(_PART):
             yield partial(_put_rows, rows)
         for keywords_ in state.iter_slices(_PART):
-            yield partial(_put_state, keywords_)
+            yield partial(_put_state, keywords_, event)
 
     def _without_import(self, database: Database, of: Scope, import_id: str) -> Iterator[Part]:
         """Take out an import unless it counts."""
@@ -238,7 +238,7 @@ class KeywordsModel:
             said = _marks(connection, event, ids)
         if known.height:
             state = _finished(_state(known, self._options(event.project)), event, said)
-            yield partial(_put_state, state)
+            yield partial(_put_state, state, event)
 
     def _delete_project(self, database: Database, event: Event) -> Iterator[Part]:
         for table in (keywords, observations):
@@ -249,7 +249,7 @@ class KeywordsModel:
                     ).first()
                 if there is None:
                     break
-                yield partial(_delete_some, table=table, which=_of_project(event, table))
+                yield partial(_delete_some, table=table, of=event)
 
 
 _KEY_SCHEMA: dict[str, Any] = {
@@ -289,7 +289,8 @@ def _put_rows(rows: pl.DataFrame, connection: Connection) -> None:
     put(connection, observations, rows)
 
 
-def _put_state(state: pl.DataFrame, connection: Connection) -> None:
+def _put_state(state: pl.DataFrame, of: Event | Scope, connection: Connection) -> None:
+    changes.note(connection, of.bucket, of.project, state["id"])
     put(connection, keywords, state)
 
 
@@ -302,6 +303,7 @@ def _replace(
     connection: Connection,
 ) -> None:
     """Take observations out, put others in, and the states of the keywords `ids` in the place of what they were."""
+    changes.note(connection, of.bucket, of.project, pl.concat([ids.alias("id"), state["id"]]).unique())
     if drop.height:
         connection.execute(
             delete(observations).where(of_places(connection)),
@@ -315,10 +317,12 @@ def _replace(
     put(connection, keywords, state)
 
 
-def _delete_some(connection: Connection, table: Table, which: Any) -> bool:
-    """Delete some rows; returns whether there were any."""
+def _delete_some(connection: Connection, table: Table, of: Event | Scope) -> bool:
+    """Delete some rows of a project; returns whether there were any."""
+    if table is keywords:
+        changes.note(connection, of.bucket, of.project, None)
     key = list(table.primary_key)
-    some = select(*key).where(which).limit(_PART).subquery()
+    some = select(*key).where(_of_project(of, table)).limit(_PART).subquery()
     return connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns)))).rowcount > 0
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, or_, select
 
 from omnikeywords.analysis import Options
-from omnikeywords.analysis.normalise import normalise
+from omnikeywords.analysis.lexicon import QUESTIONS
+from omnikeywords.analysis.normalise import normalise, normalise_batch
 from omnikeywords.catalog.derive import OBSERVED_REST, STORED_SCHEMA, analysed, unstored
 from omnikeywords.catalog.keywords import Scope, of_places, places_of
 from omnikeywords.catalog.marks import CORRECTED
@@ -25,9 +26,10 @@ from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import keywords, observations
 from omnikeywords.db import Database
 from omnikeywords.errors import InvalidOption, NotFound
-from omnikeywords.model import Market
+from omnikeywords.model import Funnel, Intent, Market
 
 __all__ = [
+    "CHOICES",
     "FILTERS",
     "ORDERS",
     "Compared",
@@ -53,6 +55,12 @@ FILTERS = (
     *("max_opportunity", "min_position", "max_position", "min_clicks", "max_clicks", "min_impressions"),
     "max_impressions",
 )
+# What some filters may be; `any` of question: all of them.
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "intent": tuple(Intent),
+    "funnel": tuple(Funnel),
+    "question": (*QUESTIONS, "any"),
+}
 # Each order, and whether the largest come first.
 ORDERS: Mapping[str, tuple[str, bool]] = {
     "id": ("id", False),
@@ -83,7 +91,9 @@ class Filters:
         """
         parts: list[ColumnElement[bool]] = [keywords.c.bucket == bucket_of(project), keywords.c.project == project]
         if self.q.strip():
-            parts.append(keywords.c.normalized.contains(normalise(self.q), autoescape=True))
+            part = normalise_batch([self.q])[0][0]
+            # What people paste may hold nothing that a keyword could.
+            parts.append(keywords.c.normalized.contains(part, autoescape=True) if part else false())
         for name, value in self.given.items():
             parts.append(_condition(name, value))
         return and_(*parts)
@@ -97,6 +107,12 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
             column = keywords.c[name.removeprefix(prefix)]
             number = _number(name, value)
             return column >= number if prefix == "min_" else column <= number
+    if name in CHOICES:
+        chosen = value.split("|")
+        if unknown := [one for one in chosen if one not in CHOICES[name]]:
+            known = ", ".join(CHOICES[name])
+            raise InvalidOption(f"filter {name} is {unknown[0]!r}: use {known}, with | between several", filter=name)
+        return keywords.c[name].is_not(None) if "any" in chosen else keywords.c[name].in_(chosen)
     match name:
         case "words" | "year":
             if not re.fullmatch(r"[0-9]{1,4}", value):
@@ -115,8 +131,6 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
             return or_(*(keywords.c.source.contains(one, autoescape=True) for one in value.split("|")))
         case "import":
             return or_(*(keywords.c.rows.contains(f"{one}/", autoescape=True) for one in value.split("|")))
-        case "question" if value == "any":
-            return keywords.c.question.is_not(None)
         case _:
             return keywords.c[name].in_(value.split("|"))
 

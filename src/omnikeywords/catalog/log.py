@@ -73,11 +73,13 @@ def append(
     actor: str,
     expected: int | None = None,
     idempotency_key: str | None = None,
+    new_stream: bool = False,
 ) -> Appended:
     """Append events of one project, all in the caller's transaction.
 
     `expected` is the version that the first event's stream must have: 0 where it must not exist. After a conflict the
-    caller may go on in the same transaction.
+    caller may go on in the same transaction. A `new_stream` was given a name that no other can have, so nobody looks
+    for its version.
 
     Raises VersionConflict where it has another, IdempotencyConflict where the key was used for other events.
     """
@@ -97,7 +99,8 @@ def append(
                     key=idempotency_key,
                 )
             return Appended(before.position, before.version)
-    versions = _versions(connection, bucket, project, [event.stream for event in new])
+    streams = [event.stream for event in new]
+    versions = dict.fromkeys(streams, 0) if new_stream else _versions(connection, bucket, project, streams)
     if expected is not None and versions[new[0].stream] != expected:
         connection.execute(_GIVE_BACK, {"b": bucket, "n": len(new)})
         raise VersionConflict(

@@ -18,6 +18,7 @@ from omnikeywords.catalog.tables import (
     events,
     followers,
     homes,
+    keyword_changes,
     keywords,
     metadata,
     moves,
@@ -36,7 +37,7 @@ _FENCE_MS = 60_000  # longest statement while writers wait
 
 _ABOUT_PLACES = (homes, moves, placement)  # kept on the first server, whatever lies on it
 # Copied event by event or part by part, or made again from the log where the bucket comes to.
-_NOT_CARRIED = (buckets, events, followers, keywords, observations, parked, uploads)
+_NOT_CARRIED = (buckets, events, followers, keyword_changes, keywords, observations, parked, uploads)
 
 
 def arrive(target: Database, bucket: int) -> None:

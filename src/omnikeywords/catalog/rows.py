@@ -1,10 +1,11 @@
 """Many rows at once into a table and out of it: each database's own fastest way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import polars as pl
-from sqlalchemy import Select, Table
+from sqlalchemy import Select, Table, text
 
 from omnikeywords.db import Connection
 
@@ -40,30 +41,29 @@ def put(connection: Connection, table: Table, frame: pl.DataFrame, keep: Sequenc
         cursor.execute(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {loading} {conflict}")
 
 
-def put_columns(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
-    """Give rows that are there other values: the frame holds their key and the columns that change."""
+def put_columns(connection: Connection, table: Table, of: Mapping[str, Any], frame: pl.DataFrame) -> None:
+    """Give rows that are there other texts: the frame holds their `id` and the columns that change; `of` is the rest of
+    their key, the same for all."""
     if not frame.height:
         return
-    key = [column.name for column in table.primary_key]
-    changed = [name for name in frame.columns if name not in key]
-    driver = _driver(connection)
+    changed = [name for name in frame.columns if name != "id"]
+    which = " AND ".join(f"{_q(name)} = :of_{name}" for name in of)
+    parameters = {f"of_{name}": value for name, value in of.items()}
     if connection.dialect.name == "sqlite":
-        values = ", ".join(f"{_q(name)} = ?" for name in changed)
-        which = " AND ".join(f"{_q(name)} = ?" for name in key)
-        driver.executemany(f"UPDATE {table.name} SET {values} WHERE {which}", _tuples(frame.select(*changed, *key)))
+        values = ", ".join(f"{_q(name)} = :{name}" for name in changed)
+        statement = text(f"UPDATE {table.name} SET {values} WHERE {which} AND id = :id")
+        connection.execute(statement, [row | parameters for row in frame.iter_rows(named=True)])
         return
-    with driver.cursor() as cursor:
-        changing = f"okf_changing_{table.name}"
-        columns = ", ".join(map(_q, frame.columns))
-        cursor.execute(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {changing} ON COMMIT DROP AS "
-            f"SELECT {columns} FROM {table.name} WITH NO DATA"
-        )
-        cursor.execute(f"TRUNCATE {changing}")
-        _copy(cursor, f"{changing} ({columns})", frame)
-        values = ", ".join(f"{_q(name)} = new.{_q(name)}" for name in changed)
-        which = " AND ".join(f"{table.name}.{_q(name)} = new.{_q(name)}" for name in key)
-        cursor.execute(f"UPDATE {table.name} SET {values} FROM {changing} AS new WHERE {which}")
+    # Not joined with a table of the new texts: before anyone has counted rows, PostgreSQL goes through that table for
+    # each row of the project.
+    values = ", ".join(f"{_q(name)} = new.texts -> {table.name}.id ->> {i}" for i, name in enumerate(changed))
+    statement = text(
+        f"UPDATE {table.name} SET {values} FROM (SELECT CAST(:texts AS jsonb) AS texts) AS new "
+        f"WHERE {which} AND id = ANY(CAST(:ids AS text[]))"
+    )
+    texts = dict(zip(frame["id"], frame.select(changed).iter_rows(), strict=True))
+    parameters |= {"texts": msgspec.json.encode(texts).decode(), "ids": list(texts)}
+    connection.execute(statement, parameters)
 
 
 def fetch(

@@ -121,6 +121,7 @@ followers = Table(
     Column("attempts", Integer, nullable=False),  # at the next event, in vain
     Column("model_version", String(64)),  # what its analyses were made with
     Column("updated_at", _Time, nullable=False),
+    Column("changes", BigInteger, nullable=False, server_default=text("0")),  # number of the last of keyword_changes
 )
 
 parked = Table(
@@ -169,6 +170,7 @@ imports = Table(
     Column("started_at", _Time, nullable=False),
     Column("ended_at", _Time),
     Index(None, "bucket", "project", "started_at"),
+    Index(None, "bucket", "project", "content"),
 )
 
 rejects = Table(
@@ -265,6 +267,16 @@ observations = Table(
     Column("ctr", Float),
     Column("position", Float),
     Column("rest", Text, nullable=False),  # JSON: every other column that has a value
+)
+
+# Which keywords were written last, for models that are made of `keywords` and not of events.
+keyword_changes = Table(
+    "keyword_changes",
+    metadata,
+    _key("bucket", Integer),
+    _key("number", BigInteger),  # `changes` of the follower
+    Column("project", String(64), nullable=False),
+    Column("ids", Text),  # by space; null: all of the project
 )
 
 # ---- whom to tell: settings, neither facts nor made from facts

@@ -63,9 +63,9 @@ class Keeping:
             self._parts += 1
 
     def finish(self, connection: Connection) -> None:
-        """Keep what is left, in the caller's transaction."""
+        """Keep what is left, in the caller's transaction, in which it must take its turn to append."""
         if self._rest:
-            keep_part(connection, self.project, self.import_id, self._parts, bytes(self._rest))
+            _insert(connection, self.project, self.import_id, self._parts, bytes(self._rest))
 
     def drop(self) -> None:
         """Keep nothing of it."""
@@ -82,12 +82,15 @@ def keep(upload: Keeping, source: BinaryIO) -> None:
 
 def keep_part(connection: Connection, project: str, import_id: str, number: int, part: bytes) -> None:
     """Keep one part of an upload, in the caller's transaction."""
-    bucket = bucket_of(project)
-    log.enter(connection, bucket)
+    log.enter(connection, bucket_of(project))
+    _insert(connection, project, import_id, number, part)
+
+
+def _insert(connection: Connection, project: str, import_id: str, number: int, part: bytes) -> None:
     if connection.dialect.name == "sqlite":
         # Its cache would come to hold the parts before, which nobody reads again here.
         connection.execute(text("PRAGMA shrink_memory"))
-    row = {"bucket": bucket, "project": project, "import_id": import_id, "part": number, "data": part}
+    row = {"bucket": bucket_of(project), "project": project, "import_id": import_id, "part": number, "data": part}
     connection.execute(uploads.insert(), row)
 
 

@@ -36,7 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from omnikeywords.db import Database
+from omnikeywords.db import Database, tell
 from omnikeywords.errors import Conflict, IdempotencyConflict, InvalidOption, LeaseLost, NotFound
 from omnikeywords.jobs.crash import crash_point
 from omnikeywords.jobs.job import (
@@ -142,7 +142,7 @@ def start(
         .returning(jobs)
     ).one_or_none()
     if made is not None:
-        _notify(connection, saga.kind)
+        tell(connection, CHANNEL, saga.kind)
         crash_point("jobs.start.after_insert")
         return Started(job_of(made), True)
     there = connection.execute(
@@ -246,7 +246,7 @@ def cancel(connection: Connection, job_id: str, project: str | None = None) -> J
         values |= _ended(JobState.CANCELLED, now) | {"backwards": True, "failure": trouble_text(trouble)}
     elif row.worker is None:
         values |= {"due_at": now, "state": JobState.QUEUED.value}
-        _notify(connection, row.kind)
+        tell(connection, CHANNEL, row.kind)
     changed = _changed(connection, job_id, values)
     crash_point("jobs.cancel.after_update")
     return changed
@@ -265,7 +265,7 @@ def resume(connection: Connection, job_id: str, project: str | None = None) -> J
         return job_of(row)
     now = _now(connection)
     on = JobState.COMPENSATING if row.backwards else JobState.QUEUED
-    _notify(connection, row.kind)
+    tell(connection, CHANNEL, row.kind)
     changed = _changed(connection, job_id, {"state": on.value, "due_at": now, "updated_at": now, **_FRESH})
     crash_point("jobs.resume.after_update")
     return changed
@@ -284,7 +284,7 @@ def retry(connection: Connection, job_id: str, project: str | None = None) -> Jo
         )
     connection.execute(delete(job_steps).where(job_steps.c.job_id == job_id))
     now = _now(connection)
-    _notify(connection, row.kind)
+    tell(connection, CHANNEL, row.kind)
     changed = _changed(
         connection,
         job_id,
@@ -491,7 +491,7 @@ def give_back(connection: Connection, job_id: str, attempt: int, after_ms: int =
     now = _now(connection)
     _fenced(connection, job_id, attempt, _waiting(now + after_ms, now))
     if not after_ms:
-        _notify(connection, "")
+        tell(connection, CHANNEL, "")
 
 
 def park(connection: Connection, job_id: str, attempt: int, trouble: Trouble) -> None:
@@ -631,12 +631,6 @@ def _locked(connection: Connection, job_id: str, project: str | None) -> Row[Any
 def _changed(connection: Connection, job_id: str, values: Mapping[str, Any]) -> Job:
     row = connection.execute(update(jobs).where(jobs.c.id == job_id).values(values).returning(jobs)).one()
     return job_of(row, steps_of(connection, job_id))
-
-
-def _notify(connection: Connection, kind: str) -> None:
-    """Wake listening workers when this transaction is kept; those that do not listen find the job by looking."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_notify(CHANNEL, kind)))
 
 
 def _unknown(job_id: str) -> NotFound:

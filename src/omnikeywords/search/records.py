@@ -1,0 +1,182 @@
+"""Records: what is shown of a keyword, in a file beside the index that is only ever appended to and read by mapping.
+
+A record holds what sources observed and people said; what is derived is derived when it is shown, by the analysis that
+every other answer comes from, so a hit says what GET /keywords/{id} says. A document names the byte its record begins
+at. Whatever is replaced stays behind as waste until the index is made anew.
+"""
+
+import mmap
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from omnikeywords.analysis import Options, analyse
+from omnikeywords.analysis.ids import keyword_ids
+from omnikeywords.analysis.normalise import normalise_batch
+from omnikeywords.analysis.score import DIFFICULTY_PARTS, OBSERVED_COLUMNS, OPPORTUNITY_PARTS
+from omnikeywords.catalog.derive import OBSERVED_REST
+from omnikeywords.catalog.marks import CORRECTABLE, CORRECTED
+from omnikeywords.model import Market
+
+__all__ = ["RECORDED", "RecordFile", "Records", "recorded", "records_of", "to_objects", "to_recorded"]
+
+_LENGTH = 3  # bytes before each record
+_NUMBERS = ("volume", "cpc", "competition", "clicks", "impressions", "position")
+# Missing ones at the end are left out, so what most keywords lack comes last.
+_FIELDS = (
+    *("keyword", "created_at", "market", "source", *_NUMBERS, "updated_at", "observed"),
+    *("near_duplicate_of", "near_duplicate_reason", "tags", "corrected"),
+)
+_WHERE = {name: number for number, name in enumerate(_FIELDS)}
+# Fields that are shown without an analysis.
+RECORDED = frozenset(("keyword", "normalized", "id", "market", "source", *_NUMBERS))
+_PARTS = {"difficulty": DIFFICULTY_PARTS, "opportunity": OPPORTUNITY_PARTS}
+_DATES = ("period_start", "period_end")
+
+
+def records_of(rows: pl.DataFrame) -> list[bytes]:
+    """The record of each row of the table `keywords`."""
+    times = {name: rows[name].dt.epoch("us").to_list() for name in ("created_at", "updated_at")}
+    times["updated_at"] = [
+        None if updated == created else updated
+        for created, updated in zip(times["created_at"], times["updated_at"], strict=True)
+    ]
+    columns = [times[name] if name in times else rows[name].to_list() for name in _FIELDS]
+    encode = msgspec.msgpack.Encoder().encode
+    made = []
+    for row in zip(*columns, strict=True):
+        last = len(row)
+        while row[last - 1] is None:
+            last -= 1
+        record = encode(row[:last])
+        made.append(len(record).to_bytes(_LENGTH, "little") + record)
+    return made
+
+
+class RecordFile:
+    """The file, for the one who appends to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("ab")
+        self.end = self._file.tell()  # where the next record begins
+
+    def append(self, records: Sequence[bytes]) -> NDArray[np.uint64]:
+        """Append records; returns where each begins."""
+        lengths = np.fromiter(map(len, records), np.uint64, len(records))
+        at = np.uint64(self.end) + np.cumsum(lengths) - lengths
+        self._file.write(b"".join(records))
+        self.end += int(lengths.sum())
+        return at
+
+    def sync(self) -> None:
+        """See to it that what was appended outlives this process and the machine's power."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Write what is left and give the file back."""
+        self._file.close()
+
+
+class Records:
+    """The file as it was when it was mapped, for everybody else; what is appended later is not seen."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self.size = file.seek(0, 2)
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
+        self._decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+    def read(self, at: Sequence[int]) -> list[list[Any]]:
+        """The records that begin at these bytes; trailing missing values are left out."""
+        raw, decode = self._bytes, self._decode
+        found = []
+        for start in at:
+            first = start + _LENGTH
+            found.append(decode(raw[first : first + int.from_bytes(raw[start:first], "little")]))
+        return found
+
+
+def recorded(record: Sequence[Any], name: str) -> Any:
+    """One value of a record."""
+    number = _WHERE[name]
+    return record[number] if number < len(record) else None
+
+
+def to_recorded(records: Sequence[Sequence[Any]], fields: Sequence[str], market: Market | None) -> list[dict[str, Any]]:
+    """Fields of RECORDED of the keyword objects of records; `market` is that of whose source names none."""
+    shown = [{name: recorded(record, name) if name in _WHERE else None for name in fields} for record in records]
+    if "normalized" in fields or "id" in fields:
+        normalized, _ = normalise_batch([record[0] for record in records])
+        for row, record, phrase in zip(shown, records, normalized, strict=True):
+            own = recorded(record, "market")
+            if "normalized" in row:
+                row["normalized"] = phrase
+            if "id" in row:
+                row["id"] = keyword_ids(market if own is None else Market.parse(own), [phrase])[0]
+    return shown
+
+
+def to_objects(records: Sequence[Sequence[Any]], options: Options) -> list[dict[str, Any]]:
+    """Records as the keyword objects that the catalogue makes of the same rows."""
+    by_market: dict[str | None, list[int]] = {}
+    filled = [{name: recorded(record, name) for name in _FIELDS} for record in records]
+    for i, row in enumerate(filled):
+        by_market.setdefault(row["market"], []).append(i)
+    made: list[dict[str, Any]] = [{} for _ in records]
+    for market, indexes in by_market.items():
+        chosen = [filled[i] for i in indexes]
+        rest = [_rest(row["observed"]) for row in chosen]
+        seen = {
+            name: [row[name] if name in _WHERE else more["vendor_difficulty" if name == "difficulty" else name]
+                   for row, more in zip(chosen, rest, strict=True)]
+            for name in OBSERVED_COLUMNS
+        }  # fmt: skip
+        there = {name: values for name, values in seen.items() if any(value is not None for value in values)}
+        in_market = options if market is None else replace(options, market=Market.parse(market))
+        rows = analyse([row["keyword"] for row in chosen], in_market, there or None).rows()
+        for i, row, more, derived in zip(indexes, chosen, rest, rows, strict=True):
+            made[i] = _object(derived, row, more)
+    return made
+
+
+def _object(derived: dict[str, Any], row: Mapping[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
+    said = dict.fromkeys(CORRECTED) | (msgspec.json.decode(row["corrected"]) if row["corrected"] else {})
+    derived.update({name: said[name] for name in CORRECTABLE if said[name] is not None})
+    for name, parts in _PARTS.items():
+        if derived[name] is not None:
+            derived[name]["parts"] = dict.fromkeys(parts) | derived[name]["parts"]
+    derived["near_duplicate_of"] = row["near_duplicate_of"]
+    derived["near_duplicate_reason"] = row["near_duplicate_reason"]
+    derived["tags"] = msgspec.json.decode(row["tags"]) if row["tags"] else []
+    derived["corrected"] = said
+    derived["source"] = row["source"]
+    for name in _NUMBERS:
+        derived[name] = row[name]
+    derived.update(rest)
+    derived["created_at"] = _time(row["created_at"])
+    derived["updated_at"] = _time(row["updated_at"] or row["created_at"])
+    return derived
+
+
+def _rest(observed: str | None) -> dict[str, Any]:
+    """What was observed and has no column of its own, with nulls for the rest."""
+    if observed is None:
+        return dict.fromkeys(OBSERVED_REST)
+    rest: dict[str, Any] = dict.fromkeys(OBSERVED_REST) | msgspec.json.decode(observed)
+    for name in _DATES:
+        if rest[name] is not None:
+            rest[name] = date.fromisoformat(rest[name])
+    return rest
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(microsecond=microseconds % 1_000_000)

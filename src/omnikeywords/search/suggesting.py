@@ -1,0 +1,94 @@
+"""Keywords that are offered: what begins as somebody types, and what is close to a keyword."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tantivy import Occur, Query
+
+from omnikeywords.analysis.normalise import normalise
+from omnikeywords.analysis.stop_words import STOP_INSIDE
+from omnikeywords.errors import InvalidKeyword
+from omnikeywords.search.filters import all_of, has_term
+from omnikeywords.search.finding import Asked, Pages
+from omnikeywords.search.index import View
+from omnikeywords.search.query import MOST_CHARACTERS, Search
+from omnikeywords.search.schema import BEGINS, BEGUN, SCHEMA, key_of
+from omnikeywords.search.words import alike, split
+
+__all__ = ["phrase_of", "related", "suggest"]
+
+_SPARSE = 2000  # phrases that begin alike: so many are gone through one by one
+_FIRST_LOOK = 50  # of what might begin so, the most searched
+
+
+def suggest(view: View, project: str, text: str, limit: int) -> list[list[Any]]:
+    """The records of the most searched keywords that begin as somebody types, each phrase once."""
+    asked = Asked(view, project, Search(text), {})
+    words = _split(text)
+    whole = "".join(words)
+    if not whole:
+        return _first(view, asked.within([Query.all_query()]), "", limit)
+    terms = view.searcher.terms_with_prefix("whole", whole, limit=_SPARSE + 1)
+    if not terms:
+        return []
+    if len(terms) <= _SPARSE:
+        return _first(view, asked.within([Query.fuzzy_term_query(SCHEMA, "whole", whole, 0, prefix=True)]), "", limit)
+    # So many begin so that the most searched of those that begin nearly so have some of them.
+    begin = has_term("scope", BEGINS + whole[:BEGUN])
+    return _first(view, asked.within([begin, *(has_term("text", word) for word in words[:-1])]), whole, limit)
+
+
+def _first(view: View, query: Query, whole: str, limit: int) -> list[list[Any]]:
+    """The most searched matches that begin so, looking at more and more of them."""
+    looked, found = 0, dict[str, list[Any]]()
+    asked = max(_FIRST_LOOK, 2 * limit)
+    while True:
+        hits = view.searcher.search(query, asked, count=False, order_by_field="place").hits
+        for record in view.records.read(view.values("at", [address for _, address in hits[looked:]])):
+            phrase = normalise(record[0])
+            if phrase not in found and (not whole or "".join(split(phrase)).startswith(whole)):
+                found[phrase] = record
+                if len(found) == limit:
+                    return list(found.values())
+        if len(hits) < asked:
+            return list(found.values())
+        looked, asked = asked, asked * 8
+
+
+def related(view: View, project: str, keyword_id: str, phrase: str, limit: int) -> list[list[Any]]:
+    """The records of keywords that share words with one, those that share more of them first.
+
+    Words that every phrase may have do not count, and a keyword shares half of the others at least.
+    """
+    asked = Asked(view, project, Search(phrase), {})
+    words = list(dict.fromkeys(_split(phrase)))
+    telling = [word for word in words if word not in STOP_INSIDE] or words
+    shared = [(Occur.Should, _forms(word)) for word in telling]
+    tiers = [
+        Query.boolean_query(shared, minimum_number_should_match=number)
+        for number in range(len(telling), (len(telling) - 1) // 2, -1)
+    ]
+    itself = Query.term_query(SCHEMA, "key", key_of(project, keyword_id), "basic")
+    others = [all_of([tier], but=[itself]) for tier in tiers]
+    hits = Pages(asked, others, "relevance").behind(None, limit)
+    return view.records.read(view.values("at", [hit.address for hit in hits]))
+
+
+def phrase_of(view: View, project: str, keyword_id: str) -> str | None:
+    """The normalized phrase of a keyword of the index; None where it has none of that id."""
+    itself = Query.term_query(SCHEMA, "key", key_of(project, keyword_id), "basic")
+    query = Asked(view, project, Search(""), {}).within([itself])
+    hits = view.searcher.search(query, 1, count=False).hits
+    records = view.records.read(view.values("at", [address for _, address in hits]))
+    return normalise(records[0][0]) if records else None
+
+
+def _forms(word: str) -> Query:
+    return Query.boolean_query([(Occur.Should, has_term("text", term)) for term in alike(word)])
+
+
+def _split(text: str) -> Sequence[str]:
+    try:
+        return split(normalise(text[:MOST_CHARACTERS]))
+    except InvalidKeyword:
+        return ()

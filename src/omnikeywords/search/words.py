@@ -1,0 +1,130 @@
+"""Words as the index has them and as a query asks for them: folded, without punctuation, and their stems.
+
+Both sides are made by the same functions, so accents, case and punctuation can never tell them apart. Stems are made
+of folded words, for the same reason. A stem stands beside the words of its keyword behind a mark that no word has,
+so that a match by stem can be told from one by the word itself.
+"""
+
+import functools
+import re
+import threading
+from collections.abc import Iterable, Sequence
+
+import tantivy
+
+from omnikeywords.analysis.normalise import fold_batch
+from omnikeywords.analysis.roots import pieces
+
+__all__ = ["STEMMED", "STEM_MARK", "Words", "alike", "is_symbol", "split", "stem", "stems_of"]
+
+STEM_MARK = "~"  # pieces of words have none
+STEMMED = {
+    "en": "english",
+    "pt": "portuguese",
+    "es": "spanish",
+    "fr": "french",
+    "de": "german",
+    "it": "italian",
+    "nl": "dutch",
+}
+_REMEMBERED = 500_000  # distinct words; then it begins anew
+
+
+class Words:
+    """Splits and stems phrases, remembering each distinct word; one a thread."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, tuple[str, ...]] = {}
+        self._stems: dict[str, dict[str, str]] = {language: {} for language in STEMMED}
+
+    def split(self, normalized: Sequence[str]) -> list[list[str]]:
+        """The words of each phrase, in their order; a word of nothing but punctuation is that punctuation."""
+        known = self._pieces
+        if len(known) > _REMEMBERED:
+            known.clear()
+        found = []
+        for phrase in fold_batch(normalized):
+            words: list[str] = []
+            for word in phrase.split():
+                parts = known.get(word)
+                if parts is None:
+                    parts = known[word] = pieces(word) or (word,)
+                words += parts
+            found.append(words)
+        return found
+
+    def stems(self, phrases: Sequence[Sequence[str]], languages: Sequence[str | None]) -> list[list[str]]:
+        """The stems of each phrase's words by its language, those that are not the word itself, each once."""
+        missing: dict[str, set[str]] = {}
+        for words, language in zip(phrases, languages, strict=True):
+            known = self._stems.get(language or "")
+            if known is not None:
+                missing.setdefault(language or "", set()).update(word for word in words if word not in known)
+        for language, new in missing.items():
+            known = self._stems[language]
+            if len(known) > _REMEMBERED:
+                known.clear()
+                new = {word for words, of in zip(phrases, languages, strict=True) if of == language for word in words}
+            known.update(stems_of(new, language))
+        found: list[list[str]] = []
+        for words, language in zip(phrases, languages, strict=True):
+            known = self._stems.get(language or "")
+            if known is None:
+                found.append([])
+            else:
+                stems = [known[word] for word in words]
+                found.append(list(dict.fromkeys(s for s, word in zip(stems, words, strict=True) if s != word)))
+        return found
+
+
+def split(normalized: str) -> list[str]:
+    """The words of one phrase, as `Words.split` has them."""
+    return [part for word in fold_batch([normalized])[0].split() for part in (pieces(word) or (word,))]
+
+
+def is_symbol(word: str) -> bool:
+    """Whether a word is of signs alone, as & or --."""
+    return not any(map(str.isalnum, word))
+
+
+@functools.lru_cache(maxsize=65_536)
+def stem(word: str, language: str) -> str:
+    """The stem of a folded word in one of the languages of STEMMED."""
+    return stems_of([word], language)[word]
+
+
+@functools.lru_cache(maxsize=65_536)
+def alike(word: str) -> tuple[str, ...]:
+    """The terms of keywords that have a word, or another form of it in any language: the word itself first."""
+    stems = dict.fromkeys((word, *(stem(word, language) for language in STEMMED)))
+    return tuple(dict.fromkeys((word, *(term for each in stems for term in (each, STEM_MARK + each)))))
+
+
+def stems_of(words: Iterable[str], language: str) -> dict[str, str]:
+    """The stem of each folded word."""
+    listed = list(words)
+    shown = [_PORTUGUESE_PLURAL.sub(_singular, word) for word in listed] if language == "pt" else listed
+    stems = _analyser(language).analyze(" ".join(shown))
+    assert len(stems) == len(listed)
+    return dict(zip(listed, stems, strict=True))
+
+
+# Plurals that the stemmer leaves apart: promoções and promoção, hotéis and hotel, jardins and jardim.
+_PORTUGUESE_PLURAL = re.compile(r"(?<=..)(?:[ao]es|[aeo]is|ns)$")
+_SINGULARS = {"aes": "ao", "oes": "ao", "ais": "al", "eis": "el", "ois": "ol", "ns": "m"}
+
+
+def _singular(match: re.Match[str]) -> str:
+    return _SINGULARS[match[0]]
+
+
+_analysers = threading.local()
+
+
+def _analyser(language: str) -> tantivy.TextAnalyzer:
+    found: tantivy.TextAnalyzer | None = getattr(_analysers, language, None)
+    if found is None:
+        builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
+        found = builder.filter(tantivy.Filter.stemmer(STEMMED[language])).build()
+        setattr(_analysers, language, found)
+    return found

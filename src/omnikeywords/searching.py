@@ -1,0 +1,201 @@
+"""Searches: the verbs of keyword research that read search indexes, and the catalogue's database only for a project of
+which there is nothing in them."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from omnikeywords.analysis import Options
+from omnikeywords.analysis.score import Weights
+from omnikeywords.catalog import changes, log
+from omnikeywords.catalog.projects import bucket_of
+from omnikeywords.db import Database
+from omnikeywords.errors import IndexBusy, InvalidOption, NotFound, NotReached
+from omnikeywords.model import Market
+from omnikeywords.search import (
+    RECORDED,
+    Builder,
+    Indexes,
+    Request,
+    Tally,
+    View,
+    check,
+    find,
+    group_tree,
+    ngrams,
+    phrase_of,
+    related,
+    suggest,
+    to_objects,
+    to_recorded,
+)
+from omnikeywords.search.tallying import LONGEST_NGRAM
+from omnikeywords.settings import Settings
+
+__all__ = ["Catalogue", "Searched", "Searches"]
+
+_FOLLOWED_SECONDS = 2.0  # for another process to bring an index up
+_PAUSE = 0.02  # seconds between looks at how far an index is
+
+
+class Catalogue(Protocol):
+    """The finder, as far as searches need it."""
+
+    def project(self, name: str) -> object:
+        """Raises NotFound where there is no such project."""
+        ...
+
+    def database_of(self, project: str) -> Database:
+        """The database that holds a project."""
+        ...
+
+    def locate_projects(self) -> None:
+        """Learn which bucket each project is in, unless that was learnt a moment ago."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a search found."""
+
+    hits: list[dict[str, Any]]  # keyword objects, or those of their fields that were asked for
+    total: int
+    facets: dict[str, dict[str, int]]  # by field: how many matches have each value, the most frequent first
+    notes: tuple[str, ...]  # what was understood in another way than it may have been meant
+    next_cursor: str | None
+    position: int  # of the log: every event up to it is in what was searched
+
+
+class Searches:
+    """Search of a catalogue under one set of settings; safe to share between threads."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self.indexes = Indexes(settings.data_dir / "search", settings.open_indexes)
+
+    def find(self, request: Request, fields: Sequence[str] | None = None) -> Searched:
+        """Keywords by what people type; `fields` of the keyword objects, None for all.
+
+        Raises NotFound for the project, InvalidQuery, InvalidOption.
+        """
+        view = self._view(request.project)
+        if view is None:
+            check(request)
+            return Searched([], 0, {name: {} for name in request.facets}, (), None, 0)
+        found = find(view, request)
+        hits = self._objects(view, request.project, found.records, fields)
+        return Searched(hits, found.total, found.facets, found.notes, found.next_cursor, view.marker.position)
+
+    def suggest(self, project: str, text: str, limit: int = 10) -> list[dict[str, Any]]:
+        """The most searched keywords that begin as somebody types: keyword, volume. Raises NotFound."""
+        view = self._view(project)
+        if view is None:
+            return []
+        return self._objects(view, project, suggest(view, project, text, limit), ("keyword", "id", "market", "volume"))
+
+    def related(
+        self, project: str, keyword_id: str, limit: int = 10, fields: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Keywords that share words with one, those that share most first.
+
+        Raises NotFound for the project, and for a keyword that is not in its index.
+        """
+        view = self._view(project)
+        phrase = None if view is None else phrase_of(view, project, keyword_id)
+        if view is None or phrase is None:
+            raise NotFound(f"keyword {keyword_id!r} does not exist in project {project!r}", id=keyword_id)
+        return self._objects(view, project, related(view, project, keyword_id, phrase, limit), fields)
+
+    def group_tree(self, request: Request) -> Tally:
+        """The words of what matches, each with its next words. Raises as `find`."""
+        view = self._view(request.project)
+        if view is None:
+            check(request)
+            return Tally(0, 0)
+        return group_tree(view, request)
+
+    def ngrams(self, request: Request, length: int) -> Tally:
+        """The runs of so many words in what matches. Raises as `find`, and InvalidOption for the length."""
+        if not 1 <= length <= LONGEST_NGRAM:
+            raise InvalidOption(f"n is {length}: give a number from 1 to {LONGEST_NGRAM}", n=length)
+        view = self._view(request.project)
+        if view is None:
+            check(request)
+            return Tally(0, 0)
+        return ngrams(view, request, length)
+
+    def is_indexed(self, project: str) -> bool:
+        """Whether searches of a project touch nothing but its index."""
+        view = self._newest(project)
+        return view is not None and project in view.marker.projects
+
+    def wait_for(self, project: str, position: int | None, seconds: float) -> None:
+        """Return once searches of a project find everything up to a position of its log, None for all of it.
+
+        Raises NotReached where that takes longer.
+        """
+        if position is None:
+            with self._catalogue.database_of(project).read() as connection:
+                position = log.head(connection, bucket_of(project))
+        until = time.monotonic() + seconds
+        while True:
+            view = self._newest(project)
+            reached = 0 if view is None else view.marker.position
+            if reached >= position:
+                return
+            if time.monotonic() > until:
+                raise NotReached(
+                    f"the search index has not caught up within {seconds:g} seconds: ask again",
+                    model="search",
+                    position=reached,
+                )
+            time.sleep(_PAUSE)
+
+    def catch_up(self, project: str) -> None:
+        """Bring the index of a project up to the read models, where no processor does."""
+        database, bucket = self._catalogue.database_of(project), bucket_of(project)
+        with database.read() as connection:
+            newest = changes.standing(connection, bucket)
+        builder = Builder(database, self.indexes)
+        try:
+            builder.follow(bucket, newest)
+        except IndexBusy:  # a processor is at it
+            with suppress(NotReached):
+                self.wait_for(project, newest.position, _FOLLOWED_SECONDS)
+        finally:
+            builder.close()
+        self.indexes.of(bucket).view(now=True)
+
+    def _newest(self, project: str) -> View | None:
+        self._catalogue.locate_projects()
+        return self.indexes.of(bucket_of(project)).view()
+
+    def _view(self, project: str) -> View | None:
+        """The index of a project, None where there is nothing of it yet. Raises NotFound."""
+        view = self._newest(project)
+        if view is not None and project in view.marker.projects:
+            return view
+        self._catalogue.project(project)
+        return None
+
+    def _objects(
+        self, view: View, project: str, records: list[list[Any]], fields: Sequence[str] | None
+    ) -> list[dict[str, Any]]:
+        options = self._options(view, project)
+        if fields is not None and RECORDED.issuperset(fields):
+            return to_recorded(records, fields, options.market)
+        objects = to_objects(records, options)
+        return objects if fields is None else [{name: row[name] for name in fields} for row in objects]
+
+    def _options(self, view: View, project: str) -> Options:
+        """How the keywords of an index were analysed."""
+        known = view.marker.projects[project]
+        return Options(
+            market=Market.parse(known.market) if known.market else None,
+            brands=tuple(dict.fromkeys((*self._settings.brands, *known.brands))),
+            weights=Weights(**known.weights),
+            language_table=self._settings.language_table_path,
+        )

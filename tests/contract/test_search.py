@@ -1,0 +1,445 @@
+"""The search index says what the catalogue says, whatever happens to the process that writes it."""
+
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnikeywords.analysis import MODEL_VERSION
+from omnikeywords.catalog import changes, marks
+from omnikeywords.catalog.projects import bucket_of
+from omnikeywords.db import Database, connect
+from omnikeywords.errors import IndexBusy, InvalidOption, InvalidQuery, NotReached
+from omnikeywords.finder import Finder
+from omnikeywords.processor import run_processor
+from omnikeywords.search import FACETS, SORTS, Builder, Indexes, Request, building, find, index, to_objects
+from omnikeywords.settings import Settings
+from tests.catalogue import Catalogue
+from tests.conftest import Place
+from tests.contract.test_read_models import LATER, QUERIES, SEPTEMBER
+
+WAIT = 30  # seconds for what must come
+# In one bucket, and so in one index.
+SHOP, OTHER = "shop", next(f"other{n}" for n in itertools.count() if bucket_of(f"other{n}") == bucket_of("shop"))
+
+
+@pytest.fixture(params=["sqlite"])
+def kind(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def indexes(tmp_path: Path) -> Indexes:
+    return Indexes(tmp_path / "search", 8)
+
+
+@pytest.fixture
+def builder(database: Database, indexes: Indexes) -> Iterator[Builder]:
+    made = Builder(database, indexes)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def shop(database: Database) -> Catalogue:
+    made = Catalogue(database, SHOP)
+    made.create()
+    return made
+
+
+def phrases(found: Any) -> list[str]:
+    return [record[0] for record in found.records]
+
+
+def search(indexes: Indexes, text: str = "", project: str = SHOP, **how: Any) -> Any:
+    view = indexes.of(bucket_of(project)).view(now=True)
+    assert view is not None
+    return find(view, Request(project, text, **{"limit": 1000, **how}))
+
+
+def contents(indexes: Indexes, project: str = SHOP) -> list[str]:
+    """Everything that an index holds of a project, in the order of its hits."""
+    return [repr(record) for record in search(indexes, project=project).records]
+
+
+def built_anew(database: Database, folder: Path, project: str = SHOP) -> list[str]:
+    """The same of an index that is built from the catalogue as it is now."""
+    fresh = Indexes(folder, 8)
+    builder = Builder(database, fresh)
+    builder.build(bucket_of(project))
+    builder.close()
+    return contents(fresh, project)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql15"], indirect=True)
+def test_an_index_follows_everything_that_changes_a_keyword(
+    shop: Catalogue, database: Database, indexes: Indexes, builder: Builder, tmp_path: Path
+) -> None:
+    def tag() -> None:
+        with database.write(SHOP) as connection:
+            marks.put(connection, SHOP, keyword_id, "ana", tags=["spring"], corrected={"intent": "navigational"})
+        shop.follow()
+
+    shop.bring("i1a", SEPTEMBER.encode())
+    assert builder.catch_up() == 1
+    keyword_id = to_objects(search(indexes, "camisa branca").records, shop.options())[0]["id"]
+    steps: list[Callable[[], object]] = [
+        lambda: shop.bring("i1b", QUERIES.encode(), name="Queries.csv"),
+        shop.regroup,
+        tag,
+        lambda: shop.bring("i1c", LATER.encode()),
+        lambda: shop.change(brands=["tenis"]),
+        lambda: shop.change(market="pt-BR"),
+        lambda: shop.withdraw("i1a"),
+        shop.follow,
+        shop.rebuild,
+    ]
+    for number, step in enumerate(steps):
+        step()
+        builder.catch_up()
+        assert contents(indexes) == built_anew(database, tmp_path / str(number)), number
+    assert builder.catch_up() == 0
+    assert "camisa branca" not in phrases(search(indexes))  # of the import that was withdrawn
+    with database.read() as connection:
+        standing = changes.standing(connection, shop.bucket)
+    view = indexes.of(shop.bucket).view(now=True)
+    assert view is not None
+    assert (view.marker.position, view.marker.changes) == (standing.position, standing.number)
+
+
+def test_a_hit_is_the_keyword_object_of_the_catalogue(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    shop.bring("i1a", SEPTEMBER.encode())
+    shop.bring("i1b", QUERIES.encode(), name="Queries.csv")
+    shop.bring("i1c", LATER.encode())
+    shop.regroup()
+    builder.catch_up()
+    expected = {row["id"]: row for row in shop.page(limit=1000).keywords}
+    found = to_objects(search(indexes).records, shop.options())
+    assert {row["id"]: row for row in found} == expected
+    assert len(found) == len(expected) == 16
+
+
+def test_who_asks_with_one_filter_gets_what_the_catalogue_gives(
+    shop: Catalogue, indexes: Indexes, builder: Builder
+) -> None:
+    shop.bring("i1a", SEPTEMBER.encode())
+    shop.bring("i1b", QUERIES.encode(), name="Queries.csv")
+    shop.regroup()
+    builder.catch_up()
+    for name, value in {
+        "market": "und-BR|und-US",
+        "language": "pt",
+        "intent": "commercial|transactional",
+        "funnel": "decision",
+        "question": "any",
+        "modifier": "quality",
+        "source": "google_search_console",
+        "import": "i1b",
+        "words": "2",
+        "local": "false",
+        "branded": "true",
+        "year": "2026",
+        "min_volume": "50",
+        "max_volume": "1300",
+        "min_difficulty": "40.5",
+        "max_difficulty": "41",
+        "min_opportunity": "30",
+        "max_opportunity": "50",
+        "min_position": "3.4",
+        "max_position": "8",
+        "min_clicks": "2",
+        "max_impressions": "300",
+    }.items():
+        expected = sorted(row["id"] for row in shop.page(limit=1000, filters={name: value}).keywords)
+        found = search(indexes, filters={name: value})
+        assert sorted(row["id"] for row in to_objects(found.records, shop.options())) == expected, name
+        assert found.total == len(expected)
+
+
+def test_the_best_match_comes_first(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    shop.bring("i1", b"Keyword,Volume\nbuy red shoes,900\nred shoe,800\nshoes red,10\nred shoes,5\nblue shoes,999\n")
+    builder.catch_up()
+    # The phrase, its words in another form or order, all its words and more.
+    assert phrases(search(indexes, "red shoes")) == ["red shoes", "red shoe", "shoes red", "buy red shoes"]
+    assert phrases(search(indexes, "RED  shoes!")) == ["red shoes", "red shoe", "shoes red", "buy red shoes"]
+    assert phrases(search(indexes, '"red shoes"')) == ["buy red shoes", "red shoes"]
+    assert phrases(search(indexes, "shoes -red")) == ["blue shoes"]
+    assert phrases(search(indexes, "sho* -red")) == ["blue shoes"]
+    found = search(indexes, "bleu shoes")
+    assert phrases(found) == ["blue shoes"]
+    assert found.notes == ("no keyword has exactly these words: some are shown that are spelt almost so",)
+
+
+def test_accents_make_no_difference(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    shop.bring("i1", "Keyword\ntênis de corrida\npromoções de verão\nniño pequeño\n".encode())
+    builder.catch_up()
+    for with_accents, without in (
+        ("tênis de corrida", "tenis de corrida"),
+        ("promoção de verão", "promocao de verao"),
+        ("niños pequeños", "ninos pequenos"),
+    ):
+        one, other = search(indexes, with_accents), search(indexes, without)
+        assert phrases(one) == phrases(other) != []
+        assert one.notes == other.notes == ()
+
+
+def test_facets_count_what_matches(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    shop.bring("i1a", SEPTEMBER.encode())
+    builder.catch_up()
+    found = search(indexes, "shoes", facets=("language", "market", "year"), limit=1)
+    assert found.total == 3
+    assert found.facets == {"language": {"en": 3}, "market": {"und-US": 3}, "year": {"2026": 1}}
+    assert set(search(indexes, facets=FACETS).facets) == set(FACETS)
+
+
+def test_pages_are_the_whole_list_in_every_order(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    # Many with the same volume, and without any.
+    rows = [f"shoe number {n},{'' if n % 3 else n % 7 * 10}" for n in range(60)]
+    shop.bring("i1", ("Keyword,Volume\n" + "\n".join(rows)).encode())
+    builder.catch_up()
+    for sort in SORTS:
+        for text in ("", "shoes"):
+            whole = phrases(search(indexes, text, sort=sort))
+            paged, cursor = [], None
+            while True:
+                found = search(indexes, text, sort=sort, limit=7, cursor=cursor)
+                assert found.total == 60
+                paged += phrases(found)
+                cursor = found.next_cursor
+                if cursor is None:
+                    break
+            assert paged == whole
+            assert len(set(whole)) == 60
+
+
+def test_pages_neither_skip_nor_repeat_while_keywords_come_and_go(
+    shop: Catalogue, indexes: Indexes, builder: Builder
+) -> None:
+    there = [f"shoe number {n}" for n in range(60)]
+    shop.bring("i1", ("Keyword,Volume\n" + "\n".join(f"{k},{n % 5 * 10}" for n, k in enumerate(there))).encode())
+    builder.catch_up()
+    for sort in ("relevance", "volume", "keyword"):
+        paged, cursor, page = [], None, 0
+        while True:
+            found = search(indexes, "shoe", sort=sort, limit=13, cursor=cursor)
+            paged += phrases(found)
+            cursor = found.next_cursor
+            if cursor is None:
+                break
+            page += 1
+            import_id = f"i{sort}{page}"
+            shop.bring(import_id, f"Keyword,Volume\nshoe new {sort} {page},{page * 7 % 50}\n".encode())
+            builder.catch_up()
+            if page % 2:
+                shop.withdraw(import_id)
+                shop.follow()
+                builder.catch_up()
+        assert len(set(paged)) == len(paged)
+        assert set(there) <= set(paged)
+
+
+def test_nothing_of_another_project_is_found_however_one_asks(
+    database: Database, shop: Catalogue, indexes: Indexes, builder: Builder
+) -> None:
+    other = Catalogue(database, OTHER)
+    other.create()
+    other.bring("i2", b"Keyword,Volume\nsecret shoes,5000\nsecrets,7000\nsecret plan 2026,10\n")
+    shop.bring("i1", b"Keyword,Volume\nred shoes,5\nplain words,10\n")
+    builder.catch_up()
+    assert search(indexes, project=OTHER).total == 3
+    before = contents(indexes)
+    stolen = search(indexes, project=OTHER, limit=1).next_cursor
+    tries: list[tuple[str, dict[str, Any]]] = [
+        *((text, {}) for text in ("secret", "secrets", "secrte", "secret*", '"secret plan"', "-red", "-red -plain")),
+        *((text, {}) for text in (f"p:{OTHER}", f"scope:p:{OTHER}", f'shoes" OR scope:"p:{OTHER}', "* OR *", "a OR b")),
+        *(("", {"filters": {"import": value}}) for value in ("i2", "i1|i2", f"i1 OR p:{OTHER}")),
+        *(("", {"filters": {name: f"i:i2|p:{OTHER}"}}) for name in ("tag", "source", "market")),
+        ("", {"filters": {"min_volume": "1000"}}),
+        ("", {"cursor": stolen}),
+        *(("", {"sort": sort}) for sort in SORTS),
+        *(("shoes", {"sort": sort}) for sort in SORTS),
+    ]
+    for text, how in tries:
+        found = search(indexes, text, facets=FACETS, **how)
+        assert not [phrase for phrase in phrases(found) if "secret" in phrase], (text, how)
+        assert found.total <= 2
+        assert "2026" not in found.facets["year"]
+    # What another project has changes neither hits nor their order.
+    other.bring("i3", ("Keyword,Volume\n" + "\n".join(f"red shoes {n},9000" for n in range(50))).encode())
+    builder.catch_up()
+    assert contents(indexes) == before
+    assert search(indexes, "red shoes").total == 1
+
+
+@pytest.mark.parametrize("text", ['"', "-", "*", "()", "a:b", "[1 TO", "~1", "^2", "\\", "é" * 500, "x " * 32, "-a -b"])
+def test_nothing_that_people_paste_fails(shop: Catalogue, indexes: Indexes, builder: Builder, text: str) -> None:
+    shop.bring("i1", b"Keyword\nred shoes\n")
+    builder.catch_up()
+    search(indexes, text, facets=("intent",))
+
+
+def test_what_would_cost_too_much_is_refused_with_its_column(
+    shop: Catalogue, indexes: Indexes, builder: Builder
+) -> None:
+    shop.bring("i1", ("Keyword\n" + "\n".join(f"a{n} shoes" for n in range(1001))).encode())
+    builder.catch_up()
+    with pytest.raises(InvalidQuery, match=r"a\* at column 7 stands for more than 1,000 words") as found:
+        search(indexes, "shoes a*")
+    assert found.value.params["column"] == 7
+    assert search(indexes, "shoes a1*").total == 112
+    with pytest.raises(InvalidOption, match="the cursor is of another list"):
+        search(indexes, cursor="bm9uZQ")
+    with pytest.raises(InvalidOption, match="facet 'colour' is unknown"):
+        search(indexes, facets=("colour",))
+
+
+def test_one_process_writes_an_index(shop: Catalogue, database: Database, indexes: Indexes, builder: Builder) -> None:
+    shop.bring("i1", b"Keyword\nred shoes\n")
+    builder.catch_up()
+    shop.bring("i2", b"Keyword\nblue shoes\n")
+    builder.catch_up()  # and keeps it
+    shop.bring("i3", b"Keyword\ngreen shoes\n")
+    second = Builder(database, indexes)
+    with database.read() as connection:
+        newest = changes.standing(connection, shop.bucket)
+    with pytest.raises(IndexBusy):
+        second.follow(shop.bucket, newest)
+    assert second.catch_up() == 0
+    assert builder.catch_up() == 1
+    assert search(indexes, "shoes").total == 3
+
+
+def _follow_until_killed(url: str, folder: Path) -> None:
+    builder = Builder(connect(url), Indexes(folder, 8))
+    while True:
+        builder.catch_up()
+
+
+def test_an_index_is_whole_after_any_kill(shop: Catalogue, place: Place, indexes: Indexes, tmp_path: Path) -> None:
+    """What follows is killed while it writes, again and again; the next one goes on from its last commit."""
+    dice = random.Random(4)
+    spawn = multiprocessing.get_context("spawn")
+    for number in range(4):
+        process = spawn.Process(target=_follow_until_killed, args=(place.url, tmp_path / "search"), daemon=True)
+        process.start()
+        for part in range(6):
+            rows = "\n".join(f"shoe {number} {part} {n},{n}" for n in range(200))
+            shop.bring(f"i{number}{part}", f"Keyword,Volume\n{rows}\n".encode())
+        until = time.monotonic() + WAIT
+        while (view := indexes.of(shop.bucket).view(now=True)) is None or view.searcher.num_docs < number * 1200:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0, 0.2))
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        view = indexes.of(shop.bucket).view(now=True)
+        assert view is not None
+        found = find(view, Request(SHOP, limit=1000))  # it serves as it was committed
+        assert found.total == view.searcher.num_docs - 1
+    builder = Builder(shop.database, indexes)
+    builder.catch_up()
+    builder.close()
+    assert search(indexes).total == 4 * 6 * 200
+    assert contents(indexes) == built_anew(shop.database, tmp_path / "fresh")
+
+
+def test_an_index_is_built_anew_while_it_serves(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    shop.bring("i1", ("Keyword\n" + "\n".join(f"shoe {n}" for n in range(500))).encode())
+    builder.catch_up()
+    first = indexes.of(shop.bucket).view(now=True)
+    assert first is not None
+    failed: list[BaseException] = []
+    ending = threading.Event()
+
+    def read() -> None:
+        try:
+            while not ending.is_set():
+                assert search(indexes, "shoe").total == 500
+        except BaseException as error:
+            failed.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(3):
+        builder.build(shop.bucket)
+    ending.set()
+    reader.join()
+    assert not failed
+    assert find(first, Request(SHOP, "shoe")).total == 500  # who began before goes on
+    assert index.current(indexes.folder_of(shop.bucket)) == indexes.folder_of(shop.bucket) / "4"
+    assert [path.name for path in indexes.folder_of(shop.bucket).iterdir() if path.is_dir()] == ["4"]
+
+
+def test_another_version_of_the_analysis_is_built_beside_and_changed_over_to(
+    shop: Catalogue, indexes: Indexes, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.bring("i1", b"Keyword\nred shoes\n")
+    with monkeypatch.context() as older:
+        older.setattr(building, "MODEL_VERSION", "2020.1.1")
+        builder.catch_up()
+    view = indexes.of(shop.bucket).view(now=True)
+    assert view is not None
+    assert view.marker.model_version == "2020.1.1"
+    assert builder.catch_up() == 1
+    assert search(indexes, "shoes").total == 1  # all the time
+    builder.close()  # when the build is done
+    view = indexes.of(shop.bucket).view(now=True)
+    assert view is not None
+    assert view.marker.model_version == MODEL_VERSION
+    assert builder.catch_up() == 0
+    assert search(indexes, "shoes").total == 1
+
+
+def test_an_index_that_missed_notes_is_built_anew(
+    shop: Catalogue, indexes: Indexes, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.bring("i1", b"Keyword\nred shoes\n")
+    builder.catch_up()
+    monkeypatch.setattr(changes, "_KEPT", 2)
+    for number in range(4):
+        shop.bring(f"j{number}", f"Keyword\nred shoes {number}\n".encode())
+    builder.catch_up()
+    builder.close()
+    assert search(indexes, "shoes").total == 5
+    assert index.current(indexes.folder_of(shop.bucket)) == indexes.folder_of(shop.bucket) / "2"
+
+
+def test_what_was_written_is_found_when_one_waits_for_it(place: Place, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    settings = replace(Settings.load({}), data_dir=data, database_url=place.url, language_table=_table())
+    finder = Finder(settings)
+    stop = threading.Event()
+    processor = threading.Thread(target=run_processor, args=(settings, stop))
+    processor.start()
+    try:
+        started = finder.start_import(b"Keyword\nred shoes\n", name="k.csv", project=SHOP)
+        finder.run_job(started.job_id)
+        finder.searches.wait_for(SHOP, None, WAIT)
+        found = finder.search(Request(SHOP, "shoes"))
+        assert [hit["keyword"] for hit in found.hits] == ["red shoes"]
+        assert finder.searches.is_indexed(SHOP)
+        finder.mark_keyword(found.hits[0]["id"], SHOP, "ana", tags=["spring"])
+        finder.searches.wait_for(SHOP, found.position + 1, WAIT)
+        assert finder.search(Request(SHOP, filters={"tag": "spring"})).total == 1
+        with pytest.raises(NotReached, match="the search index has not caught up within 0 seconds"):
+            finder.searches.wait_for(SHOP, 10**9, 0)
+        assert finder.search(Request("default", "anything")).hits == []
+    finally:
+        stop.set()
+        processor.join()
+        finder.close()
+
+
+def _table() -> Path:
+    return Settings.load({}).language_table_path
