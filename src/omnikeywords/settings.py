@@ -378,7 +378,16 @@ TABLE: tuple[Setting, ...] = (
         1,
         100_000,
         "requests",
-        "Requests one worker works on at a time; more are answered 503 before their body is read.",
+        "Requests one worker works on at a time; more are answered 503 before their body is read, all but searches and "
+        "short bodies from three quarters of it on.",
+    ),
+    _number(
+        "OKF_SHED_LAG_MS",
+        1000,
+        10,
+        60_000,
+        "ms",
+        "Time that requests wait for their turn from which on, if it lasts, a growing part of them is answered 503.",
     ),
     _number(
         "OKF_THREADS",
@@ -402,7 +411,7 @@ TABLE: tuple[Setting, ...] = (
         10,
         600_000,
         "ms",
-        "Time for a request's body to arrive, and for a call of more than 50 keywords to be answered.",
+        "Time in which a request is to be answered, from when it came.",
     ),
     _number("OKF_MAX_BODY_BYTES", 4_194_304, 1024, 1_073_741_824, "bytes", "Longest request body."),
     _number(
@@ -596,6 +605,7 @@ class Settings:
     workers: int
     backlog: int
     max_in_flight: int
+    shed_lag_ms: int
     threads: int
     queue: int
     request_timeout_ms: int

@@ -128,7 +128,7 @@ def test_an_unforeseen_error_is_logged_and_told_without_its_inside(caplog: pytes
 
 
 def test_more_requests_than_allowed_are_shed_before_their_body_is_read() -> None:
-    shed_before = counted("http_requests_shed_total")
+    shed_before = counted('http_requests_shed_total{reason="in_flight"}')
     outcomes: list[httpx.Response] = []
 
     async def scenario() -> None:
@@ -159,7 +159,7 @@ def test_more_requests_than_allowed_are_shed_before_their_body_is_read() -> None
     assert shed.json()["code"] == "overloaded"
     assert served.status_code == 200
     assert later.status_code == 200
-    assert counted("http_requests_shed_total") == shed_before + 1
+    assert counted('http_requests_shed_total{reason="in_flight"}') == shed_before + 1
 
 
 def test_probes_are_answered_however_busy_it_is() -> None:

@@ -29,6 +29,10 @@ from omnikeywords.settings import Settings
 
 __all__ = ["create_app"]
 
+# What of searches mostly takes less than a way to Redis and back; and all that is answered from an index alone.
+_QUICK = frozenset({"/api/v1/search", "/api/v1/suggest", "/api/v1/keywords/{keyword_id}/related"})
+_REMEMBERED = _QUICK | {"/api/v1/word-groups", "/api/v1/ngrams"}
+
 _build = gauge("okf_build_info", "What runs here; always 1.", ("version", "model_version"), over_processes="max")
 
 
@@ -53,8 +57,14 @@ def create_app(
     until it is done.
     """
     caches = Caches(settings)
-    analyze = Analyze(analyst, model_version, settings, caches.answers, caches.keywords)
+    analyze = Analyze(analyst, model_version, settings, caches.analyze_answers, caches.keywords)
     listed = routes(analyze, checks, catalogue)
+    if catalogue is not None:
+        stamp = catalogue.finder.searches.stamp
+        listed = [
+            caches.remember(route, stamp, dear=route.path not in _QUICK) if route.path in _REMEMBERED else route
+            for route in listed
+        ]
     listed += docs_routes(listed, settings)
     _build.labels(version, model_version).set(1)
     models = _Models(warm)

@@ -2,8 +2,10 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
-from omnikeywords.api.answers import Answers, Kept
+from omnikeywords.api.answers import Answers, Kept, Remembered, Stamp
+from omnikeywords.api.route import Answer, Route
 from omnikeywords.cache import Cache
 from omnikeywords.redis_link import RedisLink
 from omnikeywords.settings import Settings
@@ -14,7 +16,8 @@ _BEAT_SECONDS = 0.5
 
 
 class Caches:
-    """What a process keeps: keyword objects, results of searches and ready-made answers, a third of the memory each.
+    """What a process keeps: keyword objects, answers of analyze, results of searches and answers of searches, a quarter
+    of the memory each.
 
     The memory of OKF_CACHE_BYTES is that of all workers, so each has its part. Results of searches have Redis behind
     them, if there is one; its `link` is there for limits too.
@@ -26,31 +29,49 @@ class Caches:
             if settings.redis_urls
             else None
         )
-        share = settings.cache_bytes // settings.workers // 3
+        share = settings.cache_bytes // settings.workers // 4
+        keywords, searches = settings.keyword_cache_entries, settings.search_results_entries
         self.keywords: Cache[bytes] = Cache(
             "keyword_cache",
             policy="lru",
-            entries=settings.keyword_cache_entries,
+            entries=keywords,
             most_bytes=share,
             seconds=settings.keyword_cache_seconds,
         )
         self.searches: Cache[bytes] = Cache(
             "search_results",
             policy="lfu",
-            entries=settings.search_results_entries,
+            entries=searches,
             most_bytes=share,
             seconds=settings.search_results_seconds,
             store=self.link,
         )
-        answers: Cache[Kept] = Cache(
-            "answers",
+        analyze: Cache[Kept] = Cache(
+            "analyze_answers",
             policy="lru",
-            entries=settings.search_results_entries,
+            entries=keywords,
+            most_bytes=share,
+            seconds=settings.keyword_cache_seconds,
+        )
+        search: Cache[Kept] = Cache(
+            "search_answers",
+            policy="lfu",
+            entries=searches,
             most_bytes=share,
             seconds=settings.search_results_seconds,
         )
-        self.answers = Answers(answers, compress_bytes=settings.compress_bytes, edge_seconds=settings.edge_seconds)
-        self._all: tuple[Cache[bytes] | Cache[Kept], ...] = (self.keywords, self.searches, answers)
+        self.analyze_answers = Answers(analyze, settings)
+        self.search_answers = Answers(search, settings)
+        self._all: tuple[Cache[bytes] | Cache[Kept], ...] = (self.keywords, self.searches, analyze, search)
+
+    def remember(self, route: Route, stamp: Stamp, *, dear: bool) -> Route:
+        """A route of searches whose answers are kept; `dear` if all of them take long."""
+        endpoint = Remembered(route.path, route.endpoint, stamp, self.search_answers, self.searches, dear=dear)
+        right = Answer("The answer that has the ETag is still right.", media=None)
+        wanted = {"if-none-match": "The ETag of an answer that the client has."}
+        return replace(
+            route, endpoint=endpoint, headers={**route.headers, **wanted}, answers={**route.answers, 304: right}
+        )
 
     async def run(self) -> None:
         """Keep the link to Redis made and the counts of this process current, until cancelled."""

@@ -10,12 +10,13 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from omnikeywords.api.caller import LOCAL, NOBODY, Caller
 from omnikeywords.api.compression import coding_for, compress, is_worth_it
+from omnikeywords.api.deadline import begin, waited
 from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.limits import Limits
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
@@ -49,15 +50,25 @@ _seconds = histogram(
     ("method", "endpoint"),
     (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
-_in_flight = gauge("http_requests_in_flight", "Requests being answered now, as of the last half second.")
+_in_flight = gauge("http_requests_in_flight", "Requests being answered now, as of the last beat.")
 _lag = gauge(
     "okf_event_loop_lag_seconds",
     "How late the event loop was at its last beat: what every small request waits at least.",
     over_processes="livemax",
 )
-_shed = counter("http_requests_shed_total", "Requests refused because too many were in flight.")
+_shed = counter(
+    "http_requests_shed_total",
+    "Requests refused unread: too many in flight, too long waits for a turn (lag), or late already.",
+    ("reason",),
+)
 
-_BEAT_SECONDS = 0.5
+_BEAT_SECONDS = 0.1
+_BEATS_UNTIL_SHED = 3  # that something held up the process once is no overload
+_SHED_STEP = 0.1  # of all requests, a beat
+_MOST_SHED = 0.9
+# Answered from memory: they are the last to be refused, if their body is short.
+_CHEAP = frozenset({"/api/v1/analyze", "/api/v1/search", "/api/v1/suggest"})
+_CHEAP_DIGITS = 5  # of the length of a body, from 10 kB on
 _MOST_DISCARDED = 64 * 1024 * 1024  # bytes
 _DISCARD_SECONDS = 10.0
 _LONG_DIGITS = 6  # of the length of a body, from 100 kB on
@@ -102,7 +113,6 @@ class Reply(NamedTuple):
     kept: Headers = _STRICT  # what browsers may do with it and for how long
     more: AsyncGenerator[bytes, None] | None = None  # the rest of the body, made while it is sent
     coding: bytes | None = None  # of the body, where it is compressed
-    stamp: Hashable = None  # what a GET was answered from, where the answer is good as long as that is the same
 
 
 Endpoint = Callable[[Call], Awaitable[Reply]]
@@ -119,14 +129,14 @@ class ClientLeft(Exception):
 
 
 async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes:
-    """The whole body of a request.
+    """The whole body of a request, within so many seconds since that came.
 
     Raises Problem for a body that is longer or does not arrive in time.
     """
     # The parts of asyncio.timeout that are needed here, at a third of its cost.
     task = asyncio.current_task()
     assert task is not None
-    late = asyncio.get_running_loop().call_later(within_seconds, task.cancel, _LATE)
+    late = asyncio.get_running_loop().call_later(max(0.0, within_seconds - waited()), task.cancel, _LATE)
     try:
         length = call.headers.get(b"content-length")
         if length is not None and int(length) > most_bytes:
@@ -232,6 +242,12 @@ class Guard:
         ]
         self._paths = paths
         self._most = settings.max_in_flight
+        self._few = max(1, self._most * 3 // 4) if self._most > 1 else 1  # with as many, only what is cheap is let in
+        self._seconds = settings.request_timeout_ms / 1000
+        self._shed_lag = settings.shed_lag_ms / 1000
+        self._lagging = 0  # beats in a row
+        self._shed_part = 0.0  # of the requests, while they wait too long for their turn
+        self._shed_owed = 0.0
         self._least = settings.compress_bytes
         self._access_log = settings.access_log
         self._cors = _Cors(settings.cors_origins) if settings.cors_origins else None
@@ -248,6 +264,7 @@ class Guard:
             return
         began = time.perf_counter()
         headers = dict(scope["headers"])
+        late = begin(headers)
         request_id = headers.get(b"x-request-id")
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
             request_id = b"%s-%x" % (self._id_head, next(self._ids))
@@ -270,9 +287,8 @@ class Guard:
         sent = _Sent()
         caller = LOCAL if self._keys is None else NOBODY
         try:
-            if self._now > self._most and path not in _ALWAYS_ANSWERED:
-                _shed.inc()
-                raise _busy()
+            if (self._now > self._few or self._shed_part or late > self._seconds) and path not in _ALWAYS_ANSWERED:
+                self._shed_some(path, length, late, long_body is not None)
             if self._cors is not None and method == "OPTIONS" and b"access-control-request-method" in headers:
                 await _write(send, sent, Reply(b"", 204), added, head)
                 return
@@ -347,13 +363,48 @@ class Guard:
                 return endpoint, match.groupdict()
         return None, {}
 
+    def _shed_some(self, path: str, length: bytes | None, late: float, long_body: bool) -> None:
+        """Refuse a request, if it is one of those that are too many now.
+
+        Where requests wait too long for their turn there is no number that would be right: part of them goes, more
+        of them as long as it lasts, and twice as many of those that cost more.
+        """
+        if late > self._seconds:
+            _shed.labels("late").inc()
+            raise Problem(
+                "deadline_exceeded",
+                f"it waited {late:.1f} seconds to be answered: try again",
+                {"timeout_seconds": self._seconds},
+                ((b"retry-after", b"1"),),
+            )
+        cheap = path in _CHEAP and not long_body and (length is None or len(length) < _CHEAP_DIGITS)
+        if self._now > self._most or (self._now > self._few and not cheap):
+            _shed.labels("in_flight").inc()
+            raise _busy()
+        if self._shed_part:
+            self._shed_owed += self._shed_part if cheap else min(1.0, 2 * self._shed_part)
+            if self._shed_owed >= 1:
+                self._shed_owed -= 1
+                _shed.labels("lag").inc()
+                raise _busy()
+
+    def heed(self, lag: float) -> None:
+        """What is refused follows how long requests wait for their turn: told at each beat."""
+        self._lagging = self._lagging + 1 if lag > self._shed_lag else 0
+        if self._lagging >= _BEATS_UNTIL_SHED:
+            self._shed_part = min(_MOST_SHED, self._shed_part + _SHED_STEP)
+        elif not self._lagging:
+            self._shed_part = max(0.0, round(self._shed_part - _SHED_STEP, 6))
+
     async def watch(self) -> None:
         """Keep the gauges of this process current, until cancelled; called once it runs."""
         self._id_head = _new_id_head()  # those split off from one process would make the same ids
         while True:
             asked = time.perf_counter()
             await asyncio.sleep(_BEAT_SECONDS)
-            _lag.set(max(0.0, time.perf_counter() - asked - _BEAT_SECONDS))
+            lag = max(0.0, time.perf_counter() - asked - _BEAT_SECONDS)
+            self.heed(lag)
+            _lag.set(lag)
             _in_flight.set(self._now)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send, sent: "_Sent", added: Headers) -> None:

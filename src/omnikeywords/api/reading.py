@@ -120,9 +120,18 @@ def read_texts(given: Mapping[str, str], type: type[S]) -> S:
     Raises Problem for one that is unknown or wrong.
     """
     try:
-        return msgspec.convert(given, type, strict=False)
+        found = msgspec.convert(given, type, strict=False)
     except msgspec.ValidationError as error:
         raise wrong_field(str(error), type, "parameter") from None
+    nulls = [name for name, text in given.items() if text.lower() == "null"]  # which a number may be taken for
+    if nulls and (missing := {field.encode_name for field in _fields(type) if getattr(found, field.name) is None}):
+        for name in missing.intersection(nulls):
+            raise Problem("invalid_request", f"{name}: null is no value here: leave it out", {"field": name})
+    return found
+
+
+def _fields(type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(type)
 
 
 def _plain(text: bytes) -> str:
@@ -182,7 +191,7 @@ def wrong_field(said: str, type: Any, what: str = "field") -> Problem:
     place = _PLACE.search(said)
     field = place[1] if place else ""
     text = _lower(_PLACE.sub("", said).replace("`", ""))
-    known = {f.encode_name: f for f in msgspec.structs.fields(type)} if msgspec.inspect.is_struct_type(type) else {}
+    known = {f.encode_name: f for f in _fields(type)} if msgspec.inspect.is_struct_type(type) else {}
     if text.startswith("object contains unknown field"):
         text += f": known are {', '.join(known)}"
         if what != "field":
