@@ -64,8 +64,8 @@ _shed = counter(
 
 _BEAT_SECONDS = 0.1
 _BEATS_UNTIL_SHED = 3  # that something held up the process once is no overload
-_SHED_STEP = 0.1  # of all requests, a beat
-_MOST_SHED = 0.9
+_SHED_STEP = 10  # of a hundred requests, a beat
+_MOST_SHED = 90
 # Answered from memory: they are the last to be refused, if their body is short.
 _CHEAP = frozenset({"/api/v1/analyze", "/api/v1/search", "/api/v1/suggest"})
 _CHEAP_DIGITS = 5  # of the length of a body, from 10 kB on
@@ -246,8 +246,8 @@ class Guard:
         self._seconds = settings.request_timeout_ms / 1000
         self._shed_lag = settings.shed_lag_ms / 1000
         self._lagging = 0  # beats in a row
-        self._shed_part = 0.0  # of the requests, while they wait too long for their turn
-        self._shed_owed = 0.0
+        self._shed_part = 0  # of a hundred requests, while they wait too long for their turn
+        self._shed_owed = 0
         self._least = settings.compress_bytes
         self._access_log = settings.access_log
         self._cors = _Cors(settings.cors_origins) if settings.cors_origins else None
@@ -382,9 +382,9 @@ class Guard:
             _shed.labels("in_flight").inc()
             raise _busy()
         if self._shed_part:
-            self._shed_owed += self._shed_part if cheap else min(1.0, 2 * self._shed_part)
-            if self._shed_owed >= 1:
-                self._shed_owed -= 1
+            self._shed_owed += self._shed_part if cheap else min(100, 2 * self._shed_part)
+            if self._shed_owed >= 100:
+                self._shed_owed -= 100
                 _shed.labels("lag").inc()
                 raise _busy()
 
@@ -394,7 +394,7 @@ class Guard:
         if self._lagging >= _BEATS_UNTIL_SHED:
             self._shed_part = min(_MOST_SHED, self._shed_part + _SHED_STEP)
         elif not self._lagging:
-            self._shed_part = max(0.0, round(self._shed_part - _SHED_STEP, 6))
+            self._shed_part = max(0, self._shed_part - _SHED_STEP)
 
     async def watch(self) -> None:
         """Keep the gauges of this process current, until cancelled; called once it runs."""
