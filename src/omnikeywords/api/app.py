@@ -112,6 +112,7 @@ def create_app(
         frozenset(allowed),
         keys,
         Limits(settings, ledger, caches.link) if settings.rate_limit or settings.rate_limits else None,
+        checks.draining,
     )
     return guard
 

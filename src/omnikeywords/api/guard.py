@@ -20,7 +20,7 @@ from omnikeywords.api.deadline import begin, waited
 from omnikeywords.api.keyring import Keyring
 from omnikeywords.api.limits import Limits
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
-from omnikeywords.ops import counter, gauge, get_logger, histogram
+from omnikeywords.ops import SharedFlag, counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
 
 __all__ = [
@@ -118,6 +118,7 @@ class Reply(NamedTuple):
 Endpoint = Callable[[Call], Awaitable[Reply]]
 
 
+_CLOSE: Headers = ((b"connection", b"close"),)
 _LATE = "the body is late"
 
 
@@ -156,7 +157,7 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
             "body_timeout",
             f"the body did not arrive within {within_seconds:g} seconds",
             {"timeout_seconds": within_seconds},
-            ((b"connection", b"close"),),
+            _CLOSE,
         ) from None
     finally:
         late.cancel()
@@ -219,7 +220,8 @@ class Guard:
 
     `direct` are endpoints called without the router, by method and path, which may be a template as `/jobs/{job_id}`;
     `paths` the path templates that the metrics may name: others count as "other", so that scanners make no new series.
-    `keys` say who calls; without them everybody is LOCAL. `limits` say how often each key may.
+    `keys` say who calls; without them everybody is LOCAL. `limits` say how often each key may; once
+    `draining` says that the service stops, clients are told to let go of their connections.
     """
 
     def __init__(
@@ -230,10 +232,12 @@ class Guard:
         paths: frozenset[str],
         keys: Keyring | None = None,
         limits: Limits | None = None,
+        draining: SharedFlag | None = None,
     ) -> None:
         self._app = app
         self._keys = keys
         self._limits = limits
+        self._draining = draining
         self._direct = {key: endpoint for key, endpoint in direct.items() if "{" not in key[1]}
         self._templates = [
             (method, template_pattern(path), path, endpoint)
@@ -276,6 +280,8 @@ class Guard:
             added += ((b"traceparent", trace),)
         if self._cors is not None:
             added += self._cors.headers(headers)
+        if self._draining:
+            added += _CLOSE
 
         long_body: _LongBody | None = None
         length = headers.get(b"content-length")
