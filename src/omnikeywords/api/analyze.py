@@ -33,11 +33,7 @@ _MOST_TOGETHER = 256  # keywords: about a millisecond and a half, in which the e
 
 Row = dict[str, Any]  # one keyword object
 
-_analysed = counter(
-    "okf_keywords_analysed_total",
-    "Keywords answered by analyze, those of answers that were ready-made left out.",
-    ("analysis_type",),
-)
+_analysed = counter("okf_keywords_analysed_total", "Keywords answered by analyze.", ("analysis_type",))
 
 
 class Analyzed(Protocol):
@@ -94,6 +90,9 @@ class Analyze:
         body = await read_body(call, self._most_bytes, self._seconds)
         small = len(body) <= _SMALL_BODY
         if small and (ready := self._answers.find(call, body, self._model_version)) is not None:
+            assert ready.note is not None
+            kind, number = ready.note
+            self._count[kind](number)
             return ready
         asked = decode_json(body, self._decoder)
         project = call.caller.project(None if asked.project is UNSET else asked.project)
@@ -105,7 +104,8 @@ class Analyze:
                 keywords=number,
                 limit=self._most_keywords,
             )
-        reply = Reply(self._body(asked, await self._objects(asked, project)))
+        objects = await self._objects(asked, project)
+        reply = Reply(self._body(asked, objects), note=(asked.analysis_type, number))
         self._count[asked.analysis_type](number)
         if small:
             return await self._answers.keep(call, body, self._model_version, reply, self._keywords.seconds)

@@ -17,7 +17,8 @@ from omnikeywords.settings import Settings
 
 __all__ = ["Answers", "Kept", "Remembered", "Stamp"]
 
-Kept = tuple[bytes, bytes, bytes | None, Headers, Headers]  # body, content type, its coding, headers, policy
+# Body, content type, its coding, headers, policy, note of the endpoint.
+Kept = tuple[bytes, bytes, bytes | None, Headers, Headers, tuple[str, int] | None]
 _VARY = (b"vary", b"accept-encoding, authorization, x-api-key")
 
 _SEEN = 1 << 20
@@ -56,7 +57,7 @@ class Answers:
         accepted = call.headers.get(b"accept-encoding")
         if accepted is not None:
             reply = await encoded(reply, accepted, self._least)
-        kept = (reply.body, reply.content_type, reply.coding, reply.headers, reply.kept)
+        kept = (reply.body, reply.content_type, reply.coding, reply.headers, reply.kept, reply.note)
         self._kept.put(key, kept, len(reply.body), stamp, seconds=seconds)
         return reply
 
@@ -152,8 +153,8 @@ def _is_ours(error: Exception) -> bool:
 
 
 def _reply(kept: Kept) -> Reply:
-    body, content_type, coding, headers, policy = kept
-    return Reply(body, 200, content_type, headers, policy, None, coding)
+    body, content_type, coding, headers, policy, note = kept
+    return Reply(body, 200, content_type, headers, policy, None, coding, note)
 
 
 def _etag(body: bytes) -> tuple[bytes, bytes]:

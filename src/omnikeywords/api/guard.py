@@ -113,6 +113,7 @@ class Reply(NamedTuple):
     kept: Headers = _STRICT  # what browsers may do with it and for how long
     more: AsyncGenerator[bytes, None] | None = None  # the rest of the body, made while it is sent
     coding: bytes | None = None  # of the body, where it is compressed
+    note: tuple[str, int] | None = None  # of the endpoint to itself, for what it counts: a kept reply has it too
 
 
 Endpoint = Callable[[Call], Awaitable[Reply]]
