@@ -7,7 +7,7 @@ PORT   ?= 8080
 # Needs exports that may not be redistributed; continuous integration has them.
 REAL   := tests/acceptance/test_formats_real_files.py
 
-.PHONY: run test check bench crash quality lock clean
+.PHONY: run test check bench bench-serve crash quality lock clean
 
 run: $(VENV)/.run-ready ## set up, analyse the sample, serve
 	@$(BIN)/okf warm
@@ -32,6 +32,9 @@ bench: $(VENV)/.test-ready ## measure speed; writes benchmarks/results
 	$(BIN)/python benchmarks/bench_log.py
 	$(BIN)/python benchmarks/bench_import.py
 
+bench-serve: $(VENV)/.test-ready ## ours and the guide's stack under the guide's mix of calls; DATA=folder of the evaluation sets; an hour
+	$(BIN)/python benchmarks/bench_mix.py --data $(DATA)
+
 crash: $(VENV)/.test-ready ## kill imports 200 times at any moment and 10 times at each named point; some 20 minutes
 	$(BIN)/python benchmarks/bench_crash.py
 
@@ -41,7 +44,7 @@ quality: $(VENV)/.test-ready ## measure quality; DATA=folder of the evaluation s
 lock: $(VENV)/bin/python ## resolve the newest dependencies into requirements*.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra test -c requirements.lock -o requirements-test.lock pyproject.toml
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra test --extra bench -c requirements.lock -o requirements-test.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -63,8 +63,8 @@ def _commit() -> str:
     return head.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
 
 
-def report(name: str, figures: Sequence[Figure]) -> bool:
-    """Print the figures, write `results/<name>.json`, and say whether all bounds are kept."""
+def report(name: str, figures: Sequence[Figure], keep: bool = True) -> bool:
+    """Print the figures, write `results/<name>.json` if they are to be kept, and say whether all bounds are kept."""
     width = max(len(figure.name) for figure in figures)
     for figure in figures:
         bound = "".join(
@@ -74,6 +74,9 @@ def report(name: str, figures: Sequence[Figure]) -> bool:
         )
         mark = "     " if not bound else "ok   " if figure.reached else "MISS "
         print(f"{mark}{figure.name:<{width}}  {figure.value:>12,.4g} {figure.unit:<12}{bound}  {figure.note}".rstrip())
+    reached = all(figure.reached for figure in figures)
+    if not keep:
+        return reached
     RESULTS.mkdir(exist_ok=True)
     record = {
         "benchmark": name,
@@ -83,4 +86,4 @@ def report(name: str, figures: Sequence[Figure]) -> bool:
         "figures": [asdict(figure) | {"reached": figure.reached} for figure in figures],
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return all(figure.reached for figure in figures)
+    return reached

@@ -23,18 +23,17 @@ import polars as pl
 import pyarrow
 from numpy.typing import NDArray
 
-from omnikeywords.analysis import Options, analyse, duplicates
-from omnikeywords.analysis.duplicates import REASONS
+from omnikeywords.analysis import Options, analyse
 from omnikeywords.analysis.frequency import default_table_path
-from omnikeywords.analysis.language import LANGUAGES, LanguageModel
-from omnikeywords.analysis.phrase_texts import Texts
+from omnikeywords.analysis.language import LanguageModel
 from omnikeywords.analysts import Analysts, map_table
+from omnikeywords.catalog.derive import near_duplicates
 from omnikeywords.formats import Export, SkippedRow, open_export
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA
 from omnikeywords.formats.merge import merge_rows, with_parts
 from omnikeywords.formats.write import OBSERVED_FIELDS, extra_as_text
 
-__all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources", "result_columns"]
+__all__ = ["FileReport", "Progress", "Results", "Source", "analyse_sources", "result_columns", "seldom_collected"]
 
 BATCH = 10_000
 _SMALL_BATCH = 2_500  # where there are few rows, so that everyone has some
@@ -196,7 +195,7 @@ def analyse_sources(
             ]
             batches = itertools.chain(_phrase_batches(phrases), _export_batches(exports, results.files))
             analysts = stack.enter_context(Analysts(options, processes))
-            stack.enter_context(_seldom_collected())
+            stack.enter_context(seldom_collected())
             first = list(itertools.islice(batches, FEW_BATCHES))
             if len(first) == FEW_BATCHES:
                 analysts.hire()
@@ -242,8 +241,9 @@ def _report(export: Export) -> FileReport:
 
 
 @contextlib.contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """Batches are many short-lived objects and no cycles: looking for some at every turn costs a tenth."""
+def seldom_collected() -> Iterator[None]:
+    """Batches are many short-lived objects and no cycles: looking for some at every turn costs a tenth, and would hold
+    up a transaction that is being written."""
     before = gc.get_threshold()
     gc.set_threshold(200_000, 20, 100)
     try:
@@ -400,43 +400,11 @@ def _repeating(batches: Sequence[_Laid]) -> pl.DataFrame:
     return found.filter(found["id"].is_duplicated())
 
 
-@dataclass(frozen=True, slots=True)
-class _Keywords:
-    """What near-duplicates are told from."""
-
-    normalized: Texts
-    language: NDArray[np.int8]
-    popularity: NDArray[np.float32]
-
-
-def _texts(column: pl.Series) -> Texts:
-    """The texts of a column as Arrow holds them, without a Python string each; what is null is empty."""
-    array = column.fill_null("").to_arrow(compat_level=pl.CompatLevel.oldest())
-    _, offsets, data = array.buffers()
-    bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    return Texts(np.frombuffer(data if data is not None else b"", np.uint8).copy(), bounds.copy())
-
-
 def _group(results: Results) -> None:
     """Find near-duplicates among all keywords."""
     # Without volumes, impressions tell which of two spellings people use.
     asked = "volume" if "volume" in results.observed else "impressions"
-    columns = ["normalized", "language", "popularity", asked]
-    frame = pl.concat(list(results.frames(columns)))
-    codes = {name: code for code, name in enumerate(LANGUAGES)}
-    language = frame["language"].replace_strict(codes, default=-1, return_dtype=pl.Int8).to_numpy()
-    popularity = frame["popularity"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-    volume = frame[asked].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    normalized = frame["normalized"]
-    del frame
-    keywords = _Keywords(_texts(normalized), language, popularity)
-    found = duplicates(keywords, volume=volume, model=LanguageModel.load(_table(results.options)))
-    member = found.head != np.arange(len(found.head))
-    joined = pl.Series(member)
-    reasons = pl.Series(REASONS).gather(pl.Series(found.reason.astype(np.int64)))
-    results._near = pl.select(
-        pl.when(joined).then(normalized.gather(pl.Series(found.head.astype(np.int64)))).alias(_NEAR[0]),
-        pl.when(joined).then(reasons).alias(_NEAR[1]),
-    )
-    results.members = int(member.sum())
-    results.groups = len(np.unique(found.head[member]))
+    frame = pl.concat(list(results.frames(["normalized", "language", "popularity", asked])))
+    found = near_duplicates(frame, asked, _table(results.options))
+    results._near = found.columns
+    results.members, results.groups = found.members, found.groups

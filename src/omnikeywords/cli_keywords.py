@@ -246,6 +246,12 @@ def correct(
     intent: Annotated[str | None, typer.Option("--intent", help="The right intent.")] = None,
     funnel: Annotated[str | None, typer.Option("--funnel", help="The right stage of the funnel.")] = None,
     language: Annotated[str | None, typer.Option("--language", help="The right language, as pt.")] = None,
+    near_duplicate_of: Annotated[
+        str | None,
+        typer.Option(
+            "--near-duplicate-of", metavar="KEYWORD", help="What it says the same as; '' where it stands alone."
+        ),
+    ] = None,
     undo: Annotated[
         list[str] | None, typer.Option("--undo", metavar="FIELD", help="Take a correction back; repeatable.")
     ] = None,
@@ -257,7 +263,7 @@ def correct(
     That goes before what the analysis says, now and after every re-analysis; without options it prints what was
     corrected.
     """
-    given = {"intent": intent, "funnel": funnel, "language": language}
+    given = {"intent": intent, "funnel": funnel, "language": language, "near_duplicate_of": near_duplicate_of}
     said: dict[str, str | None] = {name: value for name, value in given.items() if value is not None}
     said |= dict.fromkeys(undo or ())
     with opened() as finder:

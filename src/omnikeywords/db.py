@@ -13,6 +13,7 @@ enforces it.
 
 import contextlib
 import math
+import os
 import random
 import sqlite3
 import time
@@ -38,6 +39,8 @@ __all__ = ["ALL_PROJECTS", "Connection", "Database", "Limits", "connect", "tell"
 ALL_PROJECTS = "*"  # what row-level security reads as: this transaction may see every project
 
 Dialect = Literal["sqlite", "postgresql"]
+
+_WAL_BYTES = 16 << 20  # of SQLite's log, from which on its pages are taken to their places
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +136,23 @@ class Database:
                         )
                 if told := connection.info.pop(_TOLD, None):
                     _tell(self.raw(connection), told)
+                if self.dialect == "sqlite" and engine is not self._reading:
+                    self._checkpoint(connection, patient=engine is self._writing)
         # What `raw` is used for fails with the driver's own errors.
         except (DBAPIError, PoolTimeout, self._engine.dialect.loaded_dbapi.Error) as error:
             translated = _translated(error, self.shown_url, writes=engine is not self._reading)
             if translated is None:
                 raise
             raise translated from error
+
+    def _checkpoint(self, connection: Connection, *, patient: bool) -> None:
+        """Take what was written to its place in the file of SQLite, once there is much of it; nobody waits for that,
+        as the turn to write was given up before. `patient`: leave it to others for a while, as somebody waits for this
+        transaction itself."""
+        most = _WAL_BYTES * (4 if patient else 1)
+        with contextlib.suppress(OSError, sqlite3.Error):  # what was written is kept; another will try again
+            if os.stat(f"{self.path}-wal").st_size > most:
+                self.raw(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Give all connections back."""
@@ -291,8 +305,11 @@ def _prepare_sqlite(engine: Engine, limits: Limits, in_use: InUse) -> None:
         record.info["okf_clock"] = clock = _Clock()
         connection.set_progress_handler(clock, 20_000)
         # The change to WAL needs the file alone for a moment, and does not wait for it by itself.
-        # WAL: readers never wait for the writer; its pages go to their places a good many at a time.
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "cache_size=-131072", "wal_autocheckpoint=16384"):
+        # WAL: readers never wait for the writer; its pages go to their places by `Database._checkpoint`, a good many at
+        # a time. A log that all of them have left begins anew and shrinks to its size limit, so that what is longer
+        # holds pages that wait.
+        wal = ("journal_mode=WAL", "wal_autocheckpoint=0", f"journal_size_limit={_WAL_BYTES}")
+        for pragma in (*wal, "foreign_keys=ON", "cache_size=-65536"):
             _patiently(connection, f"PRAGMA {pragma}", seconds)
 
     @event.listens_for(engine, "begin")

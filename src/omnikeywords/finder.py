@@ -435,11 +435,13 @@ class Finder:
 
     def run_job(self, job_id: str, on_look: "Callable[[Job], None] | None" = None) -> "Job":
         """Run a job in this process, or follow it while another runs it, until it has ended. Raises NotFound."""
+        from omnikeywords.bulk import seldom_collected
         from omnikeywords.jobs import WorkerOptions, run_until_done
 
         workflows = self.fleet.workflows(self._server_of_job(job_id))
         options = WorkerOptions.of(self.settings)
-        return run_until_done(workflows.database, workflows.sagas, job_id, options, on_look=on_look)
+        with seldom_collected():
+            return run_until_done(workflows.database, workflows.sagas, job_id, options, on_look=on_look)
 
     def imports(
         self,
@@ -763,6 +765,15 @@ class Finder:
         self.project(project)
         return webhooks.list_webhooks(self.database_of(project), project)
 
+    def webhook(self, webhook_id: str, project: str) -> "Webhook":
+        """One webhook. Raises NotFound."""
+        from omnikeywords.catalog import webhooks
+
+        found = webhooks.look(self.database_of(project), project, webhook_id)
+        if found is None:
+            raise NotFound(f"webhook {webhook_id!r} does not exist in project {project!r}", webhook_id=webhook_id)
+        return found
+
     def delete_webhook(self, webhook_id: str, project: str) -> None:
         """Send nothing more to a webhook, not what waits to be sent either. Raises NotFound."""
         from omnikeywords.catalog import webhooks
@@ -770,10 +781,15 @@ class Finder:
         with self.database_of(project).write(project) as connection:
             webhooks.remove(connection, project, webhook_id)
 
-    def dead_letters(self, project: str, limit: int = 50) -> "list[DeadLetter]":
-        """Deliveries to a project's webhooks that failed for good, the newest first. Raises NotFound."""
+    def dead_letters(self, project: str, limit: int = 50, before: str | None = None) -> "list[DeadLetter]":
+        """Deliveries to a project's webhooks that failed for good, the newest first; `before` is the job of the last
+        one of the page before. Raises NotFound."""
         self.project(project)
-        return self._workflows(project).deliveries.dead(project, limit)
+        return self._workflows(project).deliveries.dead(project, limit, before)
+
+    def count_dead_letters(self, project: str) -> int:
+        """How many deliveries that failed for good are remembered."""
+        return self._workflows(project).deliveries.count_dead(project)
 
     def redeliver(self, job_id: str, project: str) -> "Job":
         """Begin to send a dead letter once more. Raises NotFound, Conflict where it is none."""
@@ -782,8 +798,11 @@ class Finder:
 
     def rebuild(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Make every read model anew from the log."""
-        for server in self.fleet.databases():
-            self.fleet.workflows(server).rebuild(progress)
+        from omnikeywords.bulk import seldom_collected
+
+        with seldom_collected():
+            for server in self.fleet.databases():
+                self.fleet.workflows(server).rebuild(progress)
 
     def catch_up(self, project: str = DEFAULT_PROJECT) -> None:
         """Move the read models on as far as the log goes, where no processor does, derive what is to be derived of a

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from omnikeywords.bulk import seldom_collected
 from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, OmniKeywordsError, SchemaOutdated, UnknownEvent
 from omnikeywords.finder import Finder
 from omnikeywords.jobs import WorkerOptions, arm_crash_point, run_worker
@@ -43,7 +44,8 @@ def process(settings: Settings, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
     configure_logs(settings.log_level, settings.log_format)
     threading.Thread(target=_end_with_parent, args=(parent, stop), name="parent", daemon=True).start()
-    run_processor(settings, stop)
+    with seldom_collected():
+        run_processor(settings, stop)
 
 
 def run_processor(settings: Settings, stop: threading.Event) -> None:

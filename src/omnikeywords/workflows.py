@@ -254,6 +254,7 @@ class Workflows:
     def _withdraw(self, context: Context) -> None:
         trouble = context.failure
         reason = f"{trouble.code}: {trouble.message}" if trouble else "withdrawn"
+        uploads.forget_most(self._database, context.project, context.input["import_id"])
         with context.transaction() as connection:
             self.withdraw_import(connection, context.project, context.input["import_id"], reason, _actor(context))
             uploads.forget(connection, context.project, context.input["import_id"])
@@ -409,6 +410,7 @@ class Workflows:
     def _tidy(self, context: Context) -> None:
         """Forget the upload and begin to tell who wants to know; the job ends in the same transaction."""
         project, import_id = context.project, context.input["import_id"]
+        uploads.forget_most(self._database, project, import_id)
         with context.transaction() as connection:
             uploads.forget(connection, project, import_id)
             ended = imports.begun(connection, project, import_id)

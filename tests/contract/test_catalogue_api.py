@@ -179,6 +179,8 @@ class TestImporting:
         assert (answer.json()["project"], answer.json()["name"]) == ("shop", "Queries.csv")
         api.finder.run_job(answer.json()["job_id"])
         assert {k["market"] for k in api.get("/keywords", project="shop")["keywords"]} == {"en-GB"}
+        twice = api.ask("POST", "/imports", params={"again": "false"}, data={"again": "true"}, files={"file": MAY})
+        assert_problem(twice, 422, "invalid_request")
 
     def test_the_same_content_is_imported_once_unless_it_is_asked_for_again(self, api: Api) -> None:
         first = api.imported()
@@ -300,6 +302,10 @@ def _uploads(api: Api) -> int:
 
 class TestImports:
     """What was imported."""
+
+    def test_one_of_a_market_and_a_period_is_taken(self, api: Api) -> None:
+        begun = api.upload(b"keyword,volume\nred shoes,5\n", market="und-001", date="2026-05-01..2026-05-28")
+        assert (begun["market"], begun["period_start"], begun["period_end"]) == ("und-001", "2026-05-01", "2026-05-28")
 
     def test_they_are_listed_the_newest_first(self, api: Api) -> None:
         first, second = api.imported(MAY), api.imported(JUNE)
@@ -532,6 +538,7 @@ class TestKeywords:
             {"intent": "buying"},
             {"funnel": "decision|loyalty"},
             {"question": ""},
+            {"words": "null"},
             {"sort": "luck"},
             {"limit": 1001},
             {"fields": "keyword,price"},

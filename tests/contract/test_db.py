@@ -1,6 +1,7 @@
 """Transactions: what they see, how long they wait, and how they fail, on every database."""
 
 import contextlib
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -117,6 +118,34 @@ def test_only_what_can_be_made_again_does_not_wait_for_the_disk(database: Databa
     for durable, expected in ((True, (2, "on")), (False, (1, "off")), (True, (2, "on"))):
         with database.write(durable=durable) as connection:
             assert connection.execute(text(asked)).scalar_one() in expected
+
+
+def test_pages_of_a_file_go_to_their_places_outside_the_turn_to_write_and_its_log_stays_small(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 1 << 18
+    monkeypatch.setattr("omnikeywords.db._WAL_BYTES", most)
+    checkpoint, others = Database._checkpoint, []
+
+    def looked(self: Database, connection: Connection, *, patient: bool) -> None:
+        other = sqlite3.connect(f"{self.path}", timeout=0, isolation_level=None)
+        others.append(other.execute("BEGIN IMMEDIATE"))
+        other.close()
+        checkpoint(self, connection, patient=patient)
+
+    monkeypatch.setattr(Database, "_checkpoint", looked)
+    database = connect(places.migrated("sqlite").url)
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE filler (bytes BLOB)"))
+    for durable, longest in ((False, 2 * most), (True, 6 * most)):
+        sizes = []
+        for _ in range(60):
+            with database.write(durable=durable) as connection:
+                connection.execute(text("INSERT INTO filler VALUES (zeroblob(50000))"))
+            sizes.append(Path(f"{database.path}-wal").stat().st_size)
+        assert most < max(sizes) < longest
+    assert len(others) == 121
+    database.close()
 
 
 def test_how_much_a_server_waits_for_is_its_operators_choice(places: Places) -> None:

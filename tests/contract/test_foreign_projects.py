@@ -19,6 +19,7 @@ import pytest
 from omnikeywords import service
 from omnikeywords.finder import Finder
 from omnikeywords.settings import Settings
+from omnikeywords.webhooks import DELIVER
 
 MINE, THEIRS, NOBODY_S = "mine", "theirs", "nowhere"
 # What is of no single project.
@@ -82,14 +83,19 @@ class Service:
         self.things: dict[str, dict[str, str]] = {}  # project to what its parts of paths are
         with closing(Finder(settings)) as finder:
             for project, phrase in ((MINE, "red shoes"), (THEIRS, "blue hats")):
+                finder.create_project(project, "test")
+                webhook = finder.create_webhook(project, f"https://1.1.1.1/{project}")
                 begun = finder.start_import(f"query,clicks\n{phrase},3\n".encode(), name="a.csv", project=project)
                 finder.run_job(begun.job_id)
                 (keyword,) = finder.keywords(project).keywords
+                (delivery,) = [job.id for job in finder.jobs(project) if job.kind == DELIVER]
                 self.things[project] = {
                     "project": project,
                     "import_id": begun.import_id,
                     "job_id": begun.job_id,
                     "keyword_id": keyword["id"],
+                    "webhook_id": webhook.id,
+                    "delivery_id": delivery,
                 }
             self.keys = {
                 scope: finder.create_key(scope, "test", scope=scope, projects=[MINE])[1] for scope in ("read", "admin")
@@ -180,7 +186,7 @@ def test_another_s_things_are_not_in_one_s_own(running: Service) -> None:
 
 def test_lists_hold_one_s_own_alone(running: Service) -> None:
     for operation in (each for each in running.operations if each.method == "GET" and not each.ids):
-        answer = running.ask(operation, running.keys["read"], MINE, MINE)
+        answer = running.ask(operation, running.keys["admin"], MINE, MINE)
         assert answer.status_code == 200, (operation.name, answer.text)
         theirs = chain([THEIRS, "blue hats"], (value for value in running.things[THEIRS].values()))
         assert [value for value in theirs if value in answer.text] == [], operation.name

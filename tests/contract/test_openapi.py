@@ -39,7 +39,10 @@ def _cleaned() -> Iterator[None]:
 
 
 def application() -> Guard:
-    loaded = Settings.load({"OKF_DATABASE_URL": f"sqlite:///{FOLDER.name}/catalogue.sqlite3"})
+    # Who waits for an index that nobody builds waits a second.
+    loaded = Settings.load(
+        {"OKF_DATABASE_URL": f"sqlite:///{FOLDER.name}/catalogue.sqlite3", "OKF_REQUEST_TIMEOUT_MS": "1000"}
+    )
     finder = Finder(loaded)
     checks = Health()
     app = create_app(
@@ -66,11 +69,13 @@ def get(path: str) -> httpx.Response:
 APP = application()
 DOCUMENT: dict[str, Any] = get("/openapi.json").json()
 SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP)
-SCHEMA.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+# No text of the catalogue holds U+0000, which PostgreSQL has no place for; a schema has no word for that.
+SCHEMA.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE], allow_x00=False)
 
 
-# What is refused by what it means, whatever it looks like: parameters, and weights that add up to nothing.
-BY_MEANING = {"cursor", "fields", "date", "if-match", "POST /api/v1/projects"}
+# What is refused by what it means, whatever it looks like: parameters, weights that add up to nothing, and URLs that
+# nothing may be sent to.
+BY_MEANING = {"cursor", "fields", "date", "if-match", "POST /api/v1/projects", "POST /api/v1/webhooks"}
 
 
 @SCHEMA.parametrize()
@@ -87,8 +92,8 @@ def test_what_is_promised_is_kept(case: schemathesis.Case) -> None:
         return  # a form has no null: it would be the word
     asked = {case.operation.label, *(parameter.name for parameter in case.operation.iter_parameters())}
     excluded = [positive_data_acceptance] if asked & BY_MEANING else []
-    if "wait" in (case.query or {}):  # there is no processor for whom to wait, which is told as it should be
-        excluded.append(not_a_server_error)
+    if set(case.query or ()) & {"wait", "index_position"}:
+        excluded.append(not_a_server_error)  # nobody builds an index here, so that whoever waits for it does in vain
     case.call_and_validate(excluded_checks=excluded)
 
 

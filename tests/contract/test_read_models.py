@@ -25,6 +25,7 @@ from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Follower, Part, outdated_buckets, parked_events, position_of, wait_until
 from omnikeywords.catalog.keywords import KeywordsModel
 from omnikeywords.catalog.projects import bucket_of
+from omnikeywords.catalog.rows import put
 from omnikeywords.catalog.tables import events, followers, keywords, metadata, observations, parked
 from omnikeywords.db import Database, connect
 from omnikeywords.errors import NotFound, UnknownEvent
@@ -92,6 +93,12 @@ def shop(database: Database) -> Catalogue:
 def bring_all(shop: Catalogue, *, size: int = 10_000) -> None:
     for import_id, (file, name) in FILES.items():
         shop.bring(import_id, file, name=name, size=size)
+
+
+def small_parts(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Let so few rows be a transaction that there are several of them."""
+    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", rows)
+    monkeypatch.setattr("omnikeywords.catalog.keywords._WRITTEN", {"sqlite": rows, "postgresql": rows})
 
 
 # ---- what the tables hold
@@ -208,32 +215,87 @@ def test_a_rebuild_makes_equal_tables_row_for_row(shop: Catalogue, monkeypatch: 
     shop.regroup()
     neighbour.regroup()
     before = shop.rows(), neighbour.rows()
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 4)
+    small_parts(monkeypatch, 4)
     shop.rebuild()
     for one in (shop, neighbour):
         one.regroup()
     assert (shop.rows(), neighbour.rows()) == before
 
 
+class Looked(KeywordsModel):
+    """A model that tells after each part of a rebuild."""
+
+    def __init__(self, database: Database, tell: Callable[[], object]) -> None:
+        super().__init__(database)
+        self._tell = tell
+
+    def again(self, database: Database, events: list[Event], digests: list[Any]) -> Iterator[Part]:
+        for part in super().again(database, events, digests):
+            yield part
+            self._tell()
+
+
 def test_readers_find_right_rows_at_any_time_of_a_rebuild(shop: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 4)
+    small_parts(monkeypatch, 4)
     bring_all(shop, size=3)
     shop.withdraw("i1b")
     say(shop, id_of(shop, "loja"), tags=["a"], corrected={"intent": "navigational"})
     shop.regroup()
     before = shop.rows()
+    with shop.database.write() as connection:
+        connection.execute(update(keywords).where(keywords.c.normalized.like("t%")).values(words=99))
+        connection.execute(update(observations).where(observations.c.row > 6).values(volume=99))
+    damaged = shop.rows()
     seen = []
 
-    class Looked(KeywordsModel):
-        def again(self, database: Database, events: list[Event], digests: list[Any]) -> Iterator[Part]:
-            for part in super().again(database, events, digests):
-                yield part
-                seen.append(shop.rows() == before)
+    def look() -> None:
+        """Every row is as it was or as it is to be."""
+        now = shop.rows()
+        seen.append(
+            all(
+                row in (was, right)
+                for name in now
+                for row, was, right in zip(now[name], damaged[name], before[name], strict=True)
+            )
+        )
 
-    Follower(shop.database, Looked(shop.database), shop.bucket).rebuild()
+    Follower(shop.database, Looked(shop.database, look), shop.bucket).rebuild()
     assert len(seen) > 5
     assert all(seen)
-    assert shop.rows() == before
+    assert shop.rows() == before != damaged
+
+
+def test_a_rebuild_of_right_rows_has_nothing_to_write(shop: Catalogue) -> None:
+    lines = [f"boots {n},{n},0.1,2.35\nbotas de inverno {n},,,\n" for n in range(20)]
+    shop.bring("i1a", f"keyword,volume,cpc,position\n{''.join(lines)}".encode(), size=7)
+    say(shop, id_of(shop, "boots 3"), tags=["a"], corrected={"intent": "navigational"})
+    shop.regroup()
+    parts: list[None] = []
+    Follower(shop.database, Looked(shop.database, lambda: parts.append(None)), shop.bucket).rebuild()
+    assert parts == []
+
+
+def test_a_row_that_is_put_as_it_is_already_is_not_written_again(shop: Catalogue) -> None:
+    bring_all(shop)
+    names = ("bucket", "project", "id", "keyword", "normalized", "language", "words", "intent", "funnel", "branded")
+    names += ("local", "cpc", "rows", "model_version", "created_at", "updated_at")
+    with shop.database.write(shop.project) as connection:
+        rows = connection.execute(select(*(keywords.c[name] for name in names))).all()
+        held = pl.DataFrame([tuple(row) for row in rows], schema=list(names), orient="row", infer_schema_length=None)
+        if shop.database.dialect == "sqlite":
+            raises = "BEGIN SELECT RAISE(ABORT, 'written again'); END"
+            connection.execute(text(f"CREATE TEMP TRIGGER watch AFTER UPDATE ON keywords {raises}"))
+            version = text("SELECT 0 FROM keywords")
+        else:
+            version = text("SELECT xmin::text FROM keywords ORDER BY id")
+        before = connection.execute(version).all()
+        put(connection, keywords, held)
+        assert connection.execute(version).all() == before
+        assert len(before) > 9
+        if shop.database.dialect == "sqlite":
+            connection.execute(text("DROP TRIGGER watch"))
+        put(connection, keywords, held.with_columns(words=pl.lit(99)))
+    assert {row[5] for row in shop.rows()["keywords"]} == {99}
 
 
 @pytest.mark.parametrize("damage", ["rows lost", "rows altered", "rows too many"])
@@ -264,7 +326,7 @@ def test_a_rebuild_mends_what_was_damaged(shop: Catalogue, damage: str) -> None:
 def test_rows_of_another_version_of_the_analysis_are_derived_anew_by_a_job(
     shop: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 4)
+    small_parts(monkeypatch, 4)
     bring_all(shop)
     say(shop, id_of(shop, "loja"), corrected={"intent": "navigational"})
     shop.regroup()
@@ -321,7 +383,7 @@ def test_a_rebuild_keeps_what_was_said_in_a_project_that_was_made_again(shop: Ca
 def test_a_withdrawn_import_leaves_what_would_be_there_without_it(
     shop: Catalogue, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 4)
+    small_parts(monkeypatch, 4)
     without = Catalogue(shop.database, "without", shop.model)
     without.create()
     for import_id, (file, name) in FILES.items():
@@ -347,7 +409,7 @@ CHANGES: list[dict[str, Any]] = [
 def test_a_project_with_other_settings_is_what_imports_under_them_would_have_made(
     shop: Catalogue, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 3)
+    small_parts(monkeypatch, 3)
     bring_all(shop)
     before = shop.rows(timeless=True)
     shop.change(**changes)
@@ -593,7 +655,7 @@ def killed_at(n: int) -> Callable[[str], None]:
 def test_an_event_of_which_a_part_was_written_is_completed(
     shop: Catalogue, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 5)
+    small_parts(monkeypatch, 5)
     undisturbed = Catalogue(shop.database, "undisturbed", shop.model)
     undisturbed.create()
 

@@ -102,6 +102,7 @@ def openapi(routes: Sequence[Route], settings: Settings) -> dict[str, Any]:
             {"name": "imports", "description": "Files and lists brought into a project."},
             {"name": "projects", "description": "A catalogue of its own each."},
             {"name": "jobs", "description": "Durable runs: what goes on whatever becomes of a process."},
+            {"name": "webhooks", "description": "Whom to tell when an import has ended."},
             {"name": "system", "description": "For operators and machines."},
         ],
         "paths": paths,

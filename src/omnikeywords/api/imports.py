@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from omnikeywords.api.catalogue import (
@@ -20,16 +21,19 @@ from omnikeywords.api.catalogue import (
     part_of,
     read_cursor,
 )
-from omnikeywords.api.guard import Call, Reply
+from omnikeywords.api.given import KeywordList, observed
+from omnikeywords.api.guard import Call, Reply, read_body
 from omnikeywords.api.jobs import Progress, TroubleObject, failure_of, progress_of
 from omnikeywords.api.problems import Problem
-from omnikeywords.api.reading import check_encoding, printable, read_query, read_texts
+from omnikeywords.api.reading import check_encoding, decode_json, media_of, printable, read_query, read_texts
 from omnikeywords.api.route import Answer, Route
 from omnikeywords.api.schemas import Cursor, Limit, MarketText, ProjectName, ProjectQuery, Total, TotalIsExact
 from omnikeywords.api.uploading import Form, pieces
 from omnikeywords.catalog.imports import Import
 from omnikeywords.catalog.uploads import PART_BYTES, Keeping
 from omnikeywords.errors import Conflict, NotFound
+from omnikeywords.finder import Importing
+from omnikeywords.formats import observations_as_file
 from omnikeywords.jobs import Job
 from omnikeywords.model import days_of
 
@@ -139,7 +143,9 @@ class Imports:
         self._run = catalogue.threads.run
         self._go_on = catalogue.threads.go_on
         self._most_bytes = catalogue.settings.max_upload_bytes
+        self._most_list_bytes = catalogue.settings.max_body_bytes
         self._seconds = catalogue.seconds
+        self._list_of = msgspec.json.Decoder(KeywordList)
 
     async def create(self, call: Call) -> Reply:
         asked, given = read_query(call, ImportQuery)
@@ -147,6 +153,8 @@ class Imports:
         key = _idempotency_key(call)
         check_encoding(call)
         period = asked.date and days_of(asked.date)  # before the whole file was sent
+        if media_of(call) == b"application/json":
+            return await self._create_from_list(call, asked, project, key)
         form = Form(call) if Form.is_one(call) else None
         upload: Keeping | None = None  # from its first whole part on
         whose: str | None = None if form else project
@@ -169,6 +177,10 @@ class Imports:
                 if self._project_of(call, project, asked, form) != whose:
                     late = "project: it comes after the file: put it before, or in the query"
                     raise Problem("invalid_request", late, {"field": "project"})
+                for name in form.fields:
+                    if name in given:
+                        twice = f"{name}: it is given in the form and in the query: give it once"
+                        raise Problem("invalid_request", twice, {"field": name})
                 asked = read_texts({**form.fields, **given}, ImportQuery)
                 period = asked.date and days_of(asked.date)
             if upload is None and not held:
@@ -184,8 +196,28 @@ class Imports:
         finally:
             if upload is not None:
                 await self._go_on(upload.drop)
-        where = f"/api/v1/imports/{found['id']}?project={whose}".encode()
-        return json_reply(found, 200 if repeated else 202, ((b"location", where),))
+        return _begun(found, repeated)
+
+    async def _create_from_list(self, call: Call, asked: ImportQuery, project: str, key: str | None) -> Reply:
+        """Keywords without a file: they become one, and go its way."""
+        given = decode_json(await read_body(call, self._most_list_bytes, self._seconds), self._list_of)
+        if asked.project is None and given.project is not None:
+            project = allowed(call, "write", given.project)
+        days = asked.date or given.date
+        period = days_of(days) if days else None
+        said = {
+            "name": asked.name or given.name or "keywords.jsonl",
+            "market": asked.market or given.market,
+            "again": asked.again or given.again,
+            "period": period,
+            "key": key,
+            "actor": call.caller.name,
+        }
+        return _begun(*await self._run(self._begin_list, project, given, said))
+
+    def _begin_list(self, project: str, given: KeywordList, said: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+        content = observations_as_file(observed(given.keywords, said["period"]))
+        return self._found_or_begun(self._finder.start_import(content, project=project, **said), project)
 
     def _begin(
         self, project: str, kept: Keeping | None, rest: bytes, said: Mapping[str, Any]
@@ -193,7 +225,9 @@ class Imports:
         """Begin to import what was kept and the rest of it; the import, and whether it was there before."""
         upload = kept or self._finder.upload(project)
         upload.add(rest)  # less than a part: in memory until it is kept with the import's first event
-        begun = self._finder.start_import(upload, **said)
+        return self._found_or_begun(self._finder.start_import(upload, **said), project)
+
+    def _found_or_begun(self, begun: Importing, project: str) -> tuple[dict[str, Any], bool]:
         if begun.job is None:
             return self._found(begun.import_id, project), True
         return _object(begun.import_, begun.job), False
@@ -300,6 +334,11 @@ class Imports:
         return part_of(call, "import_id"), project
 
 
+def _begun(found: dict[str, Any], repeated: bool) -> Reply:
+    where = f"/api/v1/imports/{found['id']}?project={found['project']}".encode()
+    return json_reply(found, 200 if repeated else 202, ((b"location", where),))
+
+
 def _idempotency_key(call: Call) -> str | None:
     given = call.headers.get(b"idempotency-key")
     if given is None:
@@ -381,14 +420,21 @@ def import_routes(catalogue: Catalogue) -> list[Route]:
             imports.create,
             "createImport",
             "imports",
-            "Import a file",
-            "Send an export of any known tool as it is, as the body (of whatever content type) or as the file of a "
-            "form; it is recognised by what is in it. Once this is answered the file is where every processor can read "
+            "Import a file or a list",
+            "Send an export of any known tool as it is, as the body (of any content type but JSON's) or as the file "
+            "of a form; it is recognised by what is in it. Or send keywords as `application/json`, with what is known "
+            "of them: they go the same way. Once this is answered the file is where every processor can read "
             "it, and the import goes on whatever becomes of this process. The same content for the same project, "
             "market and period is not imported twice, unless `again` says so: the import that is there is answered, "
             "with 200. Needs scope `write`.",
             asks=ImportQuery,
             headers=_KEY,
+            takes=KeywordList,
+            example={
+                "keywords": ["trail running shoes", {"keyword": "buy running shoes", "volume": 1300, "cpc": 0.8}],
+                "market": "en",
+                "date": "2026-05",
+            },
             takes_also={"application/octet-stream": {}, "multipart/form-data": _FORM},
             answers={
                 202: Answer("It has begun.", ImportObject, headers={"location": "Where it is."}),

@@ -28,7 +28,7 @@ from omnikeywords.api.schemas import Cursor, Limit, ProjectName, ProjectQuery, T
 from omnikeywords.jobs import Job, JobState, Trouble
 from omnikeywords.ops import Health
 
-__all__ = ["JobObject", "Progress", "TroubleObject", "failure_of", "job_routes", "progress_of"]
+__all__ = ["JobObject", "Progress", "TroubleObject", "failure_of", "job_object", "job_routes", "progress_of"]
 
 _LOOK_SECONDS = 0.5  # between looks at a job that somebody follows
 _HEARTBEAT_SECONDS = 15.0
@@ -132,7 +132,8 @@ def progress_of(job: Job | None) -> dict[str, Any]:
     }
 
 
-def _object(job: Job) -> dict[str, Any]:
+def job_object(job: Job) -> dict[str, Any]:
+    """A job as JobObject has it."""
     return {
         "id": job.id,
         "project": job.project,
@@ -195,18 +196,18 @@ class Jobs:
         found = [with_steps.get(job.id, job) for job in listed]
         # A full page may be the last: then the next one is empty.
         following = cursor_of("jobs", found[-1].id) if len(found) == limit else None
-        return json_reply(page("jobs", [_object(job) for job in found], self._finder.count_jobs(project), following))
+        return json_reply(page("jobs", [job_object(job) for job in found], self._finder.count_jobs(project), following))
 
     async def show(self, call: Call) -> Reply:
         job_id, project = self._asked(call, "read")
-        return json_reply(_object(await self._run(self._finder.job, job_id, project)))
+        return json_reply(job_object(await self._run(self._finder.job, job_id, project)))
 
     def steer(self, verb: str) -> Callable[[Call], Awaitable[Reply]]:
         """The endpoint that does this to a job."""
 
         async def steered(call: Call) -> Reply:
             job_id, project = self._asked(call, "write")
-            return json_reply(_object(await self._run(self._finder.steer_job, verb, job_id, project)))
+            return json_reply(job_object(await self._run(self._finder.steer_job, verb, job_id, project)))
 
         return steered
 
@@ -236,7 +237,7 @@ class Jobs:
                 number = _event_id(job.updated_at)
                 over = job.state.ended or job.state is JobState.STUCK
                 if over or number != seen:
-                    yield _event("end" if over else "progress", msgspec.json.encode(_object(job)), number)
+                    yield _event("end" if over else "progress", msgspec.json.encode(job_object(job)), number)
                     seen, spoke = number, time.monotonic()
                 elif time.monotonic() - spoke >= _HEARTBEAT_SECONDS:
                     yield b": nothing new\n\n"

@@ -25,7 +25,7 @@ __all__ = [
     "wrong_field",
 ]
 
-S = TypeVar("S")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 def media_of(call: Call) -> bytes:
@@ -123,15 +123,13 @@ def read_texts(given: Mapping[str, str], type: type[S]) -> S:
         found = msgspec.convert(given, type, strict=False)
     except msgspec.ValidationError as error:
         raise wrong_field(str(error), type, "parameter") from None
-    nulls = [name for name, text in given.items() if text.lower() == "null"]  # which a number may be taken for
-    if nulls and (missing := {field.encode_name for field in _fields(type) if getattr(found, field.name) is None}):
-        for name in missing.intersection(nulls):
-            raise Problem("invalid_request", f"{name}: null is no value here: leave it out", {"field": name})
+    nulls = any(text.lower() == "null" for text in given.values())
+    for field in msgspec.structs.fields(type) if nulls else ():
+        # The decoder takes the word null for nothing.
+        if field.encode_name in given and getattr(found, field.name) is None:
+            shown = f"{field.encode_name}: null is no value of it: leave it out"
+            raise Problem("invalid_request", shown, {"field": field.encode_name})
     return found
-
-
-def _fields(type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
-    return msgspec.structs.fields(type)
 
 
 def _plain(text: bytes) -> str:
@@ -140,7 +138,8 @@ def _plain(text: bytes) -> str:
     except UnicodeDecodeError:
         found = "\0"
     if "\0" in found:
-        raise Problem("invalid_request", "the query is not text in UTF-8, percent-encoded", {"field": None})
+        said = "the query is not text in UTF-8, percent-encoded, without U+0000"
+        raise Problem("invalid_request", said, {"field": None})
     return found
 
 
@@ -191,7 +190,7 @@ def wrong_field(said: str, type: Any, what: str = "field") -> Problem:
     place = _PLACE.search(said)
     field = place[1] if place else ""
     text = _lower(_PLACE.sub("", said).replace("`", ""))
-    known = {f.encode_name: f for f in _fields(type)} if msgspec.inspect.is_struct_type(type) else {}
+    known = {f.encode_name: f for f in msgspec.structs.fields(type)} if msgspec.inspect.is_struct_type(type) else {}
     if text.startswith("object contains unknown field"):
         text += f": known are {', '.join(known)}"
         if what != "field":
@@ -200,7 +199,11 @@ def wrong_field(said: str, type: Any, what: str = "field") -> Problem:
         text += f": {_CHOICES[field]}"
     elif "matching regex" in text and field in _SHAPES:
         text = _SHAPES[field]
-    elif "invalid enum value" in text and field in known and (allowed := _allowed(known[field].type)):
+    elif (
+        "invalid enum value" in text
+        and (at := field.partition("[")[0]) in known
+        and (allowed := _allowed(known[at].type))
+    ):
         text += f": use {', '.join(allowed)}"
     return Problem("invalid_request", f"{field}: {text}" if field else text, {"field": field or None})
 
@@ -208,7 +211,9 @@ def wrong_field(said: str, type: Any, what: str = "field") -> Problem:
 def _allowed(type: Any) -> list[str]:
     """The words that a field may be."""
     found = msgspec.inspect.type_info(type)
-    while isinstance(found, msgspec.inspect.Metadata):
-        found = found.type
+    while isinstance(found, msgspec.inspect.Metadata | msgspec.inspect.ListType):
+        found = found.item_type if isinstance(found, msgspec.inspect.ListType) else found.type
+    if isinstance(found, msgspec.inspect.EnumType):
+        return [str(member.value) for member in found.cls]
     kinds = found.types if isinstance(found, msgspec.inspect.UnionType) else (found,)
     return [str(v) for kind in kinds if isinstance(kind, msgspec.inspect.LiteralType) for v in kind.values]

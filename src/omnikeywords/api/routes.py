@@ -11,6 +11,7 @@ from omnikeywords.api.route import RETRY, Answer, Route
 from omnikeywords.api.schemas import AnalyzeAnswer, AnalyzeRequest, HealthAnswer, Readiness
 from omnikeywords.api.search import search_routes
 from omnikeywords.api.system import Ready, health, metrics
+from omnikeywords.api.webhooks import webhook_routes
 from omnikeywords.ops import METRICS_CONTENT_TYPE, Health
 
 __all__ = ["routes"]
@@ -28,6 +29,7 @@ def routes(analyze: Analyze, checks: Health, catalogue: Catalogue | None = None)
             *search_routes(catalogue),
             *export_routes(catalogue),
             *job_routes(catalogue, checks),
+            *webhook_routes(catalogue),
         ]
     )
     return [

@@ -62,6 +62,8 @@ PARTS: dict[str, Part] = {
     "project": Part("project", r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "Name of the project.", "default"),
     "import_id": Part("import", r"^i1[0-9a-f]{24}$", "Id of the import.", "i1" + "0a" * 12),
     "job_id": Part("job", r"^j[0-9a-f]{28}$", "Id of the job.", "j" + "0a" * 14),
+    "webhook_id": Part("webhook", r"^w1[0-9a-f]{24}$", "Id of the webhook.", "w1" + "0a" * 12),
+    "delivery_id": Part("dead letter", r"^j[0-9a-f]{28}$", "Id of the dead letter.", "j" + "0a" * 14),
     "keyword_id": Part("keyword", r"^k1[a-z2-7]{24}$", "Id of the keyword.", "k1" + "a" * 24),
 }
 

@@ -5,11 +5,17 @@ and PART_COLUMNS. What is stored of a row has columns of its own where a filter 
 `rest`, a JSON object, for all else.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from omnikeywords.analysis import Options, analyse
+from omnikeywords.analysis import Options, analyse, duplicates
+from omnikeywords.analysis.duplicates import REASONS
+from omnikeywords.analysis.language import LANGUAGES, LanguageModel
+from omnikeywords.analysis.phrase_texts import Texts
 from omnikeywords.analysis.score import OBSERVED_COLUMNS
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA
 from omnikeywords.formats.merge import PART_COLUMNS, merge_rows
@@ -19,9 +25,11 @@ __all__ = [
     "KEYWORD_SCHEMA",
     "OBSERVED_REST",
     "STORED_SCHEMA",
+    "NearDuplicates",
     "analysed",
     "keywords_of",
     "merged",
+    "near_duplicates",
     "stored",
     "unstored",
 ]
@@ -144,3 +152,51 @@ KEYWORD_SCHEMA = (
     *_OBSERVED,
     *("observed", "model_version"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicates:
+    """Which of N keywords say the same as another."""
+
+    columns: pl.DataFrame  # near_duplicate_of and near_duplicate_reason, in their order
+    members: int  # keywords that say the same as the head of their group
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What near-duplicates are told from."""
+
+    normalized: Texts
+    language: NDArray[np.int8]
+    popularity: NDArray[np.float32]
+
+
+def near_duplicates(keywords: pl.DataFrame, asked: str, language_table: Path) -> NearDuplicates:
+    """The near-duplicates among keywords, from their `normalized`, `language`, `popularity` and the numeric column
+    `asked`, which tells which of two spellings people use."""
+    codes = {name: code for code, name in enumerate(LANGUAGES)}
+    normalized = keywords["normalized"]
+    told = _Told(
+        _texts(normalized),
+        keywords["language"].replace_strict(codes, default=-1, return_dtype=pl.Int8).to_numpy(),
+        keywords["popularity"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
+    )
+    volume = keywords[asked].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    found = duplicates(told, volume=volume, model=LanguageModel.load(language_table))
+    member = found.head != np.arange(len(found.head))
+    heads = normalized.gather(pl.Series(found.head.astype(np.int64)))
+    reasons = pl.Series(REASONS).gather(pl.Series(found.reason.astype(np.int64)))
+    columns = pl.select(
+        pl.when(pl.Series(member)).then(heads).alias("near_duplicate_of"),
+        pl.when(pl.Series(member)).then(reasons).alias("near_duplicate_reason"),
+    )
+    return NearDuplicates(columns, int(member.sum()), len(np.unique(found.head[member])))
+
+
+def _texts(column: pl.Series) -> Texts:
+    """The texts of a column as Arrow holds them, without a Python string each; what is null is empty."""
+    array = column.fill_null("").to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, offsets, data = array.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    return Texts(np.frombuffer(data if data is not None else b"", np.uint8).copy(), bounds.copy())

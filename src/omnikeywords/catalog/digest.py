@@ -24,7 +24,8 @@ __all__ = ["PLACE", "TIME", "Digest", "Digester", "digest"]
 TIME = pl.Datetime("us", "UTC")
 PLACE = pl.format("{}/{}", "import_id", "row").alias("rows")  # of an observation, as `keywords.rows` names it
 _FEW = 8  # chunks of an import that are not worth a process
-_IDLE_SECONDS = 10.0
+_SMALL = 2_000  # rows of a chunk that is not worth sending
+_IDLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ def digest(event: Event, options: Options) -> Digest:
 class Digester:
     """Digests events here, or beside this process once there are many of them; safe to share between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_seconds: float = _IDLE_SECONDS) -> None:
+        self._idle_seconds = idle_seconds  # after which the process ends
         self._turn = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Pipe | None = None
@@ -70,7 +72,8 @@ class Digester:
 
     def digest(self, event: Event, options: Options) -> Digest:
         """What `digest` makes of it."""
-        if event.payload["number"] >= _FEW and self._turn.acquire(blocking=False):
+        large = event.payload["number"] >= _FEW and event.payload["rows"] >= _SMALL
+        if large and self._turn.acquire(blocking=False):
             try:
                 found = self._elsewhere(event, options)
             except (OSError, EOFError):  # it ended, as nobody needed it, or was ended
@@ -100,7 +103,8 @@ class Digester:
     def _start(self, options: Options) -> None:
         spawn = multiprocessing.get_context("spawn")  # not forked: this process has threads
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_work, args=(theirs, options), name="okf-digest", daemon=True)
+        given = (theirs, options, self._idle_seconds)
+        self._process = spawn.Process(target=_work, args=given, name="okf-digest", daemon=True)
         self._process.start()
         theirs.close()
 
@@ -114,13 +118,13 @@ class Digester:
         self._pipe, self._process, self._ready = None, None, False
 
 
-def _work(pipe: Pipe, options: Options) -> None:
+def _work(pipe: Pipe, options: Options, idle_seconds: float) -> None:
     """What the process runs, until nobody asks for a while or whoever did is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
-    load_models(options)
-    pipe.send(True)
     with contextlib.suppress(EOFError, OSError):
-        while pipe.poll(_IDLE_SECONDS):
+        load_models(options)
+        pipe.send(True)
+        while pipe.poll(idle_seconds):
             asked: Any = pipe.recv()
             try:
                 made: Digest | Exception = digest(*asked)

@@ -5,19 +5,14 @@ they are what a full run over the project gives, in whatever order its imports c
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from sqlalchemy import select
 
-from omnikeywords.analysis import duplicates
-from omnikeywords.analysis.duplicates import REASONS
 from omnikeywords.analysis.frequency import default_table_path
-from omnikeywords.analysis.language import LANGUAGES, LanguageModel
 from omnikeywords.catalog import changes, marks
+from omnikeywords.catalog.derive import near_duplicates
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.rows import fetch, put_columns
 from omnikeywords.catalog.tables import keywords
@@ -27,16 +22,7 @@ __all__ = ["CORRECTED_REASON", "put_right", "regroup"]
 
 CORRECTED_REASON = "corrected"  # of a near-duplicate: a person said so
 
-_PART = 2000  # rows in one transaction
-
-
-@dataclass(frozen=True, slots=True)
-class _Keywords:
-    """What near-duplicates are told from."""
-
-    normalized: list[str]
-    language: NDArray[np.int8]
-    popularity: NDArray[np.float32]
+_PART = 1200  # rows in one transaction
 
 
 def regroup(
@@ -67,30 +53,20 @@ def regroup(
         return 0
     # Without volumes, impressions tell which of two spellings people use.
     asked = "volume" if frame["volume"].count() else "impressions"
-    codes = {name: code for code, name in enumerate(LANGUAGES)}
-    told = _Keywords(
-        frame["normalized"].to_list(),
-        frame["language"].replace_strict(codes, default=-1, return_dtype=pl.Int8).to_numpy(),
-        frame["popularity"].fill_null(float("nan")).to_numpy(),
-    )
-    model = LanguageModel.load(language_table or default_table_path())
-    groups = duplicates(told, volume=frame[asked].fill_null(float("nan")).to_numpy(), model=model)
+    now = near_duplicates(frame, asked, language_table or default_table_path()).columns
     attend()
-    joined = pl.Series(groups.head != np.arange(frame.height))
-    now = frame.select(
-        "id",
-        pl.when(joined).then(frame["normalized"].gather(pl.Series(groups.head.astype(np.int64)))).alias("of"),
-        pl.when(joined).then(pl.Series(REASONS).gather(pl.Series(groups.reason.astype(np.int64)))).alias("why"),
-    )
-    now = _overruled(now, frame["normalized"], said)
+    told = now.rename({"near_duplicate_of": "of", "near_duplicate_reason": "why"}).with_columns(frame["id"])
+    now = _overruled(told, frame["normalized"], said)
     changed = now.filter(
         now["of"].ne_missing(frame["near_duplicate_of"]) | now["why"].ne_missing(frame["near_duplicate_reason"])
     )
-    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"})
+    del frame, told, now
+    key = {"bucket": pl.lit(bucket_of(project), pl.Int32), "project": pl.lit(project)}
+    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"}).with_columns(**key)
     for part in changed.iter_slices(_PART):
         with database.write(project, durable=False) as connection:
             changes.note(connection, bucket_of(project), project, part["id"])
-            put_columns(connection, keywords, {"bucket": bucket_of(project), "project": project}, part)
+            put_columns(connection, keywords, part)
         attend()
     return changed.height
 

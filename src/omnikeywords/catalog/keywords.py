@@ -12,8 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
-from sqlalchemy import Table, delete, func, select, text, tuple_
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal_column,
+    select,
+    text,
+    true,
+    tuple_,
+)
 
 from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.catalog import changes, projects
@@ -22,14 +38,15 @@ from omnikeywords.catalog.digest import PLACE, TIME, Digest, Digester
 from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.follow import Part
 from omnikeywords.catalog.marks import CORRECTABLE
-from omnikeywords.catalog.rows import fetch, put
+from omnikeywords.catalog.rows import fetch, fetch_parts, put, unlike
 from omnikeywords.catalog.tables import imports, keywords, marks, observations
 from omnikeywords.db import Connection, Database
 
-__all__ = ["MODEL", "KeywordsModel", "Scope", "of_places", "places_of"]
+__all__ = ["MODEL", "KeywordsModel", "Scope", "at_places", "places_of"]
 
 MODEL = "keywords"
-_PART = 1500  # rows in one transaction, which on SQLite makes it some 50 ms
+_PART = 1500  # rows that are read, replaced or deleted in one transaction
+_WRITTEN = {"sqlite": 1200, "postgresql": 20_000}  # rows written in one, which on SQLite makes it some 15 ms
 _NO_END = 2**62  # behind every row of an import
 _LONG_MS = 600_000  # for what reads a whole bucket
 
@@ -102,7 +119,9 @@ class KeywordsModel:
         options = self._options(event.project) if there else None
         # The project may have other settings by now.
         kept = [made if made is None or made.options == options else self.digest(one) for one, made in there]
-        yield from self._append(database, [one for one, _ in there], [made for made in kept if made is not None])
+        with database.read(event.project) as connection:
+            wrong = [_wrong(connection, one, made) for (one, _), made in zip(there, kept, strict=True) if made]
+        yield from self._append(database, [one for one, _ in there], [made for made in wrong if made.rows.height])
 
     def outdated(self, connection: Connection, bucket: int) -> bool:
         """Whether any keyword of a bucket was derived by another version of the analysis."""
@@ -126,12 +145,10 @@ class KeywordsModel:
             yield partial(self._without_import, database, Scope(bucket, project), import_id)
         for project in there:
             of = Scope(bucket, project)
-            after: str | None = ""
-            while after is not None:
-                yield partial(self._mend, database, of, after)
-                with database.read(project) as connection:
-                    ids = _ids_behind(connection, of, keywords, after)
-                after = ids[-1] if len(ids) else None
+            with database.read(project, statement_ms=_LONG_MS) as connection:
+                wrong = _misnaming(connection, of)
+            for start in range(0, len(wrong), _PART):
+                yield partial(self._mend, database, of, wrong[start : start + _PART])
 
     def outdated_projects(self, connection: Connection, bucket: int) -> list[str]:
         """The projects of a bucket that have keywords derived by another version of the analysis."""
@@ -183,9 +200,9 @@ class KeywordsModel:
         together = _state(pl.concat([known, added.filter(several).select(known.columns)]), digests[0].options)
         state = _finished(pl.concat([alone, together]), event, said).sort("id")
         # Each table in the order of its key: a transaction then touches pages that lie together.
-        for rows in added.iter_slices(_PART):
+        for rows in added.iter_slices(_WRITTEN[database.dialect]):
             yield partial(_put_rows, rows)
-        for keywords_ in state.iter_slices(_PART):
+        for keywords_ in state.iter_slices(_WRITTEN[database.dialect]):
             yield partial(_put_state, keywords_, event)
 
     def _without_import(self, database: Database, of: Scope, import_id: str) -> Iterator[Part]:
@@ -214,10 +231,9 @@ class KeywordsModel:
             left = known.filter(~goes)
             yield partial(_replace, of, gone, ids, left.clear(), _finished(_state(left, options), of, said))
 
-    def _mend(self, database: Database, of: Scope, after: str) -> Iterator[Part]:
-        """Make right the keywords behind an id whose observations are not those that they name."""
+    def _mend(self, database: Database, of: Scope, ids: pl.Series) -> Iterator[Part]:
+        """Make right those of the keywords `ids` that name observations which are not theirs."""
         with database.read(of.project) as connection:
-            ids = _ids_behind(connection, of, keywords, after)
             named = _rows_of(connection, of, ids)
             key = {name: _KEY_SCHEMA[name] for name in ("import_id", "row", "id")}
             found = _at(connection, of, named["rows"].str.split(" ").explode(), key)
@@ -273,9 +289,23 @@ def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
     return keywords_of(chunk, analysed(chunk, options)).join(times, on="id")
 
 
+def _wrong(connection: Connection, event: Event, made: Digest) -> Digest:
+    """The rows of a chunk that the tables do not hold as they are to be, were each the only one of its keyword."""
+    rows, ids = made.rows, made.rows["id"]
+    first = event.payload["first_row"]
+    o = observations.c
+    chunk = _of_project(event, observations) & (o.import_id == _import_of(event))
+    chunk &= o.row.between(first, first + event.payload["rows"] - 1)
+    wrong = unlike(connection, rows, "row", select(*(o[name] for name in rows.columns)).where(chunk))
+    state = _finished(made.state, event, _marks(connection, event, ids))
+    there = _of_ids(connection, event, keywords, state.columns)
+    wrong |= unlike(connection, state, "id", there, _listed(connection, ids))
+    return Digest(rows.filter(wrong), made.state.filter(wrong), made.options)
+
+
 def _finished(state: pl.DataFrame, of: Event | Scope, said: pl.DataFrame) -> pl.DataFrame:
     """Rows of `keywords` with their key and with what people said of them, which goes before what we think."""
-    state = state.join(said, on="id", how="left").with_columns(
+    state = state.join(said, on="id", how="left", maintain_order="left").with_columns(
         pl.lit(of.bucket).alias("bucket"),
         pl.lit(of.project).alias("project"),
     )
@@ -306,7 +336,7 @@ def _replace(
     changes.note(connection, of.bucket, of.project, pl.concat([ids.alias("id"), state["id"]]).unique())
     if drop.height:
         connection.execute(
-            delete(observations).where(of_places(connection)),
+            delete(observations).where(_of_places(connection)),
             places_of(connection, of, drop.select(PLACE).to_series()),
         )
     gone = ids.filter(~ids.is_in(state["id"].implode()))
@@ -342,9 +372,7 @@ def _at(connection: Connection, of: Event | Scope, places: pl.Series, schema: di
     """The observations at these places, by the columns of a schema."""
     if not len(places):
         return pl.DataFrame(schema=schema)
-    columns = [observations.c[name] for name in schema]
-    which = select(*columns).where(of_places(connection))
-    return fetch(connection, which, schema, places_of(connection, of, places))
+    return fetch(connection, at_places(connection, list(schema)), schema, places_of(connection, of, places))
 
 
 def _marks(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
@@ -352,20 +380,32 @@ def _marks(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.Data
     schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
     if connection.execute(select(marks.c.id).where(_of_project(of, marks)).limit(1)).first() is None:
         return pl.DataFrame(schema=schema)
-    found = connection.execute(
-        select(marks.c.id, marks.c.tags, marks.c.corrected).where(_of_project(of, marks), _among(connection, marks)),
-        _listed(connection, ids),
-    ).all()
-    return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+    return fetch(connection, _of_ids(connection, of, marks, list(schema)), schema, _listed(connection, ids))
 
 
 def _rows_of(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
     """Which observations these keywords name."""
-    found = connection.execute(
-        select(keywords.c.id, keywords.c.rows).where(_of_project(of, keywords), _among(connection, keywords)),
-        _listed(connection, ids),
-    ).all()
-    return pl.DataFrame([tuple(row) for row in found], schema={"id": pl.String(), "rows": pl.String()}, orient="row")
+    schema = {"id": pl.String(), "rows": pl.String()}
+    return fetch(connection, _of_ids(connection, of, keywords, list(schema)), schema, _listed(connection, ids))
+
+
+def _misnaming(connection: Connection, of: Scope) -> pl.Series:
+    """The keywords of a project that name an observation which is not there or not theirs.
+
+    Both tables are gone through once; what is kept of each observation are eight bytes.
+    """
+    o, text_ = observations.c, {"id": pl.String(), "rows": pl.String()}
+    there = select(o.id, o.import_id + "/" + cast(o.row, Text)).where(_of_project(of, observations))
+    held = [part.select("id", "rows").hash_rows().to_numpy() for part in fetch_parts(connection, there, text_)]
+    known = np.sort(np.concatenate([np.empty(0, np.uint64), *held]))
+    wrong = []
+    named = select(keywords.c.id, keywords.c.rows).where(_of_project(of, keywords))
+    for part in fetch_parts(connection, named, text_):
+        places = part.with_columns(pl.col("rows").str.split(" ")).explode("rows")
+        hashes = places.hash_rows().to_numpy()
+        found = known.take(np.searchsorted(known, hashes), mode="clip") == hashes if len(known) else hashes != hashes
+        wrong.append(places["id"].filter(pl.Series(~found)).unique())
+    return pl.concat([pl.Series("id", [], pl.String()), *wrong])
 
 
 def _places_of_import(
@@ -411,11 +451,38 @@ def _among(connection: Connection, table: Table) -> Any:
 
 
 def _listed(connection: Connection, ids: pl.Series) -> dict[str, Any]:
-    listed = ids.unique().to_list()
+    listed = ids.unique().sort().to_list()  # in the order of the key
     return {"ids": msgspec.json.encode(listed).decode() if connection.dialect.name == "sqlite" else listed}
 
 
-def of_places(connection: Connection) -> Any:
+def _of_ids(connection: Connection, of: Event | Scope, table: Table, names: Sequence[str]) -> Select[Any]:
+    """Columns of the rows of a table that are of the keywords of `_listed`."""
+    columns = [table.c[name] for name in names]
+    if connection.dialect.name == "sqlite":
+        return select(*columns).where(_of_project(of, table), _among(connection, table))
+    # Each by the key. Left to itself PostgreSQL would go through the whole project, until somebody counts its rows.
+    wanted = func.unnest(bindparam("ids", type_=ARRAY(Text))).table_valued("id", name="wanted").render_derived()
+    which = _of_project(of, table) & (table.c.id == wanted.c.id)
+    one = select(*columns).where(which).offset(literal_column("0")).lateral("one")
+    return select(*one.c).select_from(wanted.join(one, true()))
+
+
+def at_places(connection: Connection, names: Sequence[str]) -> Select[Any]:
+    """Columns of the observations at `places_of`."""
+    columns = [observations.c[name] for name in names]
+    if connection.dialect.name == "sqlite":
+        return select(*columns).where(_of_places(connection))
+    # As in `_of_ids`.
+    imports_, rows = (bindparam(name, type_=ARRAY(kind)) for name, kind in (("imports", Text), ("rows", BigInteger)))
+    wanted = func.unnest(imports_, rows).table_valued("import_id", "row", name="wanted").render_derived()
+    o = observations.c
+    which = (o.bucket == bindparam("of_bucket")) & (o.project == bindparam("of_project"))
+    which &= (o.import_id == wanted.c.import_id) & (o.row == wanted.c.row)
+    one = select(*columns).where(which).offset(literal_column("0")).lateral("one")
+    return select(*one.c).select_from(wanted.join(one, true()))
+
+
+def _of_places(connection: Connection) -> Any:
     """That a row of `observations` is at one of `places_of`, and of their project."""
     if connection.dialect.name == "sqlite":
         # Row by row by the key: left to itself it would go through whole imports.
@@ -432,8 +499,9 @@ def of_places(connection: Connection) -> Any:
 
 
 def places_of(connection: Connection, of: Event | Scope, rows: Iterable[str]) -> dict[str, Any]:
-    """The parameters for `of_places`, from values of the column `rows` of a project."""
-    places = [place.rsplit("/", 1) for several in rows for place in several.split(" ")]
+    """The parameters for `at_places`, from values of the column `rows` of a project."""
+    named = dict.fromkeys(place for several in rows for place in several.split(" "))
+    places = [place.rsplit("/", 1) for place in named]
     key = {"of_bucket": of.bucket, "of_project": of.project}
     if connection.dialect.name == "sqlite":
         listed = msgspec.json.encode([(import_id, int(row)) for import_id, row in places]).decode()

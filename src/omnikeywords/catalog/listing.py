@@ -20,7 +20,7 @@ from omnikeywords.analysis import Options
 from omnikeywords.analysis.lexicon import QUESTIONS
 from omnikeywords.analysis.normalise import normalise, normalise_batch
 from omnikeywords.catalog.derive import OBSERVED_REST, STORED_SCHEMA, analysed, unstored
-from omnikeywords.catalog.keywords import Scope, of_places, places_of
+from omnikeywords.catalog.keywords import Scope, at_places, places_of
 from omnikeywords.catalog.marks import CORRECTED
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import keywords, observations
@@ -268,7 +268,7 @@ def history(database: Database, project: str, keyword_id: str) -> list[dict[str,
         if places is None:
             raise NotFound(f"keyword {keyword_id!r} does not exist in project {project!r}", id=keyword_id)
         found = connection.execute(
-            select(observations).where(of_places(connection)),
+            at_places(connection, observations.columns.keys()),
             places_of(connection, Scope(bucket_of(project), project), [places]),
         ).all()
     order = ("period_end", "period_start", "recorded_at", "row")

@@ -1,30 +1,32 @@
 """Many rows at once into a table and out of it: each database's own fastest way."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 import polars as pl
-from sqlalchemy import Select, Table, text
+from sqlalchemy import Select, Table
 
 from omnikeywords.db import Connection
 
-__all__ = ["fetch", "put", "put_columns"]
+__all__ = ["fetch", "fetch_parts", "put", "put_columns", "unlike"]
 
-_FETCHED = 50_000  # rows that are Python's own at a time
+_FETCHED = 20_000  # rows that are Python's own at a time
 
 
 def put(connection: Connection, table: Table, frame: pl.DataFrame, keep: Sequence[str] = ()) -> None:
     """Insert the rows of a frame, whose columns are the table's; where a key is there already its row is replaced.
 
-    `keep` are columns that stay as they are in a row that is replaced.
+    `keep` are columns that stay as they are in a row that is replaced. Rows that are there as they are to be are not
+    written again: no page of theirs changes.
     """
     if not frame.height:
         return
-    names = frame.columns
     key = [column.name for column in table.primary_key]
-    changed = [name for name in names if name not in key and name not in keep]
-    replace = f"DO UPDATE SET {', '.join(f'{_q(n)} = excluded.{_q(n)}' for n in changed)}" if changed else "DO NOTHING"
+    changed = [name for name in frame.columns if name not in key and name not in keep]
+    # A column that no row fills is not sent at all: it is null by itself, in `excluded` too.
+    frame = frame.select(column for column in frame.iter_columns() if column.null_count() < frame.height)
+    names = frame.columns
+    replace = _replacing(table, changed, "IS NOT" if connection.dialect.name == "sqlite" else "IS DISTINCT FROM")
     conflict = f"ON CONFLICT ({', '.join(map(_q, key))}) {replace}"
     columns = ", ".join(map(_q, names))
     driver = _driver(connection)
@@ -41,47 +43,82 @@ def put(connection: Connection, table: Table, frame: pl.DataFrame, keep: Sequenc
         cursor.execute(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {loading} {conflict}")
 
 
-def put_columns(connection: Connection, table: Table, of: Mapping[str, Any], frame: pl.DataFrame) -> None:
-    """Give rows that are there other texts: the frame holds their `id` and the columns that change; `of` is the rest of
-    their key, the same for all."""
+def _replacing(table: Table, columns: Sequence[str], differs: str) -> str:
+    """What becomes of a row that is there."""
+    if not columns:
+        return "DO NOTHING"
+    sets = ", ".join(f"{_q(name)} = excluded.{_q(name)}" for name in columns)
+    held, given = (", ".join(f"{of}.{_q(name)}" for name in columns) for of in (table.name, "excluded"))
+    return f"DO UPDATE SET {sets} WHERE ({held}) {differs} ({given})"
+
+
+def put_columns(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
+    """Give rows that are there other values: the frame holds their key and the columns that change."""
     if not frame.height:
         return
-    changed = [name for name in frame.columns if name != "id"]
-    which = " AND ".join(f"{_q(name)} = :of_{name}" for name in of)
-    parameters = {f"of_{name}": value for name, value in of.items()}
+    key = [column.name for column in table.primary_key]
+    changed = [name for name in frame.columns if name not in key]
+    driver = _driver(connection)
     if connection.dialect.name == "sqlite":
-        values = ", ".join(f"{_q(name)} = :{name}" for name in changed)
-        statement = text(f"UPDATE {table.name} SET {values} WHERE {which} AND id = :id")
-        connection.execute(statement, [row | parameters for row in frame.iter_rows(named=True)])
+        values = ", ".join(f"{_q(name)} = ?" for name in changed)
+        which = " AND ".join(f"{_q(name)} = ?" for name in key)
+        driver.executemany(f"UPDATE {table.name} SET {values} WHERE {which}", _tuples(frame.select(*changed, *key)))
         return
-    # Not joined with a table of the new texts: before anyone has counted rows, PostgreSQL goes through that table for
-    # each row of the project.
-    values = ", ".join(f"{_q(name)} = new.texts -> {table.name}.id ->> {i}" for i, name in enumerate(changed))
-    statement = text(
-        f"UPDATE {table.name} SET {values} FROM (SELECT CAST(:texts AS jsonb) AS texts) AS new "
-        f"WHERE {which} AND id = ANY(CAST(:ids AS text[]))"
-    )
-    texts = dict(zip(frame["id"], frame.select(changed).iter_rows(), strict=True))
-    parameters |= {"texts": msgspec.json.encode(texts).decode(), "ids": list(texts)}
-    connection.execute(statement, parameters)
+    # Row by row, in one go over the network: each is found by the key, of whatever size the planner believes the table.
+    values = ", ".join(f"{_q(name)} = %s" for name in changed)
+    which = " AND ".join(f"{_q(name)} = %s" for name in key)
+    with driver.cursor() as cursor:
+        statement = f"UPDATE {table.name} SET {values} WHERE {which}"
+        cursor.executemany(statement, _written(frame.select(*changed, *key)).iter_rows())
 
 
 def fetch(
     connection: Connection, statement: Select[Any], schema: dict[str, Any], parameters: dict[str, Any] | None = None
 ) -> pl.DataFrame:
     """What a statement finds, as a frame; rows are Python's own a part at a time only."""
+    return pl.concat([pl.DataFrame(schema=schema), *_parts(connection, statement, schema, parameters or {})])
+
+
+def fetch_parts(connection: Connection, statement: Select[Any], schema: dict[str, Any]) -> Iterator[pl.DataFrame]:
+    """What a statement finds, a frame at a time, so that there may be more of it than memory holds."""
+    return _parts(connection, statement.execution_options(stream_results=True), schema, {})
+
+
+def unlike(
+    connection: Connection,
+    frame: pl.DataFrame,
+    key: str,
+    statement: Select[Any],
+    parameters: dict[str, Any] | None = None,
+) -> pl.Series:
+    """Which rows of a frame are not among those that a statement finds, whose columns are the frame's.
+
+    `key` is a column that has another value in each row that is found.
+    """
+    result = connection.execute(statement, parameters or {})
+    assert result.cursor is not None
+    at = frame.columns.index(key)
+    # Compared as what the driver gives: to make frames of it would cost half as much again.
+    held = {row[at]: row for row in result.cursor.fetchall()}
+    result.close()
+    given = _tuples(frame) if connection.dialect.name == "sqlite" else _written(frame).iter_rows()
+    return pl.Series([held.get(row[at]) != row for row in given], dtype=pl.Boolean)
+
+
+def _parts(
+    connection: Connection, statement: Select[Any], schema: dict[str, Any], parameters: dict[str, Any]
+) -> Iterator[pl.DataFrame]:
     # SQLite has neither days nor times: they are the texts of `_tuples`.
     texts = [name for name, kind in schema.items() if kind.is_temporal() and connection.dialect.name == "sqlite"]
     raw = schema | dict.fromkeys(texts, pl.String())
-    parts = [pl.DataFrame(schema=raw)]
-    result = connection.execute(statement, parameters or {})
+    result = connection.execute(statement, parameters)
     # Not through the result's own rows: they cost more than the values in them.
     cursor = result.cursor
     assert cursor is not None
     while rows := cursor.fetchmany(_FETCHED):
-        parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
+        part = pl.DataFrame(rows, schema=raw, orient="row")
+        yield part.with_columns(pl.col(name).str.strptime(schema[name], strict=True) for name in texts)
     result.close()
-    return pl.concat(parts).with_columns(pl.col(name).str.strptime(schema[name], strict=True) for name in texts)
 
 
 def _driver(connection: Connection) -> Any:
@@ -106,3 +143,8 @@ def _tuples(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
         pl.col(pl.Date).dt.strftime("%Y-%m-%d"),
     )
     return zip(*(column.to_list() for column in texts.iter_columns()), strict=True)
+
+
+def _written(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows as they are on PostgreSQL, which is given numbers as they are written."""
+    return frame.with_columns(pl.col(pl.Float32).cast(pl.String).cast(pl.Float64))

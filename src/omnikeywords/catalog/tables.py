@@ -164,7 +164,7 @@ imports = Table(
     Column("market", String(16)),
     Column("period_start", Date),
     Column("period_end", Date),
-    Column("content", String(64), nullable=False),  # digest of what was uploaded
+    Column("content", String(128), nullable=False),  # digest of what was uploaded, with market and days as asked
     Column("rows", BigInteger, nullable=False),  # kept so far
     Column("skipped", BigInteger, nullable=False),
     Column("started_at", _Time, nullable=False),

@@ -24,6 +24,7 @@ __all__ = [
     "Upload",
     "forget",
     "forget_abandoned",
+    "forget_most",
     "keep",
     "keep_part",
     "open_upload",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 PART_BYTES = 1 << 20
+_FORGOTTEN = 8  # parts in one transaction
 
 
 class Keeping:
@@ -70,6 +72,7 @@ class Keeping:
     def drop(self) -> None:
         """Keep nothing of it."""
         if self._parts:
+            forget_most(self._database, self.project, self.import_id)
             with self._database.write(self.project) as connection:
                 forget(connection, self.project, self.import_id)
 
@@ -119,6 +122,21 @@ def forget(connection: Connection, project: str, import_id: str) -> None:
     connection.execute(delete(uploads).where(_of(project, import_id)))
 
 
+def forget_most(database: Database, project: str, import_id: str) -> None:
+    """Delete an upload but for its first part, some of it at a time: nobody waits long for what is written meanwhile.
+
+    For when nobody will read it again; `forget` does the rest.
+    """
+    u = uploads.c
+    while True:
+        with database.write(project) as connection:
+            behind = select(u.part).where(_of(project, import_id), u.part > 0).order_by(u.part.desc())
+            some = connection.execute(behind.limit(_FORGOTTEN)).scalars().all()
+            if not some:
+                return
+            connection.execute(delete(uploads).where(_of(project, import_id), u.part.in_(some)))
+
+
 def forget_abandoned(database: Database, before: datetime) -> int:
     """Delete the uploads begun before a time of which no import came, as where their process died; returns how many."""
     u = uploads.c
@@ -127,6 +145,7 @@ def forget_abandoned(database: Database, before: datetime) -> int:
     with database.read() as connection:
         found = [(row.project, row.import_id) for row in connection.execute(left) if made_at(row.import_id) < before]
     for project, import_id in found:
+        forget_most(database, project, import_id)
         with database.write(project) as connection:
             forget(connection, project, import_id)
     return len(found)

@@ -7,6 +7,7 @@ that was skipped with its reason.
 
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA, Column
 from omnikeywords.formats.export import Batch, Export, Skipped, open_export
+from omnikeywords.formats.own import observations_as_file
 from omnikeywords.formats.periods import Period
 from omnikeywords.formats.records import SkippedRow
 
@@ -18,5 +19,6 @@ __all__ = [
     "Period",
     "Skipped",
     "SkippedRow",
+    "observations_as_file",
     "open_export",
 ]

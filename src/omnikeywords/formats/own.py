@@ -1,11 +1,15 @@
-"""Our own exports read back: observed values as they were; what analysis derived is derived again."""
+"""Our own exports read back: observed values as they were; what analysis derived is derived again.
+
+Observations that came without a file are made into one of ours (`observations_as_file`), and so go the way of files.
+"""
 
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA, Column, Header
@@ -13,7 +17,7 @@ from omnikeywords.formats.keys import Keys
 from omnikeywords.formats.records import Block, SkippedRow, as_text
 from omnikeywords.model import Market
 
-__all__ = ["OwnPlan"]
+__all__ = ["OwnPlan", "observations_as_file"]
 
 # A cell made safe from being run as a formula, as write.py does it: one apostrophe too many before these.
 _MADE_SAFE = r"^'+[=+\-@\t\r]"
@@ -189,6 +193,22 @@ class OwnPlan:
         if not columns:
             return pl.repeat(None, frame.height, dtype=pl.Null, eager=True)
         return pl.DataFrame(columns).to_struct()
+
+
+def observations_as_file(observations: Iterable[Mapping[str, Any]]) -> bytes:
+    """Observations as JSON lines that are recognised as ours; the same observations are the same bytes.
+
+    Each holds its `keyword` and what else is known of it, by the names of Observation's fields.
+    """
+    # By these a header is known to be ours. Names that the first line has need not be in those behind it.
+    names = ("normalized", "id", "model_version", "extra", *(n for n in OBSERVATION_SCHEMA if n != "line"))
+    every: dict[str, Any] = dict.fromkeys("vendor_difficulty" if name == "difficulty" else name for name in names)
+    encode = msgspec.json.Encoder(order="sorted").encode
+    lines = []
+    for observed in observations:
+        said = {"vendor_difficulty" if name == "difficulty" else name: value for name, value in observed.items()}
+        lines.append(encode(said if lines else every | said))
+    return b"\n".join((*lines, b""))
 
 
 def _items(text: str) -> list[str]:

@@ -186,13 +186,9 @@ def list_jobs(
     """
     if not 1 <= limit <= _MOST_LISTED:
         raise InvalidOption(f"limit {limit} is out of range: give 1 to {_MOST_LISTED}", limit=limit)
-    wanted = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+    wanted = select(jobs).where(*_such(kinds, states)).order_by(jobs.c.id.desc()).limit(limit)
     if project is not None:
         wanted = wanted.where(jobs.c.project == project)
-    if kinds:
-        wanted = wanted.where(jobs.c.kind.in_(sorted(kinds)))
-    if states:
-        wanted = wanted.where(jobs.c.state.in_(sorted(state.value for state in states)))
     if before is not None:
         wanted = wanted.where(jobs.c.id < before)
     return [job_of(row) for row in connection.execute(wanted)]
@@ -208,11 +204,22 @@ def jobs_of(connection: Connection, ids: Collection[str]) -> dict[str, Job]:
     return {row.id: job_of(row, tuple(steps[row.id])) for row in rows}
 
 
-def count_jobs(connection: Connection, project: str) -> int:
+def count_jobs(
+    connection: Connection, project: str, *, kinds: Collection[str] = (), states: Collection[JobState] = ()
+) -> int:
     """How many jobs of a project are remembered."""
-    found: int = connection.execute(
-        select(func.count()).select_from(jobs).where(jobs.c.project == project)
-    ).scalar_one()
+    wanted = select(func.count()).select_from(jobs).where(jobs.c.project == project, *_such(kinds, states))
+    found: int = connection.execute(wanted).scalar_one()
+    return found
+
+
+def _such(kinds: Collection[str], states: Collection[JobState]) -> list[ColumnElement[bool]]:
+    """Conditions for jobs of these kinds in these states; none of either are all."""
+    found: list[ColumnElement[bool]] = []
+    if kinds:
+        found.append(jobs.c.kind.in_(sorted(kinds)))
+    if states:
+        found.append(jobs.c.state.in_(sorted(state.value for state in states)))
     return found
 
 

@@ -18,7 +18,7 @@ from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.webhooks import WebhookEvent
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import NotFound
-from omnikeywords.jobs import Context, Job, JobState, Retry, Saga, Step, list_jobs, retry, start, status
+from omnikeywords.jobs import Context, Job, JobState, Retry, Saga, Step, count_jobs, list_jobs, retry, start, status
 from omnikeywords.webhooks.sender import Sender
 from omnikeywords.webhooks.signature import signed_headers
 
@@ -70,11 +70,18 @@ class Deliveries:
                 bucket=bucket_of(ended.project),
             )
 
-    def dead(self, project: str, limit: int = 50) -> list[DeadLetter]:
-        """Deliveries of a project that failed for good, the newest first."""
+    def dead(self, project: str, limit: int = 50, before: str | None = None) -> list[DeadLetter]:
+        """Deliveries of a project that failed for good, the newest first; `before` is the job of the last one of the
+        page before."""
+        which: dict[str, Any] = {"kinds": [DELIVER], "states": [JobState.FAILED]}
         with self._database.read(project) as connection:
-            failed = list_jobs(connection, project=project, kinds=[DELIVER], states=[JobState.FAILED], limit=limit)
+            failed = list_jobs(connection, project=project, limit=limit, before=before, **which)
         return [_letter(job) for job in failed]
+
+    def count_dead(self, project: str) -> int:
+        """How many of them there are."""
+        with self._database.read(project) as connection:
+            return count_jobs(connection, project, kinds=[DELIVER], states=[JobState.FAILED])
 
     def redeliver(self, connection: Connection, project: str, job_id: str) -> Job:
         """Send a dead letter once more, with all its tries before it. Raises NotFound, Conflict where it is none."""
