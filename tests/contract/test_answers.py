@@ -225,10 +225,10 @@ async def _ask(app: Any, method: str, path: str, **more: Any) -> httpx.Response:
 class Shop:
     """The application over two projects with one keyword each and a key for either."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: str) -> None:
         environ = {"OKF_DATABASE_URL": f"sqlite:///{folder / 'catalogue.sqlite3'}", "OKF_DATA_DIR": str(folder)}
         environ["OKF_LANGUAGE_TABLE"] = str(Settings.load({}).language_table_path)
-        settings = Settings.load(environ)
+        settings = Settings.load(environ | more)
         with closing(Finder(settings)) as self.finder:
             self.bring("mine", "red shoes")
             self.bring("theirs", "blue shoes")
@@ -252,6 +252,13 @@ class Shop:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     service._keyring.cache_clear()
     yield Shop(tmp_path_factory.mktemp("answers"))
+    service._keyring.cache_clear()
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[Shop]:
+    service._keyring.cache_clear()
+    yield Shop(tmp_path, OKF_RATE_LIMIT="0.01/5")
     service._keyring.cache_clear()
 
 
@@ -317,6 +324,26 @@ class TestTheApplication:
             assert short.headers["content-encoding"] == coding
             assert int(short.headers["content-length"]) < int(plain.headers["content-length"]) / 3
         assert "content-encoding" not in plain.headers
+
+
+class TestLimits:
+    """How often a key may ask, by HTTP."""
+
+    def test_each_key_has_its_own_and_ready_made_answers_count(self, limited: Shop) -> None:
+        left = [limited.ask("mine").headers["ratelimit"] for _ in range(5)]
+        assert left == [f'"key";r={number};t={100 * (5 - number)}' for number in (4, 3, 2, 1, 0)]
+        refused = limited.ask("mine")
+        assert refused.status_code == 429
+        assert refused.json()["code"] == "rate_limited"
+        assert refused.headers["retry-after"] == "100"
+        assert refused.headers["ratelimit"] == '"key";r=0;t=100'
+        assert refused.headers["ratelimit-policy"] == '"key";q=5;w=500'
+        assert limited.ask("theirs").status_code == 200
+
+    def test_what_needs_no_key_has_no_limit(self, limited: Shop) -> None:
+        answers = [asyncio.run(_ask(limited.app, "GET", "/health")) for _ in range(10)]
+        assert {answer.status_code for answer in answers} == {200}
+        assert "ratelimit" not in answers[0].headers
 
 
 def test_keeping_changes_no_answer(tmp_path: Path) -> None:

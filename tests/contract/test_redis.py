@@ -9,9 +9,11 @@ from typing import TypeVar
 
 import pytest
 
+from omnikeywords.api.limits import Limits
 from omnikeywords.breaker import Breaker
 from omnikeywords.cache import Cache
 from omnikeywords.redis_link import RedisLink
+from omnikeywords.settings import Settings
 from tests.servers.ports import free_port
 from tests.servers.redis import RedisServers, redis_cluster, redis_server
 from tests.servers.redis import until as until_now
@@ -136,6 +138,19 @@ class TestSharing:
                 assert 9990 < last[2] <= 10_000
 
         asyncio.run(scenario())
+
+    def test_limits_of_several_processes_are_one(self, cluster: RedisServers) -> None:
+        async def scenario() -> int:
+            settings = Settings.load({"OKF_RATE_LIMIT": "0.001/40/exact"})
+            async with linked(cluster) as one, linked(cluster) as two:
+                replicas = [Limits(settings, None, link) for link in (one, two)]
+                through = 0
+                for replica in replicas * 30:
+                    taken = replica.take("together") or await replica.ask("together")
+                    through += taken.problem is None
+                return through
+
+        assert asyncio.run(scenario()) == 40
 
 
 class TestTrouble:
