@@ -75,7 +75,7 @@ SCHEMA.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.N
 
 # What is refused by what it means, whatever it looks like: parameters, weights that add up to nothing, and URLs that
 # nothing may be sent to.
-BY_MEANING = {"cursor", "fields", "date", "if-match", "POST /api/v1/projects", "POST /api/v1/webhooks"}
+BY_MEANING = {"cursor", "facets", "fields", "date", "if-match", "POST /api/v1/projects", "POST /api/v1/webhooks"}
 
 
 @SCHEMA.parametrize()
