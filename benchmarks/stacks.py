@@ -22,6 +22,8 @@ from urllib.parse import quote
 
 from serving import await_answer, cpu_seconds, end, fetch, free_port, okf, samples
 
+from omnikeywords.settings import Settings
+
 __all__ = ["WORKERS", "Ours", "Stack", "started"]
 
 WORKERS = 2  # processes that answer requests, in each stack
@@ -96,6 +98,7 @@ class Ours:
             **os.environ,
             "OKF_DATABASE_URL": f"sqlite:///{self._folder}/catalogue.sqlite3",
             "OKF_DATA_DIR": str(self._folder),
+            "OKF_LANGUAGE_TABLE": str(Settings.load(os.environ).language_table_path),  # not built again
             "OKF_DRAIN_DELAY_MS": "0",
         }
         self.port = free_port()

@@ -50,6 +50,7 @@ _BESIDE = ("search", "processor")  # those that have a process beside the HTTP w
 
 _CONNECTIONS = 16_384  # of one worker, idle ones included; requests are limited by the guard
 _DRAINING = "draining"  # the file of the flag, in the folder that workers share
+_LEDGER = "ledger"  # likewise: what the keys spent
 _KEYED = "keyed"  # likewise: there is, or was, an API key
 
 
@@ -206,6 +207,7 @@ def _application(settings: Settings, folder: Path, roles: tuple[str, ...], local
     from omnikeywords.analysis import MODEL_VERSION, load_models
     from omnikeywords.api import Catalogue, Search, create_app, database_check
     from omnikeywords.finder import Finder
+    from omnikeywords.ledger import Ledger
 
     finder = Finder(settings)
     load_models(finder.options())
@@ -227,6 +229,7 @@ def _application(settings: Settings, folder: Path, roles: tuple[str, ...], local
         keys=_keyring(settings, folder, local),
         catalogue=Catalogue(finder, settings) if "processor" in roles else None,
         search=Search(finder, settings) if "search" in roles else None,
+        ledger=Ledger(folder / _LEDGER) if settings.rate_limit or settings.rate_limits else None,
     )
 
 

@@ -195,6 +195,14 @@ def test_the_best_match_comes_first(shop: Catalogue, indexes: Indexes, builder: 
     assert found.notes == ("no keyword has exactly these words: some are shown that are spelt almost so",)
 
 
+def test_a_space_too_many_or_too_few_is_forgiven(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    shop.bring("i1", b"Keyword\nbest wifi router\nonline courses\nrunning shoes\n")
+    builder.catch_up()
+    assert phrases(search(indexes, "wi fi router")) == ["best wifi router"]
+    assert phrases(search(indexes, "on line courses")) == ["online courses"]
+    assert phrases(search(indexes, "runningshoes")) == ["running shoes"]
+
+
 def test_accents_make_no_difference(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
     shop.bring("i1", "Keyword\ntênis de corrida\npromoções de verão\nniño pequeño\n".encode())
     builder.catch_up()

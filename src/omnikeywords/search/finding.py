@@ -260,7 +260,7 @@ class Asked:
         tiers = {}
         whole = self._whole
         if len(whole) >= _SHORT:
-            tiers[_ONE_ERROR] = Query.fuzzy_term_query(SCHEMA, "whole", whole, 1)
+            tiers[_ONE_ERROR] = any_of([Query.fuzzy_term_query(SCHEMA, "whole", whole, 1), *self._joined()])
             if len(whole) >= _LONG and not self.count(any_of([*strict.values(), tiers[_ONE_ERROR]])):
                 tiers[_TWO_ERRORS] = Query.fuzzy_term_query(SCHEMA, "whole", whole, 2)
         wanted = self._search.wanted
@@ -268,6 +268,17 @@ class Asked:
             almost = [self._almost(part, form) for part, (form, _) in zip(wanted, self._wanted, strict=True)]
             tiers[_WORDS_ALMOST] = all_of(almost)
         return tiers
+
+    def _joined(self) -> list[Query]:
+        """Two words that stand side by side as one, as people write them too: wi fi is wifi."""
+        words = self._search.plain
+        if self._search.parts and len(words) == len(self._wanted):
+            forms = [form for form, _ in self._wanted]
+            return [
+                all_of([*forms[:at], has_term("text", words[at] + words[at + 1]), *forms[at + 2 :]])
+                for at in range(len(words) - 1)
+            ]
+        return []
 
     def _almost(self, part: Part, exact: Query) -> Query:
         """A part with a typing error in it, where it is long enough."""

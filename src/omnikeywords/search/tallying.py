@@ -15,7 +15,7 @@ from omnikeywords.search.finding import Asked, Request, check
 from omnikeywords.search.index import View
 from omnikeywords.search.query import parse
 from omnikeywords.search.records import recorded
-from omnikeywords.search.words import Words
+from omnikeywords.search.words import Words, alike
 
 __all__ = ["LONGEST_NGRAM", "MOST_TALLIED", "Group", "NGram", "Tally", "group_tree", "ngrams"]
 
@@ -60,13 +60,13 @@ def group_tree(view: View, request: Request) -> Tally:
     Words that every phrase may have are no groups. Raises as `finding.find`.
     """
     search = parse(request.text)
-    known = {word for part in search.wanted for word in part.words}
+    known = {term for part in search.wanted for word in part.words for term in alike(word)}
     keywords: Counter[str] = Counter()
     volumes: Counter[str] = Counter()
     having: defaultdict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
     matches = _Matches(view, request)
     for words, volume in matches.each():
-        telling = frozenset(word for word in words if word not in known and word not in STOP_INSIDE)
+        telling = frozenset(word for word in words if word not in STOP_INSIDE and known.isdisjoint(alike(word)))
         for word in telling:
             keywords[word] += 1
             volumes[word] += volume
