@@ -38,6 +38,7 @@ from omnikeywords.search import (
     to_objects,
 )
 from omnikeywords.settings import Settings
+from omnikeywords.workflows import Workflows
 from tests.catalogue import Catalogue
 from tests.conftest import Place
 from tests.contract.test_read_models import LATER, QUERIES, SEPTEMBER
@@ -130,6 +131,25 @@ def test_an_index_follows_everything_that_changes_a_keyword(
     view = indexes.of(shop.bucket).view(now=True)
     assert view is not None
     assert (view.marker.position, view.marker.changes) == (standing.position, standing.number)
+
+
+def test_nothing_is_left_of_a_project_that_is_deleted(
+    shop: Catalogue, database: Database, indexes: Indexes, builder: Builder
+) -> None:
+    other = Catalogue(database, OTHER)
+    other.create()
+    other.bring("i2", b"Keyword\nblue shoes\n")
+    shop.bring("i1", b"Keyword\nred shoes\n")
+    builder.catch_up()
+    with database.write(SHOP) as connection:
+        Workflows(database).delete_project(connection, SHOP, "ana")
+    shop.follow()
+    builder.catch_up()
+    assert search(indexes).total == 0
+    view = indexes.of(shop.bucket).view(now=True)
+    assert view is not None
+    assert set(view.marker.projects) == {OTHER}
+    assert phrases(search(indexes, "shoes", project=OTHER)) == ["blue shoes"]
 
 
 def test_a_hit_is_the_keyword_object_of_the_catalogue(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:

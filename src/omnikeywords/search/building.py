@@ -26,6 +26,7 @@ __all__ = ["Builder"]
 _NOTES = 20  # followed in one commit: some 30,000 keywords
 _ROWS = 10_000  # read at a time
 _BUILD_THREADS = 2
+_MOST_WRITERS = 8  # kept open: each has threads, and memory for what it is about to write
 _log = get_logger("omnikeywords.search")
 
 
@@ -204,6 +205,8 @@ class Builder:
             del self._writers[bucket]
             writer.close()
         writer = self._writers[bucket] = Writer(build)
+        while len(self._writers) > _MOST_WRITERS:  # the one that was opened first goes first
+            self._writers.pop(next(iter(self._writers))).close()
         return writer
 
     def close(self) -> None:
