@@ -42,13 +42,13 @@ SORTS: Mapping[str, tuple[str, bool]] = {
 FACETS = (*CODES, "market", "source", "modifier", "tag", "words", "year")
 MOST_HITS = 1000  # of a page
 _BUCKETS = 100  # values of a facet
-_FEW = 3  # hits: with fewer, what is spelt almost so is looked for
 _MOST_EXPANSIONS = 1000  # words that a prefix may stand for
 _MOST_COST = 20_000_000  # documents that the lists of a query's terms may have, all together
 # Tiers, the best first.
-_ITSELF, _NO_OTHERS, _EXACT, _ANY_FORM, _ONE_ERROR, _TWO_ERRORS, _WORDS_ALMOST = range(7)
+_ITSELF, _NO_OTHERS, _EXACT, _ANY_FORM, _WHOLE_ALMOST, _WORDS_ALMOST = range(6)
 # What adds up to a score that tells the tier: the best two alone, and a little for each word that is there as it is.
 _ITSELF_SCORE, _NO_OTHERS_SCORE, _WORD_SCORE = 4.0, 2.0, 1 / 64
+_NARROW = 3000  # documents
 _SHORT, _LONG = 4, 8  # letters: from here on a word may have one typing error, and two
 
 
@@ -116,20 +116,17 @@ def find(view: View, request: Request) -> Found:
     notes = list(search.notes)
     tiers = asked.tiers()
     limit = request.limit + 1
+    first_page = cursor is None and request.sort == "relevance"
     hits: list[Hit] | None = None
-    if cursor is None and request.sort == "relevance":
-        hits, total = asked.first(tiers, limit)
-    else:
-        total = asked.count(any_of(tiers.values()))
-    loose = cursor.loose if cursor else asked.is_too_little(total)
-    if loose:
-        more = asked.loose_tiers(tiers)
-        tiers = {**tiers, **more}
-        strict, total = total, asked.count(any_of(tiers.values())) if more else total
-        if total > strict:
-            hits = None
-            said = "no keyword has" if strict == 0 else "few keywords have"
-            notes.append(f"{said} exactly these words: some are shown that are spelt almost so")
+    total = 0
+    if cursor is None or not cursor.loose:
+        hits, total = asked.first(tiers, limit) if first_page else (None, asked.count(any_of(tiers.values())))
+    loose = cursor.loose if cursor else total == 0
+    if loose and (almost := asked.loose_tiers()):
+        tiers = almost
+        hits, total = asked.first_of_each(tiers, limit) if first_page else (None, asked.count(any_of(tiers.values())))
+        if total:
+            notes.append("no keyword has exactly these words: some are shown that are spelt almost so")
     if hits is None:
         hits = Pages(asked, tiers, request.sort).behind(cursor, limit)
     shown = hits[: request.limit]
@@ -161,6 +158,7 @@ class Asked:
         self._project = has_term("scope", f"p:{project}")
         self._filters = filter_queries(filters)
         self._cost = 0
+        self._narrowest = _MOST_COST  # documents that have the part which fewest have
         self._unwanted = [self._part(part)[0] for part in search.unwanted]
         self._wanted = [self._part(part) for part in search.wanted]
 
@@ -190,14 +188,18 @@ class Asked:
 
     def first(self, tiers: Mapping[int, Query], limit: int) -> tuple[list["Hit"], int]:
         """The best matches, and how many there are in all."""
+        total: int
         search = self.view.searcher.search
         if len(tiers) == 1:
             result = search(self.within(list(tiers.values())), limit, order_by_field="place")
             found = [Hit(_ANY_FORM, None, place, address) for place, address in result.hits]
             return found, result.count  # type: ignore[attr-defined]
+        if self._narrowest > _NARROW:  # the first tiers fill a page, so it costs less to stop behind them
+            total = self.count(any_of(tiers.values()))
+            return Pages(self, tiers, "relevance").behind(None, limit), total
         # All tiers in one go, told apart by scores; those of a tier come as they lie, so the last is asked for again.
         result = search(self._scored(), limit)
-        total: int = result.count  # type: ignore[attr-defined]
+        total = result.count  # type: ignore[attr-defined]
         places = self.view.values("place", [address for _, address in result.hits])
         hits = [
             Hit(self._tier_of(score), None, place, address)
@@ -249,20 +251,27 @@ class Asked:
     def _no_others(self) -> Query:
         return has_term("scope", f"{SIZE}{len(self._search.plain)}")
 
-    def is_too_little(self, total: int) -> bool:
-        """Whether what is spelt almost so is to be looked for too: not where the phrase itself is a keyword."""
-        if total >= _FEW or not self._wanted:
-            return False
-        return not (total and self._search.plain and self.count(has_term("whole", self._whole)))
+    def first_of_each(self, tiers: Mapping[int, Query], limit: int) -> tuple[list["Hit"], int]:
+        """The same as `first` for tiers that cost much and have few: each is looked up once."""
+        hits: list[Hit] = []
+        better: list[Query] = []
+        total = 0
+        for tier, query in tiers.items():
+            wanted = max(1, limit - len(hits))
+            result = self.view.searcher.search(self.within([query], but=better), wanted, order_by_field="place")
+            hits += [Hit(tier, None, place, address) for place, address in result.hits]
+            total += result.count  # type: ignore[attr-defined]
+            better.append(query)
+        return hits[:limit], total
 
-    def loose_tiers(self, strict: Mapping[int, Query]) -> dict[int, Query]:
+    def loose_tiers(self) -> dict[int, Query]:
         """What is spelt almost so, the better one first."""
         tiers = {}
         whole = self._whole
         if len(whole) >= _SHORT:
-            tiers[_ONE_ERROR] = any_of([Query.fuzzy_term_query(SCHEMA, "whole", whole, 1), *self._joined()])
-            if len(whole) >= _LONG and not self.count(any_of([*strict.values(), tiers[_ONE_ERROR]])):
-                tiers[_TWO_ERRORS] = Query.fuzzy_term_query(SCHEMA, "whole", whole, 2)
+            tiers[_WHOLE_ALMOST] = any_of([Query.fuzzy_term_query(SCHEMA, "whole", whole, 1), *self._joined()])
+            if len(whole) >= _LONG and not self.count(tiers[_WHOLE_ALMOST]):
+                tiers[_WHOLE_ALMOST] = Query.fuzzy_term_query(SCHEMA, "whole", whole, 2)
         wanted = self._search.wanted
         if any(part.kind is PartKind.WORD and len(part.words[0]) >= _SHORT for part in wanted):
             almost = [self._almost(part, form) for part, (form, _) in zip(wanted, self._wanted, strict=True)]
@@ -323,6 +332,8 @@ class Asked:
 
     def _pay(self, part: Part, documents: int) -> None:
         self._cost += documents
+        if not part.excluded:
+            self._narrowest = min(self._narrowest, documents)
         if self._cost > _MOST_COST:
             raise InvalidQuery(
                 f"the search is too wide from column {part.column} on: leave out words that most keywords have",
