@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from omnikeywords.analysis import Options
+from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.analysis.score import Weights
 from omnikeywords.catalog import changes, log
 from omnikeywords.catalog.projects import bucket_of
@@ -131,6 +131,17 @@ class Searches:
         """Whether searches of a project touch nothing but its index."""
         view = self._newest(project)
         return view is not None and project in view.marker.projects
+
+    def stamp(self, project: str) -> tuple[str, ...] | None:
+        """What searches of a project are answered from now, the same in every process; None where that is not its index
+        alone. As long as it is the same, so are the answers.
+        """
+        view = self._newest(project)
+        if view is None or project not in view.marker.projects:
+            return None
+        marker = view.marker
+        brands = ",".join(self._settings.brands)
+        return (str(marker.position), str(marker.changes), marker.model_version, MODEL_VERSION, brands)
 
     def wait_for(self, project: str, position: int | None, seconds: float) -> None:
         """Return once searches of a project find everything up to a position of its log, None for all of it.

@@ -48,6 +48,7 @@ ROLES = ("analyzer", "processor")
 
 _CONNECTIONS = 16_384  # of one worker, idle ones included; requests are limited by the guard
 _DRAINING = "draining"  # the file of the flag, in the folder that workers share
+_LEDGER = "ledger"  # likewise: what the keys spent
 _KEYED = "keyed"  # likewise: there is, or was, an API key
 
 
@@ -203,6 +204,7 @@ def _application(settings: Settings, folder: Path, roles: tuple[str, ...], local
     from omnikeywords.analysis import MODEL_VERSION, load_models
     from omnikeywords.api import Catalogue, create_app, database_check
     from omnikeywords.finder import Finder
+    from omnikeywords.ledger import Ledger
 
     finder = Finder(settings)
     load_models(finder.options())
@@ -223,6 +225,7 @@ def _application(settings: Settings, folder: Path, roles: tuple[str, ...], local
         checks=checks,
         keys=_keyring(settings, folder, local),
         catalogue=Catalogue(finder, settings) if "processor" in roles else None,
+        ledger=Ledger(folder / _LEDGER) if settings.rate_limit or settings.rate_limits else None,
     )
 
 

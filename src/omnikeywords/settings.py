@@ -12,16 +12,18 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omnikeywords.errors import InvalidSetting
 
 __all__ = [
     "TABLE",
+    "KeyLimit",
     "Setting",
     "SettingValue",
     "Settings",
     "available_cores",
+    "available_memory",
     "default_data_dir",
     "hide_password",
     "settings_page",
@@ -57,6 +59,17 @@ class SettingValue:
     given: bool  # from the environment, not the default
 
 
+class KeyLimit(NamedTuple):
+    """How many requests a key may make."""
+
+    rate: float  # a second
+    burst: int  # at once
+    exact: bool = False  # whether every request is counted where all replicas see it
+
+    def __str__(self) -> str:
+        return f"{self.rate:g}/{self.burst}{'/exact' if self.exact else ''}"
+
+
 def available_cores() -> int:
     """The cores this process may use: its CPU affinity, and the quota of its control group if it has one."""
     if hasattr(os, "sched_getaffinity"):
@@ -70,6 +83,21 @@ def available_cores() -> int:
     except (OSError, ValueError):
         pass  # no control group of version 2: affinity is all there is to know
     return max(1, cores)
+
+
+def available_memory() -> int:
+    """The bytes of memory this process may use: the machine's, or those of its control group if that allows fewer."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        memory = 4 << 30  # not told on this system
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        if limit != "max":
+            memory = min(memory, int(limit))
+    except (OSError, ValueError):
+        pass  # no control group of version 2
+    return memory
 
 
 def default_data_dir() -> Path:
@@ -146,6 +174,37 @@ def _servers(text: str) -> dict[str, str]:
         if name in found or name == "first":
             raise ValueError(f"{name!r} is the name of another: give each its own")
         found[name] = url
+    return found
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    urls = _list(text)
+    for url in urls:
+        if not re.match(r"rediss?://[^/\s]", url):
+            raise ValueError("write each as redis://user:password@host:6379, or rediss:// for TLS")
+    if not urls:
+        raise ValueError("it must not be empty")
+    return urls
+
+
+def _limit(text: str) -> KeyLimit | None:
+    """RATE, RATE/BURST or either with /exact; 0 is none."""
+    if text.strip() in ("0", "none"):
+        return None
+    match = re.fullmatch(r"\s*(\d{1,7}(?:\.\d{1,6})?)(?:/(\d{1,9}))?(/exact)?\s*", text)
+    rate = float(match[1]) if match else 0.0
+    if match is None or rate == 0 or match[2] in ("0", "00"):
+        raise ValueError("write it as requests a second, as 50, or with those at once, as 50/200, or as 50/200/exact")
+    return KeyLimit(rate, int(match[2]) if match[2] else max(1, round(2 * rate)), match[3] is not None)
+
+
+def _limits(text: str) -> dict[str, KeyLimit | None]:
+    found = {}
+    for item in _list(text):
+        key, equals, limit = (part.strip() for part in item.partition("="))
+        if not equals or not key:
+            raise ValueError("write each as KEY_ID=50/200, with the id that `okf keys list` shows")
+        found[key] = _limit(limit)
     return found
 
 
@@ -319,7 +378,16 @@ TABLE: tuple[Setting, ...] = (
         1,
         100_000,
         "requests",
-        "Requests one worker works on at a time; more are answered 503 before their body is read.",
+        "Requests one worker works on at a time; more are answered 503 before their body is read, all but searches and "
+        "short bodies from three quarters of it on.",
+    ),
+    _number(
+        "OKF_SHED_LAG_MS",
+        1000,
+        10,
+        60_000,
+        "ms",
+        "Time that requests wait for their turn from which on, if it lasts, a growing part of them is answered 503.",
     ),
     _number(
         "OKF_THREADS",
@@ -343,7 +411,7 @@ TABLE: tuple[Setting, ...] = (
         10,
         600_000,
         "ms",
-        "Time for a request's body to arrive, and for a call of more than 50 keywords to be answered.",
+        "Time in which a request is to be answered, from when it came.",
     ),
     _number("OKF_MAX_BODY_BYTES", 4_194_304, 1024, 1_073_741_824, "bytes", "Longest request body."),
     _number(
@@ -366,6 +434,77 @@ TABLE: tuple[Setting, ...] = (
         "ms",
         "After that: time for requests in flight to finish before workers are killed.",
     ),
+    Setting(
+        "OKF_REDIS_URL",
+        "redis_urls",
+        "list of URLs, by comma or line",
+        lambda: (),
+        "none",
+        "",
+        "Redis or Valkey, some nodes of a cluster or one server: what processes share of caches and limits.",
+        _urls,
+        secret=True,
+    ),
+    _number(
+        "OKF_REDIS_TIMEOUT_MS", 50, 1, 10_000, "ms", "Longest that anything waits for Redis; then it goes without."
+    ),
+    Setting(
+        "OKF_RATE_LIMIT",
+        "rate_limit",
+        "RATE or RATE/BURST, with /exact or not",
+        lambda: None,
+        "none",
+        "requests/s",
+        "Requests a key may make a second and at once; two seconds' worth at once if not said.",
+        _limit,
+    ),
+    Setting(
+        "OKF_RATE_LIMITS",
+        "rate_limits",
+        "list of KEY_ID=RATE/BURST, by comma or line",
+        dict,
+        "none",
+        "requests/s",
+        "The same for single keys, by their id; none lets one off.",
+        _limits,
+    ),
+    Setting(
+        "OKF_CACHE_BYTES",
+        "cache_bytes",
+        "number, 0 to 1099511627776",
+        lambda: min(available_memory() // 8, 1 << 30),
+        "an eighth of the memory this process may use, at most 1 GiB",
+        "bytes",
+        "Memory for what was computed before, of all workers of a machine together; 0 keeps nothing.",
+        _whole(0, 1 << 40),
+    ),
+    _number("OKF_KEYWORD_CACHE_SECONDS", 3600, 1, 604_800, "s", "Longest that an analysed keyword is kept."),
+    _number(
+        "OKF_KEYWORD_CACHE_ENTRIES",
+        1_000_000,
+        1,
+        1_000_000_000,
+        "keywords",
+        "Most analysed keywords kept by one worker, if OKF_CACHE_BYTES has room; the least recently used go first.",
+    ),
+    _number("OKF_SEARCH_RESULTS_SECONDS", 1800, 1, 604_800, "s", "Longest that the results of a search are kept."),
+    _number(
+        "OKF_SEARCH_RESULTS_ENTRIES",
+        500_000,
+        1,
+        1_000_000_000,
+        "searches",
+        "Most results kept by one worker, if OKF_CACHE_BYTES has room; the least often used go first.",
+    ),
+    _number(
+        "OKF_EDGE_SECONDS",
+        0,
+        0,
+        3600,
+        "s",
+        "Time for which a CDN may answer a search without asking whether it is still right; 0: it always asks.",
+    ),
+    _number("OKF_COMPRESS_BYTES", 1024, 1, 1_073_741_824, "bytes", "Length from which on answers are sent compressed."),
     Setting(
         "OKF_REQUIRE_KEY",
         "require_key",
@@ -466,6 +605,7 @@ class Settings:
     workers: int
     backlog: int
     max_in_flight: int
+    shed_lag_ms: int
     threads: int
     queue: int
     request_timeout_ms: int
@@ -474,6 +614,17 @@ class Settings:
     analyze_max_keywords: int
     drain_delay_ms: int
     drain_timeout_ms: int
+    redis_urls: tuple[str, ...]
+    redis_timeout_ms: int
+    rate_limit: KeyLimit | None
+    rate_limits: Mapping[str, KeyLimit | None] = field(hash=False)  # by the id of the key
+    cache_bytes: int
+    keyword_cache_seconds: int
+    keyword_cache_entries: int
+    search_results_seconds: int
+    search_results_entries: int
+    edge_seconds: int
+    compress_bytes: int
     require_key: str
     cors_origins: tuple[str, ...]
     access_log: bool
@@ -533,11 +684,11 @@ def _shown(value: object, shown: Callable[[str], str]) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}={shown(text)}" for name, text in value.items())
+        return ", ".join(f"{name}={shown(str(item or 'none'))}" for name, item in value.items())
     if isinstance(value, bool):
         return "on" if value else "off"
-    if isinstance(value, tuple):
-        return ", ".join(value)
+    if isinstance(value, tuple) and not isinstance(value, KeyLimit):
+        return ", ".join(map(shown, value))
     return shown(str(value))
 
 

@@ -146,8 +146,8 @@ class TestAnalyze:
         threads: dict[int, str] = {}
         finder = Echo(lambda phrases, *rest: threads.update({len(phrases): threading.current_thread().name}))
         app = application(finder)
-        analyze({"keywords": ["a"] * 50}, app)
-        analyze({"keywords": ["a"] * 51}, app)
+        analyze({"keywords": [f"a {number}" for number in range(50)]}, app)
+        analyze({"keywords": [f"b {number}" for number in range(51)]}, app)
         assert threads[50] == threading.current_thread().name
         assert threads[51].startswith("analyze")
 

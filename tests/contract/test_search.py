@@ -21,7 +21,22 @@ from omnikeywords.db import Database, connect
 from omnikeywords.errors import IndexBusy, InvalidOption, InvalidQuery, NotReached
 from omnikeywords.finder import Finder
 from omnikeywords.processor import run_processor
-from omnikeywords.search import FACETS, SORTS, Builder, Indexes, Request, building, find, index, to_objects
+from omnikeywords.search import (
+    FACETS,
+    SORTS,
+    Builder,
+    Indexes,
+    Request,
+    building,
+    find,
+    group_tree,
+    index,
+    ngrams,
+    related,
+    suggest,
+    suggesting,
+    to_objects,
+)
 from omnikeywords.settings import Settings
 from tests.catalogue import Catalogue
 from tests.conftest import Place
@@ -200,6 +215,72 @@ def test_facets_count_what_matches(shop: Catalogue, indexes: Indexes, builder: B
     assert found.total == 3
     assert found.facets == {"language": {"en": 3}, "market": {"und-US": 3}, "year": {"2026": 1}}
     assert set(search(indexes, facets=FACETS).facets) == set(FACETS)
+
+
+OFFERED = """Keyword,Country,Volume
+running shoes,us,900
+running shoes for women,us,500
+running socks,us,300
+best running shoes,us,200
+red shoes,us,100
+ténis de corrida,br,700
+tenis de corrida,pt,50
+ténis preto,br,90
+"""
+
+
+def test_what_begins_so_is_suggested_the_most_searched_first(
+    shop: Catalogue, indexes: Indexes, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.bring("i1", OFFERED.encode())
+    builder.catch_up()
+    view = indexes.of(shop.bucket).view(now=True)
+    assert view is not None
+    for sparse in (2000, 1):  # few begin so, many begin so
+        monkeypatch.setattr(suggesting, "_SPARSE", sparse)
+        for text, expected in {
+            "r": ["running shoes", "running shoes for women", "running socks", "red shoes"],
+            "running": ["running shoes", "running shoes for women", "running socks"],
+            "Running  sho": ["running shoes", "running shoes for women"],
+            "tenis": ["ténis de corrida", "ténis preto", "tenis de corrida"],
+            "shoes": [],
+        }.items():
+            assert [record[0] for record in suggest(view, SHOP, text, 10)] == expected, text
+    assert [record[0] for record in suggest(view, SHOP, "", 2)] == ["running shoes", "ténis de corrida"]
+    assert suggest(view, OTHER, "r", 10) == []
+
+
+def test_related_keywords_share_words(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    shop.bring("i1", OFFERED.encode())
+    builder.catch_up()
+    view = indexes.of(shop.bucket).view(now=True)
+    assert view is not None
+    of = to_objects(search(indexes, "best running shoes").records, shop.options())[0]
+    found = related(view, SHOP, of["id"], of["normalized"], 10)
+    assert [record[0] for record in found] == ["running shoes", "running shoes for women"]
+
+
+def test_groups_and_ngrams_count_keywords_and_volume(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    shop.bring("i1", OFFERED.encode())
+    builder.catch_up()
+    view = indexes.of(shop.bucket).view(now=True)
+    assert view is not None
+    tree = group_tree(view, Request(SHOP, "running", limit=2))
+    assert (tree.total, tree.tallied) == (4, 4)
+    assert [(group.word, group.keywords, group.volume) for group in tree.groups] == [
+        ("shoes", 3, 1600),
+        ("women", 1, 500),
+    ]
+    assert [(group.word, group.keywords, group.volume) for group in tree.groups[0].next] == [
+        ("women", 1, 500),
+        ("best", 1, 200),
+    ]
+    table = ngrams(view, Request(SHOP, limit=3), 2)
+    assert [(row.ngram, row.keywords, row.volume) for row in table.ngrams] == [
+        ("running shoes", 3, 1600),
+        ("de corrida", 2, 750),
+        ("ténis de", 2, 750),
+    ]
 
 
 def test_pages_are_the_whole_list_in_every_order(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:

@@ -134,6 +134,7 @@ def test_withdrawn_imports_are_told_once_whatever_the_way(finder: Finder, kept: 
     assert sorted(reasons) == sorted(each.import_id for each in (taken_back, erased, refused, cancelled))
     assert len(told) == 4
     assert reasons[taken_back.import_id] == "a mistake"
+    assert reasons[refused.import_id] == "unreadable_export", "by its code: the words would quote the file's name"
     assert reasons[cancelled.import_id] == "cancelled: before it began"
 
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import re
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ import structlog
 
 from omnikeywords.api.guard import Call, Endpoint, Guard, Reply, read_body
 from omnikeywords.api.problems import Problem
+from omnikeywords.api.threads import Threads
 from omnikeywords.ops import configure_logs, render_metrics
 from omnikeywords.settings import Settings
 
@@ -128,7 +131,7 @@ def test_an_unforeseen_error_is_logged_and_told_without_its_inside(caplog: pytes
 
 
 def test_more_requests_than_allowed_are_shed_before_their_body_is_read() -> None:
-    shed_before = counted("http_requests_shed_total")
+    shed_before = counted('http_requests_shed_total{reason="in_flight"}')
     outcomes: list[httpx.Response] = []
 
     async def scenario() -> None:
@@ -159,7 +162,7 @@ def test_more_requests_than_allowed_are_shed_before_their_body_is_read() -> None
     assert shed.json()["code"] == "overloaded"
     assert served.status_code == 200
     assert later.status_code == 200
-    assert counted("http_requests_shed_total") == shed_before + 1
+    assert counted('http_requests_shed_total{reason="in_flight"}') == shed_before + 1
 
 
 def test_probes_are_answered_however_busy_it_is() -> None:
@@ -379,3 +382,112 @@ def test_the_access_log_has_a_line_a_request(capsys: pytest.CaptureFixture[str])
     assert (logged["method"], logged["path"], logged["status"]) == ("GET", "/x", 200)
     assert logged["request_id"] == "r3"
     assert logged["ms"] >= 0
+
+
+class TestTooMuch:
+    """What is refused unread while there is more to do than can be done."""
+
+    ENDPOINTS = ("/api/v1/analyze", "/api/v1/imports")
+
+    def guard(self, endpoint: Endpoint = hello, **environ: str) -> Guard:
+        endpoints = {(method, path): endpoint for path in (*self.ENDPOINTS, "/health") for method in ("GET", "POST")}
+        return Guard(nothing_routed, Settings.load(environ), endpoints, frozenset())
+
+    def test_what_costs_little_is_refused_last_and_health_never(self) -> None:
+        async def scenario() -> list[int]:
+            leave = asyncio.Event()
+
+            async def slow(call: Call) -> Reply:
+                if not leave.is_set():
+                    await leave.wait()
+                return Reply(b"{}")
+
+            app = self.guard(slow, OKF_MAX_IN_FLIGHT="4")
+            asking = [asyncio.create_task(ask_async(app, "GET", "/api/v1/analyze")) for _ in range(3)]
+            await asyncio.sleep(0)
+            costly = await ask_async(app, "POST", "/api/v1/imports")
+            long = await ask_async(app, "POST", "/api/v1/analyze", content=b"x" * 10_000)
+            asking.append(asyncio.create_task(ask_async(app, "GET", "/api/v1/analyze")))
+            await asyncio.sleep(0)
+            cheap = await ask_async(app, "GET", "/api/v1/analyze")
+            health = asyncio.create_task(ask_async(app, "GET", "/health"))
+            await asyncio.sleep(0)
+            leave.set()
+            answered = [answer.status_code for answer in await asyncio.gather(*asking, health)]
+            return [costly.status_code, long.status_code, cheap.status_code, *answered]
+
+        assert asyncio.run(scenario()) == [503, 503, 503, 200, 200, 200, 200, 200]
+
+    def test_while_requests_wait_too_long_a_growing_part_is_refused_and_then_less_again(self) -> None:
+        app = self.guard(OKF_SHED_LAG_MS="500")
+
+        def refused(path: str) -> int:
+            return sum(ask(app, "GET", path).status_code == 503 for _ in range(20))
+
+        app.heed(0.6)
+        app.heed(0.6)
+        assert refused("/api/v1/analyze") == 0  # it may have been nothing
+        app.heed(0.6)
+        assert refused("/api/v1/analyze") == 2
+        app.heed(0.6)
+        app.heed(0.6)
+        assert refused("/api/v1/analyze") == 6
+        assert refused("/api/v1/imports") == 12
+        assert refused("/health") == 0
+        for _ in range(20):
+            app.heed(0.6)
+        assert refused("/api/v1/analyze") == 18  # who gets through shows how it is
+        for _ in range(9):
+            app.heed(0.0)
+        assert refused("/api/v1/analyze") == 0
+
+
+class TestDeadline:
+    """It counts from when a request came, not from when its turn came."""
+
+    @pytest.mark.parametrize("unit", ["{:.3f}", "t={:.3f}"])
+    def test_one_that_waited_too_long_before_it_is_not_begun(self, unit: str) -> None:
+        app = guard(OKF_REQUEST_TIMEOUT_MS="2000")
+        late = ask(app, headers={"x-request-start": unit.format(time.time() - 3)})
+        assert late.status_code == 503
+        assert late.json()["code"] == "deadline_exceeded"
+        assert late.headers["retry-after"] == "1"
+
+    @pytest.mark.parametrize("said", ["t=9999999999.5", "nonsense", "", "-5", f"t={time.time():.3f}"])
+    def test_what_was_said_of_the_future_or_makes_no_sense_counts_for_nothing(self, said: str) -> None:
+        assert ask(guard(OKF_REQUEST_TIMEOUT_MS="600000"), headers={"x-request-start": said}).status_code == 200
+
+    def test_milliseconds_and_microseconds_are_understood(self) -> None:
+        app = guard(OKF_REQUEST_TIMEOUT_MS="2000")
+        long_ago = time.time() - 3
+        for said in (f"t={long_ago * 1e3:.0f}", f"t={long_ago * 1e6:.0f}"):
+            assert ask(app, headers={"x-request-start": said}).status_code == 503
+
+    def test_a_body_has_what_is_left_of_it(self) -> None:
+        async def read(call: Call) -> Reply:
+            return Reply(await read_body(call, 100, 600))
+
+        async def scenario() -> httpx.Response:
+            async def never() -> Any:
+                yield b"a"
+                await asyncio.Event().wait()
+
+            headers = {"x-request-start": f"t={time.time() - 599.9:.3f}"}
+            app = guard(read, "POST", OKF_REQUEST_TIMEOUT_MS="600000")
+            return await ask_async(app, "POST", headers=headers, content=never())
+
+        assert asyncio.run(scenario()).json()["code"] == "body_timeout"
+
+    def test_so_has_what_needs_a_thread(self) -> None:
+        threads = Threads("test", 1, 1, 600, busy="busy", advice="")
+        done = threading.Event()
+
+        async def work(call: Call) -> Reply:
+            await threads.run(done.wait, 30)
+            return Reply(b"{}")
+
+        headers = {"x-request-start": f"t={time.time() - 599.9:.3f}"}
+        answer = ask(guard(work, OKF_REQUEST_TIMEOUT_MS="600000"), headers=headers)
+        done.set()
+        threads.close()
+        assert answer.json()["code"] == "deadline_exceeded"

@@ -106,12 +106,12 @@ class TestWithAKey:
         ],
     )
     def test_it_comes_in_either_header(self, keyed: Ring, headers: dict[str, str]) -> None:
-        assert keyed.caller(**headers) == Caller("shop reader (ktrfr5fv22)", "read", frozenset({"shop"}))
+        assert keyed.caller(**headers) == Caller("shop reader (ktrfr5fv22)", "read", frozenset({"shop"}), "ktrfr5fv22")
 
     def test_one_without_projects_is_for_all(self, tmp_path: Path) -> None:
         ring = Ring(tmp_path, replace(KEY, projects=frozenset(), scope="admin"))
         ring.look()
-        assert ring.caller(x_api_key=TEXT) == Caller("shop reader (ktrfr5fv22)", "admin", None)
+        assert ring.caller(x_api_key=TEXT) == Caller("shop reader (ktrfr5fv22)", "admin", None, "ktrfr5fv22")
 
     def test_what_is_none_is_told_from_one_that_nobody_knows(self, keyed: Ring) -> None:
         other = "okf_ktrfr5fv23_YNOBPQDl2UrhUOoCQ0CghZi0pmrE1CddPbot7ZCE3S54MRsKT"

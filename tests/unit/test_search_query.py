@@ -101,3 +101,9 @@ def test_a_wrong_filter_is_refused(name: str, value: str, said: str) -> None:
     with pytest.raises(InvalidOption) as found:
         filter_query(name, value)
     assert str(found.value).startswith(said)
+
+
+@pytest.mark.parametrize("value", ["1e308", "-1e308", "0", "-0.0", "1e-300"])
+def test_any_number_may_bound_a_filter(value: str) -> None:
+    for name in ("min_difficulty", "max_difficulty", "min_volume", "max_volume"):
+        filter_query(name, value)

@@ -1,8 +1,9 @@
 """`POST /api/v1/analyze`: keywords in, the same keywords analysed out, in their order.
 
-A call of up to 50 keywords is answered on the event loop, together with all others that arrived meanwhile.
-What analysis costs is mostly per batch, so the busier the service, the cheaper a call; one that is alone
-waits for nobody. A larger call goes to a few threads, with a deadline and a bounded queue: it delays nobody.
+What was asked before is kept twice: a small call's whole answer, and each keyword's part of one. What is left is
+analysed. Up to 50 keywords are, on the event loop, together with all others that arrived meanwhile: what analysis
+costs is mostly per batch, so the busier the service, the cheaper a call; one that is alone waits for nobody. More go
+to a few threads, with a deadline and a bounded queue: they delay nobody.
 """
 
 import asyncio
@@ -13,10 +14,12 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET
 
+from omnikeywords.api.answers import Answers
 from omnikeywords.api.guard import Call, Reply, read_body
 from omnikeywords.api.reading import check_json, check_takes_json, decode_json
 from omnikeywords.api.schemas import AnalyzeRequest
 from omnikeywords.api.threads import Threads
+from omnikeywords.cache import Cache
 from omnikeywords.errors import OmniKeywordsError, TooManyKeywords
 from omnikeywords.ops import counter
 from omnikeywords.settings import Settings
@@ -25,6 +28,7 @@ __all__ = ["INLINE_KEYWORDS", "Analyst", "Analyze", "Analyzed"]
 
 INLINE_KEYWORDS = 50  # the most that are analysed on the event loop
 
+_SMALL_BODY = 4096  # bytes, of calls whose whole answer is kept
 _MOST_TOGETHER = 256  # keywords: about a millisecond and a half, in which the event loop does nothing else
 
 Row = dict[str, Any]  # one keyword object
@@ -51,8 +55,13 @@ class Analyst(Protocol):
 class Analyze:
     """The endpoint."""
 
-    def __init__(self, analyst: Analyst, model_version: str, settings: Settings) -> None:
+    def __init__(
+        self, analyst: Analyst, model_version: str, settings: Settings, answers: Answers, keywords: Cache[bytes]
+    ) -> None:
+        """`keywords` keeps keyword objects as JSON, `answers` whole answers."""
         self._analyst = analyst
+        self._answers = answers
+        self._keywords = keywords
         self._together = _Together(analyst)
         self._model_version = model_version
         self._most_keywords = settings.analyze_max_keywords
@@ -78,7 +87,14 @@ class Analyze:
         """
         check_json(call)
         check_takes_json(call)
-        asked = decode_json(await read_body(call, self._most_bytes, self._seconds), self._decoder)
+        body = await read_body(call, self._most_bytes, self._seconds)
+        small = len(body) <= _SMALL_BODY
+        if small and (ready := self._answers.find(call, body, self._model_version)) is not None:
+            assert ready.note is not None
+            kind, number = ready.note
+            self._count[kind](number)
+            return ready
+        asked = decode_json(body, self._decoder)
         project = call.caller.project(None if asked.project is UNSET else asked.project)
         number = len(asked.keywords)
         if number > self._most_keywords:
@@ -88,25 +104,38 @@ class Analyze:
                 keywords=number,
                 limit=self._most_keywords,
             )
-        if number <= INLINE_KEYWORDS:
-            body = self._body(asked, await self._together.analyse(asked, project))
-        else:
-            body = await self._threads.run(self._answer, asked, project)
+        objects = await self._objects(asked, project)
+        reply = Reply(self._body(asked, objects), note=(asked.analysis_type, number))
         self._count[asked.analysis_type](number)
-        return Reply(body)
+        if small:
+            return await self._answers.keep(call, body, self._model_version, reply, self._keywords.seconds)
+        return reply
 
     def close(self) -> None:
         """Let running calls end and drop those that wait."""
         self._threads.close()
 
-    def _answer(self, asked: AnalyzeRequest, project: str) -> bytes:
-        analysis = self._analyst.analyse(asked.keywords, asked.analysis_type, asked.market, project)
-        return self._body(asked, analysis.rows())
+    async def _objects(self, asked: AnalyzeRequest, project: str) -> list[bytes]:
+        """The JSON of each keyword's object, in their order."""
+        options = (asked.analysis_type, asked.market, project)
+        version = self._model_version
+        objects = [self._keywords.get((phrase, *options), version) for phrase in asked.keywords]
+        missing = [phrase for phrase, known in zip(asked.keywords, objects, strict=True) if known is None]
+        if len(missing) <= INLINE_KEYWORDS:
+            made = [self._encode(row) for row in await self._together.analyse(missing, options)] if missing else []
+        else:
+            made = await self._threads.run(self._analyse, missing, options)
+        for phrase, text in zip(missing, made, strict=True):
+            self._keywords.put((phrase, *options), text, len(text), version)
+        new = iter(made)
+        return [next(new) if known is None else known for known in objects]
 
-    def _body(self, asked: AnalyzeRequest, rows: list[Row]) -> bytes:
-        return self._encode(
-            {"analysis_type": asked.analysis_type, "model_version": self._model_version, "results": rows}
-        )
+    def _analyse(self, phrases: list[str], options: "_Options") -> list[bytes]:
+        return [self._encode(row) for row in self._analyst.analyse(phrases, *options).rows()]
+
+    def _body(self, asked: AnalyzeRequest, objects: list[bytes]) -> bytes:
+        head = {"analysis_type": asked.analysis_type, "model_version": self._model_version}
+        return b'%s,"results":[%s]}' % (self._encode(head)[:-1], b",".join(objects))
 
 
 _Options = tuple[str, str | None, str]  # kind, market, project
@@ -124,16 +153,15 @@ class _Together:
         self._analyst = analyst
         self._waiting: dict[_Options, list[_Waiting]] = {}
 
-    async def analyse(self, asked: AnalyzeRequest, project: str) -> list[Row]:
+    async def analyse(self, phrases: list[str], options: _Options) -> list[Row]:
         loop = asyncio.get_running_loop()
-        options = (asked.analysis_type, asked.market, project)
         calls = self._waiting.get(options)
         if calls is None:
             calls = self._waiting[options] = []
             # It runs after everything that is ready now, the calls that have arrived among it.
             loop.call_soon(self._run, options)
         rows: asyncio.Future[list[Row]] = loop.create_future()
-        calls.append((asked.keywords, rows))
+        calls.append((phrases, rows))
         return await rows
 
     def _run(self, options: _Options) -> None:

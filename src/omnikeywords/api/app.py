@@ -14,10 +14,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from omnikeywords.api.analyze import Analyst, Analyze
+from omnikeywords.api.caches import Caches
 from omnikeywords.api.catalogue import Catalogue
 from omnikeywords.api.docs import docs_routes
 from omnikeywords.api.guard import Call, Endpoint, Guard, Receive, Reply, template_pattern
 from omnikeywords.api.keyring import Keyring
+from omnikeywords.api.limits import Limits, LocalLedger
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.route import Route
 from omnikeywords.api.routes import routes
@@ -26,6 +28,10 @@ from omnikeywords.ops import Health, gauge, get_logger
 from omnikeywords.settings import Settings
 
 __all__ = ["create_app"]
+
+# What of searches mostly takes less than a way to Redis and back; and all that is answered from an index alone.
+_QUICK = frozenset({"/api/v1/search", "/api/v1/suggest", "/api/v1/keywords/{keyword_id}/related"})
+_REMEMBERED = _QUICK | {"/api/v1/word-groups", "/api/v1/ngrams"}
 
 _build = gauge("okf_build_info", "What runs here; always 1.", ("version", "model_version"), over_processes="max")
 
@@ -40,16 +46,25 @@ def create_app(
     checks: Health,
     keys: Keyring | None = None,
     catalogue: Catalogue | None = None,
+    ledger: LocalLedger | None = None,
 ) -> Guard:
     """The ASGI application of one process; with the endpoints of the `catalogue` if it serves one.
 
-    `keys` say who calls; without them everybody may do everything.
+    `keys` say who calls; without them everybody may do everything. `ledger` is what the keys spent on this machine;
+    without it each process keeps the limits by itself.
 
     `warm` loads what analysis needs; it runs in a thread once the application starts, and /ready says no
     until it is done.
     """
-    analyze = Analyze(analyst, model_version, settings)
+    caches = Caches(settings)
+    analyze = Analyze(analyst, model_version, settings, caches.analyze_answers, caches.keywords)
     listed = routes(analyze, checks, catalogue)
+    if catalogue is not None:
+        stamp = catalogue.finder.searches.stamp
+        listed = [
+            caches.remember(route, stamp, dear=route.path not in _QUICK) if route.path in _REMEMBERED else route
+            for route in listed
+        ]
     listed += docs_routes(listed, settings)
     _build.labels(version, model_version).set(1)
     models = _Models(warm)
@@ -61,6 +76,7 @@ def create_app(
     async def life(_: Litestar) -> AsyncIterator[None]:
         loading = asyncio.get_running_loop().run_in_executor(None, models.load)
         watching = asyncio.create_task(guard.watch())
+        telling = asyncio.create_task(caches.run())
         if keys is not None:
             # What was known when this process was split off may be of long ago.
             await asyncio.to_thread(keys.look)
@@ -69,6 +85,7 @@ def create_app(
             yield
         finally:
             watching.cancel()
+            telling.cancel()
             await loading
             if keys is not None:
                 await asyncio.to_thread(keys.stop)
@@ -94,6 +111,8 @@ def create_app(
         },
         frozenset(allowed),
         keys,
+        Limits(settings, ledger, caches.link) if settings.rate_limit or settings.rate_limits else None,
+        checks.draining,
     )
     return guard
 

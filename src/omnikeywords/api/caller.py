@@ -1,6 +1,6 @@
 """Who calls: a name for the log, what they may do, and in which projects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from omnikeywords.api.problems import Problem
 from omnikeywords.catalog.keys import SCOPES, Scope
@@ -18,6 +18,13 @@ class Caller:
     name: str  # who did it, for events and logs
     scope: Scope = "read"
     projects: frozenset[str] | None = None  # None: all of them
+    key: str = ""  # the id of the key, if there is one
+    sees: str = field(init=False)  # the same for callers to whom the same question has the same answer
+
+    def __post_init__(self) -> None:
+        """Names of projects hold neither sign."""
+        sees = "*" if self.projects is None else "|".join(sorted(self.projects))
+        object.__setattr__(self, "sees", sees)
 
     def project(self, asked: str | None = None) -> str:
         """The project that a request is about: the one asked for, else the caller's only one, else `default`.

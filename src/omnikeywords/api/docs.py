@@ -3,7 +3,6 @@
 The page and its script come from this package; its content security policy lets a browser load nothing else.
 """
 
-import gzip
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -13,6 +12,7 @@ from typing import Any
 import msgspec
 
 from omnikeywords import __version__
+from omnikeywords.api.compression import coding_for, compress
 from omnikeywords.api.guard import Call, Reply
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, PROBLEMS
 from omnikeywords.api.route import Answer, Route
@@ -277,9 +277,9 @@ def _example(code: str) -> dict[str, Any]:
 
 
 @cache
-def _script(compressed: bool) -> bytes:
+def _script(coding: bytes | None) -> bytes:
     data = (resources.files("omnikeywords.api") / "assets" / "rapidoc-min.js").read_bytes()
-    return gzip.compress(data, 6, mtime=0) if compressed else data
+    return data if coding is None else compress(data, coding)
 
 
 def docs_routes(routes: Sequence[Route], settings: Settings) -> list[Route]:
@@ -297,12 +297,12 @@ def docs_routes(routes: Sequence[Route], settings: Settings) -> list[Route]:
         )
 
     async def script(call: Call) -> Reply:
-        compressed = b"gzip" in call.headers.get(b"accept-encoding", b"")
+        coding = coding_for(call.headers.get(b"accept-encoding"))
         return Reply(
-            _script(compressed),
+            _script(coding),
             content_type=b"text/javascript; charset=utf-8",
-            headers=((b"content-encoding", b"gzip"),) if compressed else (),
             kept=((b"cache-control", b"public, max-age=86400"), (b"vary", b"accept-encoding")),
+            coding=coding,
         )
 
     return [

@@ -103,7 +103,7 @@ def observed(keywords: Sequence[str | GivenObservation], days: tuple[date, date]
             if given.period_start is None or given.period_end is None or given.period_start > given.period_end:
                 raise Problem(
                     "invalid_request",
-                    f"keywords[{number}].period_start: give period_start and period_end, first and last day, or neither",
+                    f"keywords[{number}].period_start: give period_start and period_end, in this order, or neither",
                     {"field": f"keywords[{number}].period_start"},
                 )
             own = _period(given.period_start, given.period_end, "file")

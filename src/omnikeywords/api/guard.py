@@ -15,12 +15,26 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from omnikeywords.api.caller import LOCAL, NOBODY, Caller
+from omnikeywords.api.compression import coding_for, compress, is_worth_it
+from omnikeywords.api.deadline import begin, waited
 from omnikeywords.api.keyring import Keyring
+from omnikeywords.api.limits import Limits
 from omnikeywords.api.problems import PROBLEM_CONTENT_TYPE, Problem, body_of, problem_of
-from omnikeywords.ops import counter, gauge, get_logger, histogram
+from omnikeywords.ops import SharedFlag, counter, gauge, get_logger, histogram
 from omnikeywords.settings import Settings
 
-__all__ = ["Call", "ClientLeft", "Endpoint", "Guard", "Reply", "read_body", "template_pattern"]
+__all__ = [
+    "POLICY",
+    "Call",
+    "ClientLeft",
+    "Endpoint",
+    "Guard",
+    "Headers",
+    "Reply",
+    "encoded",
+    "read_body",
+    "template_pattern",
+]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,15 +50,25 @@ _seconds = histogram(
     ("method", "endpoint"),
     (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
-_in_flight = gauge("http_requests_in_flight", "Requests being answered now, as of the last half second.")
+_in_flight = gauge("http_requests_in_flight", "Requests being answered now, as of the last beat.")
 _lag = gauge(
     "okf_event_loop_lag_seconds",
     "How late the event loop was at its last beat: what every small request waits at least.",
     over_processes="livemax",
 )
-_shed = counter("http_requests_shed_total", "Requests refused because too many were in flight.")
+_shed = counter(
+    "http_requests_shed_total",
+    "Requests refused unread: too many in flight, too long waits for a turn (lag), or late already.",
+    ("reason",),
+)
 
-_BEAT_SECONDS = 0.5
+_BEAT_SECONDS = 0.1
+_BEATS_UNTIL_SHED = 3  # that something held up the process once is no overload
+_SHED_STEP = 10  # of a hundred requests, a beat
+_MOST_SHED = 90
+# Answered from memory: they are the last to be refused, if their body is short.
+_CHEAP = frozenset({"/api/v1/analyze", "/api/v1/search", "/api/v1/suggest"})
+_CHEAP_DIGITS = 5  # of the length of a body, from 10 kB on
 _MOST_DISCARDED = 64 * 1024 * 1024  # bytes
 _DISCARD_SECONDS = 10.0
 _LONG_DIGITS = 6  # of the length of a body, from 100 kB on
@@ -58,16 +82,15 @@ _SECURITY: Headers = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
+POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 # For answers that do not say otherwise.
-_STRICT: Headers = (
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", b"no-store"),
-)
+_STRICT: Headers = (POLICY, (b"cache-control", b"no-store"))
+_LONG = 131_072  # bytes of a body from which on compressing it would hold up other requests
 
 
 # Headers that a page elsewhere may send, and those that it may read.
 _CORS_SENT = b"authorization, content-type, x-api-key, x-request-id, traceparent, if-match, idempotency-key"
-_CORS_SHOWN = b"x-request-id, retry-after, etag, location, content-disposition"
+_CORS_SHOWN = b"x-request-id, retry-after, etag, location, content-disposition, ratelimit, ratelimit-policy"
 
 
 class Call(NamedTuple):
@@ -89,11 +112,14 @@ class Reply(NamedTuple):
     headers: Headers = ()
     kept: Headers = _STRICT  # what browsers may do with it and for how long
     more: AsyncGenerator[bytes, None] | None = None  # the rest of the body, made while it is sent
+    coding: bytes | None = None  # of the body, where it is compressed
+    note: tuple[str, int] | None = None  # of the endpoint to itself, for what it counts: a kept reply has it too
 
 
 Endpoint = Callable[[Call], Awaitable[Reply]]
 
 
+_CLOSE: Headers = ((b"connection", b"close"),)
 _LATE = "the body is late"
 
 
@@ -105,14 +131,14 @@ class ClientLeft(Exception):
 
 
 async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes:
-    """The whole body of a request.
+    """The whole body of a request, within so many seconds since that came.
 
     Raises Problem for a body that is longer or does not arrive in time.
     """
     # The parts of asyncio.timeout that are needed here, at a third of its cost.
     task = asyncio.current_task()
     assert task is not None
-    late = asyncio.get_running_loop().call_later(within_seconds, task.cancel, _LATE)
+    late = asyncio.get_running_loop().call_later(max(0.0, within_seconds - waited()), task.cancel, _LATE)
     try:
         length = call.headers.get(b"content-length")
         if length is not None and int(length) > most_bytes:
@@ -132,7 +158,7 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
             "body_timeout",
             f"the body did not arrive within {within_seconds:g} seconds",
             {"timeout_seconds": within_seconds},
-            ((b"connection", b"close"),),
+            _CLOSE,
         ) from None
     finally:
         late.cancel()
@@ -141,6 +167,22 @@ async def read_body(call: Call, most_bytes: int, within_seconds: float) -> bytes
     if len(body) > most_bytes:
         raise _too_long(most_bytes)
     return body
+
+
+async def encoded(reply: Reply, accepted: bytes | None, least: int) -> Reply:
+    """A reply with its body compressed as a client with that Accept-Encoding likes it, where it has `least` bytes and
+    is of a kind that shrinks.
+    """
+    if len(reply.body) < least or reply.coding is not None or reply.more is not None:
+        return reply
+    coding = coding_for(accepted)
+    if coding is None or not is_worth_it(reply.content_type):
+        return reply
+    if len(reply.body) < _LONG:
+        body = compress(reply.body, coding)
+    else:
+        body = await asyncio.to_thread(compress, reply.body, coding)
+    return reply._replace(body=body, coding=coding)
 
 
 class _LongBody:
@@ -179,7 +221,8 @@ class Guard:
 
     `direct` are endpoints called without the router, by method and path, which may be a template as `/jobs/{job_id}`;
     `paths` the path templates that the metrics may name: others count as "other", so that scanners make no new series.
-    `keys` say who calls; without them everybody is LOCAL.
+    `keys` say who calls; without them everybody is LOCAL. `limits` say how often each key may; once
+    `draining` says that the service stops, clients are told to let go of their connections.
     """
 
     def __init__(
@@ -189,9 +232,13 @@ class Guard:
         direct: Mapping[tuple[str, str], Endpoint],
         paths: frozenset[str],
         keys: Keyring | None = None,
+        limits: Limits | None = None,
+        draining: SharedFlag | None = None,
     ) -> None:
         self._app = app
         self._keys = keys
+        self._limits = limits
+        self._draining = draining
         self._direct = {key: endpoint for key, endpoint in direct.items() if "{" not in key[1]}
         self._templates = [
             (method, template_pattern(path), path, endpoint)
@@ -200,6 +247,13 @@ class Guard:
         ]
         self._paths = paths
         self._most = settings.max_in_flight
+        self._few = max(1, self._most * 3 // 4) if self._most > 1 else 1  # with as many, only what is cheap is let in
+        self._seconds = settings.request_timeout_ms / 1000
+        self._shed_lag = settings.shed_lag_ms / 1000
+        self._lagging = 0  # beats in a row
+        self._shed_part = 0  # of a hundred requests, while they wait too long for their turn
+        self._shed_owed = 0
+        self._least = settings.compress_bytes
         self._access_log = settings.access_log
         self._cors = _Cors(settings.cors_origins) if settings.cors_origins else None
         self._log = get_logger("omnikeywords.api")
@@ -215,6 +269,7 @@ class Guard:
             return
         began = time.perf_counter()
         headers = dict(scope["headers"])
+        late = begin(headers)
         request_id = headers.get(b"x-request-id")
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
             request_id = b"%s-%x" % (self._id_head, next(self._ids))
@@ -226,6 +281,8 @@ class Guard:
             added += ((b"traceparent", trace),)
         if self._cors is not None:
             added += self._cors.headers(headers)
+        if self._draining:
+            added += _CLOSE
 
         long_body: _LongBody | None = None
         length = headers.get(b"content-length")
@@ -237,14 +294,18 @@ class Guard:
         sent = _Sent()
         caller = LOCAL if self._keys is None else NOBODY
         try:
-            if self._now > self._most and path not in _ALWAYS_ANSWERED:
-                _shed.inc()
-                raise _busy()
+            if (self._now > self._few or self._shed_part or late > self._seconds) and path not in _ALWAYS_ANSWERED:
+                self._shed_some(path, length, late, long_body is not None)
             if self._cors is not None and method == "OPTIONS" and b"access-control-request-method" in headers:
                 await _write(send, sent, Reply(b"", 204), added, head)
                 return
             if self._keys is not None:
                 caller = self._keys.admit(path, headers, (scope.get("client") or ("",))[0])
+            if self._limits is not None and caller.key:
+                taken = self._limits.take(caller.key) or await self._limits.ask(caller.key)
+                added += taken.headers
+                if taken.problem is not None:
+                    raise taken.problem
             parts: Mapping[str, str] = {}
             endpoint = self._direct.get(("GET" if head else method, path))
             if endpoint is None:
@@ -252,6 +313,8 @@ class Guard:
             if endpoint is not None:
                 call = Call(headers, receive, caller, parts, scope.get("query_string", b""))
                 reply = await endpoint(call)
+                if b"accept-encoding" in headers:
+                    reply = await encoded(reply, headers[b"accept-encoding"], self._least)
                 await _write(send, sent, reply, added, head)
                 if reply.more is not None and not await _write_more(send, receive, reply.more, head):
                     sent.status = 499
@@ -307,13 +370,48 @@ class Guard:
                 return endpoint, match.groupdict()
         return None, {}
 
+    def _shed_some(self, path: str, length: bytes | None, late: float, long_body: bool) -> None:
+        """Refuse a request, if it is one of those that are too many now.
+
+        Where requests wait too long for their turn there is no number that would be right: part of them goes, more
+        of them as long as it lasts, and twice as many of those that cost more.
+        """
+        if late > self._seconds:
+            _shed.labels("late").inc()
+            raise Problem(
+                "deadline_exceeded",
+                f"it waited {late:.1f} seconds to be answered: try again",
+                {"timeout_seconds": self._seconds},
+                ((b"retry-after", b"1"),),
+            )
+        cheap = path in _CHEAP and not long_body and (length is None or len(length) < _CHEAP_DIGITS)
+        if self._now > self._most or (self._now > self._few and not cheap):
+            _shed.labels("in_flight").inc()
+            raise _busy()
+        if self._shed_part:
+            self._shed_owed += self._shed_part if cheap else min(100, 2 * self._shed_part)
+            if self._shed_owed >= 100:
+                self._shed_owed -= 100
+                _shed.labels("lag").inc()
+                raise _busy()
+
+    def heed(self, lag: float) -> None:
+        """What is refused follows how long requests wait for their turn: told at each beat."""
+        self._lagging = self._lagging + 1 if lag > self._shed_lag else 0
+        if self._lagging >= _BEATS_UNTIL_SHED:
+            self._shed_part = min(_MOST_SHED, self._shed_part + _SHED_STEP)
+        elif not self._lagging:
+            self._shed_part = max(0, self._shed_part - _SHED_STEP)
+
     async def watch(self) -> None:
         """Keep the gauges of this process current, until cancelled; called once it runs."""
         self._id_head = _new_id_head()  # those split off from one process would make the same ids
         while True:
             asked = time.perf_counter()
             await asyncio.sleep(_BEAT_SECONDS)
-            _lag.set(max(0.0, time.perf_counter() - asked - _BEAT_SECONDS))
+            lag = max(0.0, time.perf_counter() - asked - _BEAT_SECONDS)
+            self.heed(lag)
+            _lag.set(lag)
             _in_flight.set(self._now)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send, sent: "_Sent", added: Headers) -> None:
@@ -362,15 +460,14 @@ class _Sent:
 async def _write(send: Send, sent: _Sent, reply: Reply, added: Headers, head: bool) -> None:
     sent.status = reply.status
     body = reply.body
-    # Without a length where nobody knows it yet.
-    length: Headers = ((b"content-length", b"%d" % len(body)),) if reply.more is None else ()
-    await send(
-        {
-            "type": "http.response.start",
-            "status": reply.status,
-            "headers": [(b"content-type", reply.content_type), *length, *reply.kept, *added, *reply.headers],
-        }
-    )
+    headers = [*reply.kept, *added, *reply.headers]
+    if reply.status != 304:  # which speaks of a body that is elsewhere
+        headers.append((b"content-type", reply.content_type))
+        if reply.more is None:  # else nobody knows yet how long it is
+            headers.append((b"content-length", b"%d" % len(body)))
+        if reply.coding is not None:
+            headers.append((b"content-encoding", reply.coding))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send(
         {"type": "http.response.body", "body": b"" if head else body, "more_body": reply.more is not None and not head}
     )

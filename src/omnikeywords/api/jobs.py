@@ -65,7 +65,13 @@ class Progress(Struct, frozen=True):
     ]
     rows_skipped: int | None
     rows_per_second: float | None
-    seconds_left: Annotated[float | None, Meta(description="Until all rows are read; an estimate from what was.")]
+    seconds_left: Annotated[
+        float | None,
+        Meta(
+            description="Until all rows are read, an estimate from what was; then null while they are made keywords "
+            "and near-duplicates are looked for, and 0 once the job is completed."
+        ),
+    ]
 
 
 class JobObject(Struct, frozen=True):
@@ -119,8 +125,8 @@ def progress_of(job: Job | None) -> dict[str, Any]:
         rate = round(rows / took, 1)
         share = job.progress.get("share_read")
         if until is None and not job.state.ended and share and share < 1:
-            left = round(took * (1 - share) / share, 1)
-    if until is not None:
+            left = max(0.1, round(took * (1 - share) / share, 1))  # 0 is for what is completed
+    if job.state is JobState.COMPLETED:
         left = 0.0
     return {
         "rows_read": rows,

@@ -287,7 +287,7 @@ class Keyring:
 
 def _ready(key: Key) -> _Known:
     # With the id: two keys may have one name.
-    caller = Caller(f"{key.name} ({key.id})", key.scope, key.projects or None)
+    caller = Caller(f"{key.name} ({key.id})", key.scope, key.projects or None, key.id)
     ends = math.inf if key.expires_at is None else key.expires_at.timestamp()
     return _Known(key.hash, caller, ends, key.revoked_at is not None)
 

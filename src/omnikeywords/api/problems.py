@@ -46,6 +46,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "unauthorized": ProblemKind(401, "A key is needed"),
     "forbidden": ProblemKind(403, "The key does not allow it"),
     "too_many_failures": ProblemKind(429, "Too many unknown keys"),
+    "rate_limited": ProblemKind(429, "Too many requests"),
     "not_found": ProblemKind(404, "There is no such thing"),
     "method_not_allowed": ProblemKind(405, "The method is not for this path"),
     "not_acceptable": ProblemKind(406, "The answer is JSON"),

@@ -123,7 +123,8 @@ def read_texts(given: Mapping[str, str], type: type[S]) -> S:
         found = msgspec.convert(given, type, strict=False)
     except msgspec.ValidationError as error:
         raise wrong_field(str(error), type, "parameter") from None
-    for field in msgspec.structs.fields(type) if given else ():
+    nulls = any(text.lower() == "null" for text in given.values())
+    for field in msgspec.structs.fields(type) if nulls else ():
         # The decoder takes the word null for nothing.
         if field.encode_name in given and getattr(found, field.name) is None:
             shown = f"{field.encode_name}: null is no value of it: leave it out"

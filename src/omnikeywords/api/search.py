@@ -1,26 +1,27 @@
-"""`GET /api/v1/search`: keywords by what people type.
+"""`GET /api/v1/search` and its kin: keywords by what people type, completions, related ones, groups by word, n-grams.
 
 What only reads an index, and little of it, is answered on the event loop; what counts facets, goes through everything
 or waits for the index to catch up goes to threads, with a deadline that covers the queue.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote_plus
 
 import msgspec
 from msgspec import Meta, Struct
 
 from omnikeywords.analysis import MODEL_VERSION
-from omnikeywords.api.catalogue import DATABASE_PROBLEMS, Catalogue, allowed, json_reply
+from omnikeywords.api.catalogue import DATABASE_PROBLEMS, Catalogue, allowed, json_reply, part_of
 from omnikeywords.api.guard import Call, Reply
 from omnikeywords.api.keywords import KeywordFilters, KeywordObject, field_names, filters_of, shown_object
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.reading import read_query
 from omnikeywords.api.route import Answer, Route
-from omnikeywords.api.schemas import Cursor, TotalIsExact
+from omnikeywords.api.schemas import Cursor, ProjectName, TotalIsExact
 from omnikeywords.api.threads import Threads
-from omnikeywords.search import FACETS, Request
+from omnikeywords.search import FACETS, Group, NGram, Request
+from omnikeywords.search.tallying import LONGEST_NGRAM, MOST_TALLIED
 from omnikeywords.searching import Searched
 
 __all__ = ["search_routes"]
@@ -70,8 +71,8 @@ class SearchQuery(KeywordFilters, frozen=True, forbid_unknown_fields=True):
     ] = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 10
     cursor: Cursor = None
-    index_position: _Position | None = None
-    wait: _Wait | None = None
+    index_position: _Position = 0
+    wait: _Wait = 0
 
 
 class SearchAnswer(Struct, frozen=True):
@@ -93,12 +94,87 @@ class SearchAnswer(Struct, frozen=True):
     model_version: str
 
 
+class SuggestQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a keyword begins."""
+
+    q: Annotated[str, Meta(max_length=500, description="As somebody types; empty: the most searched keywords.")] = ""
+    project: ProjectName | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 10
+
+
+class Suggestion(Struct, frozen=True):
+    """A keyword that begins so."""
+
+    keyword: str
+    id: str
+    market: str | None
+    volume: int | None
+
+
+class SuggestAnswer(Struct, frozen=True):
+    """The most searched keywords that begin so, each phrase once."""
+
+    query: str
+    suggestions: list[Suggestion]
+
+
+class RelatedQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of it."""
+
+    project: ProjectName | None = None
+    fields: Annotated[str | None, Meta(description="Of the keyword objects, by comma; left out: all.")] = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 10
+
+
+class RelatedAnswer(Struct, frozen=True):
+    """Keywords that share words with it, those that share most first; with `fields` each has those alone."""
+
+    keywords: list[KeywordObject]
+
+
+class WordGroupsQuery(KeywordFilters, frozen=True, forbid_unknown_fields=True):
+    """Of which keywords."""
+
+    q: Annotated[str, Meta(description="As in a search; its words are no groups.", examples=["shoes"])] = ""
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 50
+
+
+class NGramsQuery(WordGroupsQuery, frozen=True, forbid_unknown_fields=True):
+    """Of which keywords, and how long."""
+
+    n: Annotated[int, Meta(ge=1, le=LONGEST_NGRAM, description="Words.")] = 2
+
+
+_Tallied = TypeVar("_Tallied", bound=WordGroupsQuery)
+_Total = Annotated[int, Meta(ge=0, description="Keywords that match.")]
+_Counted = Annotated[
+    int, Meta(ge=0, description=f"Of them, those that were counted: the {MOST_TALLIED:,} most searched at most.")
+]
+
+
+class WordGroupsAnswer(Struct, frozen=True):
+    """The words of what matches, the most frequent first."""
+
+    groups: list[Group]
+    total: _Total
+    tallied: _Counted
+
+
+class NGramsAnswer(Struct, frozen=True):
+    """The runs of words in what matches, the most frequent first."""
+
+    ngrams: list[NGram]
+    total: _Total
+    tallied: _Counted
+
+
 class Search:
-    """The endpoint."""
+    """The endpoints."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         settings = catalogue.settings
         self._finder = catalogue.finder
+        self._searches = catalogue.finder.searches
         self._seconds = catalogue.seconds
         self._threads = Threads(
             "search", settings.threads, settings.queue, self._seconds, busy="too many wide searches", advice=""
@@ -115,17 +191,67 @@ class Search:
         fields = None if asked.fields is None else field_names(asked.fields)
         facets = tuple(name.strip() for name in asked.facets.split(",")) if asked.facets else ()
         request = Request(project, asked.q, filters_of(given), asked.sort, facets, asked.limit, asked.cursor)
-        waits = asked.wait is not None or asked.index_position is not None
+        waits = asked.wait > 0 or asked.index_position > 0
         wide = waits or facets or not asked.q.strip() or asked.sort != "relevance" or asked.limit > 100
-        if wide or not self._finder.searches.is_indexed(project):
+        if wide or not self._searches.is_indexed(project):
             return await self._threads.run(self._slowly, request, fields, asked)
         return _reply(self._finder.search(request, fields), request, fields)
 
     def _slowly(self, request: Request, fields: tuple[str, ...] | None, asked: SearchQuery) -> Reply:
-        if asked.wait is not None or asked.index_position is not None:
-            seconds = min(self._seconds, _MOST_WAIT if asked.wait is None else asked.wait)
-            self._finder.searches.wait_for(request.project, asked.index_position, seconds)
+        if asked.wait > 0 or asked.index_position > 0:
+            seconds = min(self._seconds, asked.wait or _MOST_WAIT)
+            self._searches.wait_for(request.project, asked.index_position or None, seconds)
         return _reply(self._finder.search(request, fields), request, fields)
+
+    async def suggest(self, call: Call) -> Reply:
+        """Answer one call. Raises Problem for a wrong parameter, NotFound."""
+        asked, _ = read_query(call, SuggestQuery)
+        project = allowed(call, "read", asked.project)
+        if self._searches.is_indexed(project):
+            return self._suggest(project, asked)
+        return await self._threads.run(self._suggest, project, asked)
+
+    def _suggest(self, project: str, asked: SuggestQuery) -> Reply:
+        found = self._searches.suggest(project, asked.q, asked.limit)
+        return json_reply({"query": asked.q, "suggestions": found})
+
+    async def related(self, call: Call) -> Reply:
+        """Answer one call. Raises Problem for a wrong parameter, NotFound."""
+        asked, _ = read_query(call, RelatedQuery)
+        project = allowed(call, "read", asked.project)
+        keyword_id = part_of(call, "keyword_id")
+        fields = None if asked.fields is None else field_names(asked.fields)
+        return await self._threads.run(self._related, project, keyword_id, asked.limit, fields)
+
+    def _related(self, project: str, keyword_id: str, limit: int, fields: tuple[str, ...] | None) -> Reply:
+        found = self._searches.related(project, keyword_id, limit, fields)
+        return json_reply({"keywords": found if fields is not None else [shown_object(row) for row in found]})
+
+    async def word_groups(self, call: Call) -> Reply:
+        """Answer one call. Raises Problem for a wrong parameter, NotFound, InvalidQuery."""
+        return await self._threads.run(self._word_groups, self._tally_of(call, WordGroupsQuery)[0])
+
+    def _word_groups(self, request: Request) -> Reply:
+        found = self._searches.group_tree(request)
+        return json_reply({"groups": found.groups, "total": found.total, "tallied": found.tallied})
+
+    async def ngrams(self, call: Call) -> Reply:
+        """Answer one call. Raises Problem for a wrong parameter, NotFound, InvalidQuery."""
+        request, asked = self._tally_of(call, NGramsQuery)
+        return await self._threads.run(self._ngrams, request, asked.n)
+
+    def _ngrams(self, request: Request, length: int) -> Reply:
+        found = self._searches.ngrams(request, length)
+        return json_reply({"ngrams": found.ngrams, "total": found.total, "tallied": found.tallied})
+
+    def _tally_of(self, call: Call, kind: type[_Tallied]) -> tuple[Request, _Tallied]:
+        asked, given = read_query(call, kind)
+        project = allowed(call, "read", asked.project)
+        return Request(project, asked.q, filters_of(given), limit=asked.limit), asked
+
+    def close(self) -> None:
+        """Let running calls end and drop those that wait."""
+        self._threads.close()
 
 
 def _reply(found: Searched, request: Request, fields: tuple[str, ...] | None) -> Reply:
@@ -163,8 +289,9 @@ def _check_names(call: Call) -> None:
 
 
 def search_routes(catalogue: Catalogue) -> list[Route]:
-    """The endpoint, bound to what answers it."""
+    """The endpoints, bound to what answers them."""
     search = Search(catalogue)
+    asked_wrongly = ("invalid_query", "invalid_request", "invalid_option", *DATABASE_PROBLEMS)
     return [
         Route(
             "GET",
@@ -179,5 +306,54 @@ def search_routes(catalogue: Catalogue) -> list[Route]:
             asks=SearchQuery,
             answers={200: Answer("A page of hits.", SearchAnswer)},
             problems=("invalid_query", "invalid_request", "invalid_option", "not_reached", *DATABASE_PROBLEMS),
+        ),
+        Route(
+            "GET",
+            "/api/v1/suggest",
+            search.suggest,
+            "suggest",
+            "search",
+            "Complete a keyword",
+            "The most searched keywords that begin as somebody types, whatever their accents.",
+            asks=SuggestQuery,
+            answers={200: Answer("The keywords.", SuggestAnswer)},
+            problems=("invalid_request", *DATABASE_PROBLEMS),
+        ),
+        Route(
+            "GET",
+            "/api/v1/keywords/{keyword_id}/related",
+            search.related,
+            "relatedKeywords",
+            "search",
+            "List related keywords",
+            "Those that share at least half of its telling words.",
+            asks=RelatedQuery,
+            answers={200: Answer("The keywords.", RelatedAnswer)},
+            problems=("invalid_request", *DATABASE_PROBLEMS),
+        ),
+        Route(
+            "GET",
+            "/api/v1/word-groups",
+            search.word_groups,
+            "wordGroups",
+            "search",
+            "Group what matches by word",
+            "For each word how many keywords have it and what volume they have together, and the same for the words "
+            "that most of them have besides.",
+            asks=WordGroupsQuery,
+            answers={200: Answer("The groups.", WordGroupsAnswer)},
+            problems=asked_wrongly,
+        ),
+        Route(
+            "GET",
+            "/api/v1/ngrams",
+            search.ngrams,
+            "ngrams",
+            "search",
+            "Count runs of words in what matches",
+            "For each run of `n` words how many keywords have it and what volume they have together.",
+            asks=NGramsQuery,
+            answers={200: Answer("The n-grams.", NGramsAnswer)},
+            problems=asked_wrongly,
         ),
     ]

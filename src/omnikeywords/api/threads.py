@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from omnikeywords.api.deadline import waited
 from omnikeywords.api.problems import Problem
 
 __all__ = ["Threads"]
@@ -31,15 +32,20 @@ class Threads:
     async def run(self, work: Callable[..., T], *given: Any, **more: Any) -> T:
         """What `work` returns.
 
-        Raises Problem where too many calls wait already, or this one took too long; it goes on then, unless it has not
-        begun.
+        Raises Problem where too many calls wait already, or the request has taken too long since it came; the work goes
+        on then, unless it has not begun.
         """
         if self._room <= 0:
             raise self._busy
-        return await self.go_on(work, *given, **more)
+        return await self._run(self._seconds - waited(), work, *given, **more)
 
     async def go_on(self, work: Callable[..., T], *given: Any, **more: Any) -> T:
-        """The same for a request that was let in already: it waits, however many others do."""
+        """The same for a part of a request that was let in already: it waits, however many others do, and has the whole
+        time for itself.
+        """
+        return await self._run(self._seconds, work, *given, **more)
+
+    async def _run(self, seconds: float, work: Callable[..., T], *given: Any, **more: Any) -> T:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._name)
         self._room -= 1
@@ -53,7 +59,7 @@ class Threads:
 
         job.add_done_callback(make_room)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(job), self._seconds)
+            return await asyncio.wait_for(asyncio.wrap_future(job), max(0.0, seconds))
         except TimeoutError:
             if not job.cancel() and job.done() and not job.cancelled():
                 return job.result()  # it is the work itself that says so, or it was done this moment

@@ -164,7 +164,8 @@ imports = Table(
     Column("market", String(16)),
     Column("period_start", Date),
     Column("period_end", Date),
-    Column("content", String(128), nullable=False),  # digest of what was uploaded, with market and days as asked
+    # Digest of what was uploaded, with market and days as asked; SQLite keeps to no length, so it was left as it was.
+    Column("content", String(64).with_variant(String(128), "postgresql"), nullable=False),
     Column("rows", BigInteger, nullable=False),  # kept so far
     Column("skipped", BigInteger, nullable=False),
     Column("started_at", _Time, nullable=False),

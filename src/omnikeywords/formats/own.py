@@ -204,7 +204,7 @@ def observations_as_file(observations: Iterable[Mapping[str, Any]]) -> bytes:
     names = ("normalized", "id", "model_version", "extra", *(n for n in OBSERVATION_SCHEMA if n != "line"))
     every: dict[str, Any] = dict.fromkeys("vendor_difficulty" if name == "difficulty" else name for name in names)
     encode = msgspec.json.Encoder(order="sorted").encode
-    lines = []
+    lines: list[bytes] = []
     for observed in observations:
         said = {"vendor_difficulty" if name == "difficulty" else name: value for name, value in observed.items()}
         lines.append(encode(said if lines else every | said))

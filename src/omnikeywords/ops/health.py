@@ -35,7 +35,7 @@ class Health:
 
     def __init__(self, draining: SharedFlag | None = None) -> None:
         self._checks: dict[str, Check] = {}
-        self._draining = draining
+        self.draining = draining  # None: this process is never asked to stop that way
 
     def register(self, name: str, check: Check) -> None:
         """Add a check, called at each question: it must take no longer than a look at a variable."""
@@ -44,6 +44,6 @@ class Health:
     def look(self) -> dict[str, str | None]:
         """What each check says now, by name: None where all is well, else the trouble."""
         said: dict[str, str | None] = {name: check() for name, check in self._checks.items()}
-        if self._draining:
+        if self.draining:
             said["draining"] = "the service is stopping: send requests elsewhere"
         return said

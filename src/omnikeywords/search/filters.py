@@ -9,7 +9,7 @@ from tantivy import FieldType, Occur, Query
 from omnikeywords.errors import InvalidOption
 from omnikeywords.search.schema import CODES, SCALES, SCHEMA
 
-__all__ = ["FILTERS", "all_of", "any_of", "between", "filter_queries", "has_term"]
+__all__ = ["FILTERS", "all_of", "any_of", "between", "filter_queries", "has_number", "has_term"]
 
 _RANGED = ("volume", "difficulty", "opportunity", "position", "clicks", "impressions")
 FILTERS = (
@@ -17,12 +17,17 @@ FILTERS = (
     *("branded", "year"),
     *(f"{end}_{name}" for name in _RANGED for end in ("min", "max")),
 )
-_MOST = 2**63 - 1
+_MOST = 2**53  # further than any number that is counted
 _MOST_CHOICES = 100  # behind one another in one filter
 
 
 def has_term(field: str, value: str) -> Query:
     """That a text of a keyword is this one."""
+    return Query.term_query(SCHEMA, field, value, "basic")
+
+
+def has_number(field: str, value: int) -> Query:
+    """That a number of a keyword, of the fields that are indexed by it, is this one."""
     return Query.term_query(SCHEMA, field, value, "basic")
 
 
@@ -66,11 +71,11 @@ def filter_query(name: str, value: str) -> Query:
         raise InvalidOption(f"filter {name} is {value!r}: use true or false", filter=name)
     if name in CODES:
         known = [CODES[name].index(choice) for choice in choices if choice in CODES[name]]
-        return any_of(between(name, code, code) for code in known) if known else Query.empty_query()
+        return any_of(has_number(name, code) for code in known) if known else Query.empty_query()
     if name in ("words", "year"):
         if not re.fullmatch(r"[0-9]{1,4}", value):
             raise InvalidOption(f"filter {name} is {value!r}: give a whole number below 10000", filter=name)
-        return between(name, int(value), int(value))
+        return has_number(name, int(value))
     if name == "import":
         return any_of(has_term("scope", f"i:{choice}") for choice in choices)
     if name in ("modifier", "tag"):
@@ -86,12 +91,12 @@ def _range(name: str, value: str) -> Query:
     if not math.isfinite(number):
         raise InvalidOption(f"filter {name} is {value!r}: give a number", filter=name)
     field = name[4:]
-    scaled = round(number * SCALES.get(field, 1), 6)
+    scaled = round(max(-_MOST, min(_MOST, number)) * SCALES.get(field, 1), 6)
     if name.startswith("min_"):
-        return between(field, min(_MOST, max(0, math.ceil(scaled))))
+        return between(field, max(0, math.ceil(scaled)))
     if scaled < 0:
         return Query.empty_query()
-    return between(field, 0, min(_MOST, math.floor(scaled)))
+    return between(field, 0, math.floor(scaled))
 
 
 def filter_queries(given: Mapping[str, str]) -> list[Query]:

@@ -16,13 +16,13 @@ from typing import Any
 
 import msgspec
 import tantivy
-from tantivy import Order, Query
+from tantivy import Occur, Order, Query
 
 from omnikeywords.errors import InvalidOption, InvalidQuery
 from omnikeywords.search.filters import all_of, any_of, between, filter_queries, has_term
 from omnikeywords.search.index import View
 from omnikeywords.search.query import Part, PartKind, Search, parse
-from omnikeywords.search.schema import CODES, SCHEMA
+from omnikeywords.search.schema import CODES, SCHEMA, SIZE
 from omnikeywords.search.words import alike
 
 __all__ = ["FACETS", "MOST_HITS", "SORTS", "Asked", "Found", "Pages", "Request", "check", "find"]
@@ -45,6 +45,10 @@ _BUCKETS = 100  # values of a facet
 _FEW = 3  # hits: with fewer, what is spelt almost so is looked for
 _MOST_EXPANSIONS = 1000  # words that a prefix may stand for
 _MOST_COST = 20_000_000  # documents that the lists of a query's terms may have, all together
+# Tiers, the best first.
+_ITSELF, _NO_OTHERS, _EXACT, _ANY_FORM, _ONE_ERROR, _TWO_ERRORS, _WORDS_ALMOST = range(7)
+# What adds up to a score that tells the tier: the best two alone, and a little for each word that is there as it is.
+_ITSELF_SCORE, _NO_OTHERS_SCORE, _WORD_SCORE = 4.0, 2.0, 1 / 64
 _SHORT, _LONG = 4, 8  # letters: from here on a word may have one typing error, and two
 
 
@@ -111,25 +115,30 @@ def find(view: View, request: Request) -> Found:
     cursor = None if request.cursor is None else _read_cursor(request.cursor, request.sort)
     notes = list(search.notes)
     tiers = asked.tiers()
-    total = asked.count(any_of(tiers))
-    loose = cursor.loose if cursor else total < _FEW and bool(search.parts)
+    limit = request.limit + 1
+    hits: list[Hit] | None = None
+    if cursor is None and request.sort == "relevance":
+        hits, total = asked.first(tiers, limit)
+    else:
+        total = asked.count(any_of(tiers.values()))
+    loose = cursor.loose if cursor else asked.is_too_little(total)
     if loose:
         more = asked.loose_tiers(tiers)
-        if more:
-            strict, tiers = total, [*tiers, *more]
-            total = asked.count(any_of(tiers))
-            if total > strict:
-                said = "no keyword has" if strict == 0 else "few keywords have"
-                notes.append(f"{said} exactly these words: some are shown that are spelt almost so")
-    pages = Pages(asked, tiers, request.sort)
-    places = pages.behind(cursor, request.limit + 1)
-    shown = places[: request.limit]
-    records = view.records.read(view.values("at", [place.address for place in shown]))
+        tiers = {**tiers, **more}
+        strict, total = total, asked.count(any_of(tiers.values())) if more else total
+        if total > strict:
+            hits = None
+            said = "no keyword has" if strict == 0 else "few keywords have"
+            notes.append(f"{said} exactly these words: some are shown that are spelt almost so")
+    if hits is None:
+        hits = Pages(asked, tiers, request.sort).behind(cursor, limit)
+    shown = hits[: request.limit]
+    records = view.records.read(view.values("at", [hit.address for hit in shown]))
     following = None
-    if len(places) > request.limit:
+    if len(hits) > request.limit:
         last = shown[-1]
         following = _write_cursor(_Cursor(request.sort, last.tier, last.value, last.place, loose))
-    facets = asked.facets(any_of(tiers), request.facets)
+    facets = asked.facets(any_of(tiers.values()), request.facets)
     return Found(records, total, facets, tuple(notes), following)
 
 
@@ -152,7 +161,8 @@ class Asked:
         self._project = has_term("scope", f"p:{project}")
         self._filters = filter_queries(filters)
         self._cost = 0
-        self._unwanted = [self._part(part, loose=True) for part in search.unwanted]
+        self._unwanted = [self._part(part)[0] for part in search.unwanted]
+        self._wanted = [self._part(part) for part in search.wanted]
 
     def within(self, queries: Sequence[Query], but: Sequence[Query] = ()) -> Query:
         """What matches these among the keywords of the project that the filters let through."""
@@ -163,59 +173,128 @@ class Asked:
         found: int = self.view.searcher.search(self.within([query]), 1).count  # type: ignore[attr-defined]
         return found
 
-    def tiers(self) -> list[Query]:
-        """What matches, the best first; a keyword is in the first tier that has it."""
-        wanted = self._search.wanted
-        if not wanted:
+    def tiers(self) -> dict[int, Query]:
+        """What matches, the best first, by the number of the tier; a keyword is in the first that has it."""
+        if not self._wanted:
             # What is nothing but quotes is in no keyword.
             nothing = self._search.text.strip() and not self._search.unwanted
-            return [Query.empty_query() if nothing else Query.all_query()]
-        any_form = all_of([self._part(part, loose=True) for part in wanted])
-        tiers = []
+            return {_ANY_FORM: Query.empty_query() if nothing else Query.all_query()}
+        any_form = all_of([form for form, _ in self._wanted])
+        tiers = {}
         if self._search.plain:
-            size = len(self._search.plain)
-            tiers.append(has_term("whole", "".join(self._search.plain)))
-            tiers.append(all_of([any_form, between("size", size, size)]))
-        if any(part.kind is PartKind.WORD for part in wanted):
-            tiers.append(all_of([self._part(part, loose=False) for part in wanted]))
-        return [*tiers, any_form]
+            tiers[_ITSELF] = has_term("whole", self._whole)
+            tiers[_NO_OTHERS] = all_of([any_form, self._no_others])
+        if any(word is not None for _, word in self._wanted):
+            tiers[_EXACT] = all_of([form if word is None else word for form, word in self._wanted])
+        return {**tiers, _ANY_FORM: any_form}
 
-    def loose_tiers(self, strict: Sequence[Query]) -> list[Query]:
+    def first(self, tiers: Mapping[int, Query], limit: int) -> tuple[list["Hit"], int]:
+        """The best matches, and how many there are in all."""
+        search = self.view.searcher.search
+        if len(tiers) == 1:
+            result = search(self.within(list(tiers.values())), limit, order_by_field="place")
+            found = [Hit(_ANY_FORM, None, place, address) for place, address in result.hits]
+            return found, result.count  # type: ignore[attr-defined]
+        # All tiers in one go, told apart by scores; those of a tier come as they lie, so the last is asked for again.
+        result = search(self._scored(), limit)
+        total: int = result.count  # type: ignore[attr-defined]
+        places = self.view.values("place", [address for _, address in result.hits])
+        hits = [
+            Hit(self._tier_of(score), None, place, address)
+            for (score, address), place in zip(result.hits, places, strict=True)
+        ]
+        hits.sort(key=lambda hit: (hit.tier, -hit.place))
+        if total > len(hits):
+            last = hits[-1].tier
+            hits = [hit for hit in hits if hit.tier < last]
+            better = [query for tier, query in tiers.items() if tier < last]
+            hits += Pages(self, tiers, "relevance").by_place(
+                self.within([tiers[last]], but=better), last, None, None, limit - len(hits)
+            )
+        return hits, total
+
+    def _scored(self) -> Query:
+        """Everything that matches, with a score that tells its tier."""
+        parts = [(Occur.Must, _scoring(form, 0.0)) for form, _ in self._wanted]
+        parts += [(Occur.Should, _scoring(word, _WORD_SCORE)) for _, word in self._wanted if word is not None]
+        if not self._search.plain:
+            return self._unscored(Query.boolean_query(parts))
+        parts.append((Occur.Should, _scoring(self._no_others, _NO_OTHERS_SCORE)))
+        itself = _scoring(has_term("whole", self._whole), _ITSELF_SCORE)
+        return self._unscored(Query.boolean_query([(Occur.Should, itself), (Occur.Should, Query.boolean_query(parts))]))
+
+    def _unscored(self, query: Query) -> Query:
+        """A query within what was asked, whose score is its own alone."""
+        rest = Query.boolean_query(
+            [
+                *((Occur.Must, each) for each in (self._project, *self._filters)),
+                *((Occur.MustNot, each) for each in self._unwanted),
+            ]
+        )
+        return Query.boolean_query([(Occur.Must, query), (Occur.Must, _scoring(rest, 0.0))])
+
+    def _tier_of(self, score: float) -> int:
+        if score >= _ITSELF_SCORE:
+            return _ITSELF
+        if score >= _NO_OTHERS_SCORE:
+            return _NO_OTHERS
+        words = sum(word is not None for _, word in self._wanted)
+        return _EXACT if words and score >= words * _WORD_SCORE else _ANY_FORM
+
+    @property
+    def _whole(self) -> str:
+        return "".join(self._search.plain)
+
+    @property
+    def _no_others(self) -> Query:
+        return has_term("scope", f"{SIZE}{len(self._search.plain)}")
+
+    def is_too_little(self, total: int) -> bool:
+        """Whether what is spelt almost so is to be looked for too: not where the phrase itself is a keyword."""
+        if total >= _FEW or not self._wanted:
+            return False
+        return not (total and self._search.plain and self.count(has_term("whole", self._whole)))
+
+    def loose_tiers(self, strict: Mapping[int, Query]) -> dict[int, Query]:
         """What is spelt almost so, the better one first."""
-        tiers = []
-        whole = "".join(self._search.plain)
+        tiers = {}
+        whole = self._whole
         if len(whole) >= _SHORT:
-            tiers.append(Query.fuzzy_term_query(SCHEMA, "whole", whole, 1))
-            if len(whole) >= _LONG and not self.count(any_of([*strict, tiers[0]])):
-                tiers.append(Query.fuzzy_term_query(SCHEMA, "whole", whole, 2))
+            tiers[_ONE_ERROR] = Query.fuzzy_term_query(SCHEMA, "whole", whole, 1)
+            if len(whole) >= _LONG and not self.count(any_of([*strict.values(), tiers[_ONE_ERROR]])):
+                tiers[_TWO_ERRORS] = Query.fuzzy_term_query(SCHEMA, "whole", whole, 2)
         wanted = self._search.wanted
         if any(part.kind is PartKind.WORD and len(part.words[0]) >= _SHORT for part in wanted):
-            tiers.append(all_of([self._almost(part) for part in wanted]))
+            almost = [self._almost(part, form) for part, (form, _) in zip(wanted, self._wanted, strict=True)]
+            tiers[_WORDS_ALMOST] = all_of(almost)
         return tiers
 
-    def _almost(self, part: Part) -> Query:
-        """A part with a typing error in it, where it is long enough and hardly any keyword has it as it is."""
-        exact = self._part(part, loose=True)
+    def _almost(self, part: Part, exact: Query) -> Query:
+        """A part with a typing error in it, where it is long enough."""
         word = part.words[0]
         if part.kind is not PartKind.WORD or len(word) < _SHORT:
             return exact
         return any_of([exact, Query.fuzzy_term_query(SCHEMA, "text", word, 1)])
 
-    def _part(self, part: Part, *, loose: bool) -> Query:
-        """The keywords that have a part: in any form of a word where `loose`."""
+    def _part(self, part: Part) -> tuple[Query, Query | None]:
+        """The keywords that have a part: in any form and, if it is a word, as it is."""
         match part.kind:
             case PartKind.PHRASE:
                 words = list(part.words)
                 self._pay(part, min(self.view.searcher.doc_freq("text", word) for word in words))
                 if len(words) == 1:
-                    return has_term("text", words[0])
-                return Query.phrase_query(SCHEMA, "text", words)  # type: ignore[arg-type]
+                    return has_term("text", words[0]), None
+                return Query.phrase_query(SCHEMA, "text", words), None  # type: ignore[arg-type]
             case PartKind.PREFIX:
-                return self._prefix(part)
+                return self._prefix(part), None
             case PartKind.WORD:
-                terms = alike(part.words[0]) if loose else part.words
-                self._pay(part, sum(self.view.searcher.doc_freq("text", term) for term in terms))
-                return any_of(has_term("text", term) for term in terms)
+                (word,) = part.words
+                frequency = self.view.searcher.doc_freq
+                there = {term: documents for term in alike(word) if (documents := frequency("text", term))}
+                self._pay(part, sum(there.values()))
+                if not there:
+                    return Query.empty_query(), Query.empty_query()
+                return any_of([has_term("text", term) for term in there]), has_term("text", word)
 
     def _prefix(self, part: Part) -> Query:
         (word,) = part.words
@@ -255,6 +334,10 @@ class Asked:
         return counted
 
 
+def _scoring(query: Query, score: float) -> Query:
+    return Query.const_score_query(query, score)
+
+
 def _shown(key: Any) -> str:
     return key if isinstance(key, str) else str(int(key))
 
@@ -262,7 +345,7 @@ def _shown(key: Any) -> str:
 class Pages:
     """The matches in an order."""
 
-    def __init__(self, asked: Asked, tiers: Sequence[Query], sort: str) -> None:
+    def __init__(self, asked: Asked, tiers: Mapping[int, Query], sort: str) -> None:
         self._asked = asked
         self._tiers = tiers
         self._sort = sort
@@ -272,23 +355,26 @@ class Pages:
         """The next so many behind a hit, or from the beginning."""
         if self._sort == "relevance":
             return self._by_tier(cursor, limit)
-        every = any_of(self._tiers)
+        every = any_of(self._tiers.values())
         if self._sort == "keyword":
             return self._by_keyword(every, cursor, limit)
         return self._by_number(every, cursor, limit)
 
     def _by_tier(self, cursor: _Cursor | None, limit: int) -> list[Hit]:
         hits: list[Hit] = []
-        first = cursor.tier if cursor else 0
-        for tier in range(first, len(self._tiers)):
+        better: list[Query] = []
+        for tier, query in self._tiers.items():
             if len(hits) == limit:
                 break
-            query = self._asked.within([self._tiers[tier]], but=self._tiers[:tier])
-            below = cursor.place if cursor and tier == first else None
-            hits += self._by_place(query, tier, None, below, limit - len(hits))
+            if cursor is None or tier >= cursor.tier:
+                below = cursor.place if cursor and tier == cursor.tier else None
+                within = self._asked.within([query], but=better)
+                hits += self.by_place(within, tier, None, below, limit - len(hits))
+            better.append(query)
         return hits
 
-    def _by_place(self, query: Query, tier: int, value: int | str | None, below: int | None, limit: int) -> list[Hit]:
+    def by_place(self, query: Query, tier: int, value: int | str | None, below: int | None, limit: int) -> list[Hit]:
+        """The first matches of a query by their place, those below one."""
         if below is not None:
             query = all_of([query, between("place", below=below)])
         found = self._asked.view.searcher.search(query, limit, count=False, order_by_field="place").hits
@@ -302,14 +388,14 @@ class Pages:
         if cursor is not None and isinstance(cursor.value, int):
             value = cursor.value
             same = self._asked.within([every, between(field, value, value)])
-            hits += self._by_place(same, 0, value, cursor.place, limit)
+            hits += self.by_place(same, 0, value, cursor.place, limit)
             further.append(between(field, below=value) if self._largest_first else between(field, value + 1))
         if len(hits) < limit and (cursor is None or cursor.value is not None):
             hits += self._ordered(self._asked.within([every, Query.exists_query(field), *further]), limit - len(hits))
         if len(hits) < limit:
             without = self._asked.within([every], but=[Query.exists_query(field)])
             below = cursor.place if cursor is not None and cursor.value is None else None
-            hits += self._by_place(without, 0, None, below, limit - len(hits))
+            hits += self.by_place(without, 0, None, below, limit - len(hits))
         return hits
 
     def _ordered(self, query: Query, limit: int) -> list[Hit]:
@@ -325,7 +411,7 @@ class Pages:
         hits = [Hit(0, value, place, address) for (value, address), place in zip(sure, places, strict=True)]
         hits.sort(key=lambda hit: (-hit.value if self._largest_first else hit.value, -hit.place))  # type: ignore
         same = all_of([query, between(self._field, last, last)])
-        return hits + self._by_place(same, 0, last, None, limit - len(hits))
+        return hits + self.by_place(same, 0, last, None, limit - len(hits))
 
     def _by_keyword(self, every: Query, cursor: _Cursor | None, limit: int) -> list[Hit]:
         """By the letters of the keyword, ties by place; there is no range of texts, so what is before is read too."""

@@ -62,6 +62,7 @@ class Search:
         return tuple(part for part in self.parts if part.excluded)
 
 
+_OPERATOR = re.compile(r'["“”„*]|(?:^|\s)-')
 # A quoted phrase with its sign, or what stands between spaces.
 _CHUNK = re.compile(r'(?P<sign>-?)"(?P<phrase>[^"]*)"(?=\s|$)|(?P<bare>\S+)')
 
@@ -78,6 +79,8 @@ def parse(text: str) -> Search:
             characters=len(text),
             limit=MOST_CHARACTERS,
         )
+    if not _OPERATOR.search(text):
+        return _parse_plain(text)
     text = text.replace("“", '"').replace("”", '"').replace("„", '"')
     parts: list[Part] = []
     symbols: list[Part] = []
@@ -90,11 +93,7 @@ def parse(text: str) -> Search:
         operators = operators or excluded or kind is not PartKind.WORD
         count += len(words)
         if count > MOST_WORDS:
-            raise InvalidQuery(
-                f"the search has more than {MOST_WORDS} words, from column {column} on: leave some out",
-                column=column,
-                limit=MOST_WORDS,
-            )
+            raise _too_many(column)
         if not words:
             if match["bare"] and '"' not in match["bare"]:
                 notes.append(f"{match['bare']} at column {column} is no word: it is left out")
@@ -108,15 +107,42 @@ def parse(text: str) -> Search:
         for part in made:
             (symbols if all(map(is_symbol, part.words)) else parts).append(part)
     if symbols:
-        shown = " ".join(word for part in symbols for word in part.words)
-        if any(not part.excluded for part in parts):
-            notes.append(
-                f"{shown} at column {symbols[0].column} is no word: it counts only where a keyword is just that"
-            )
-        else:
-            parts = [Part(PartKind.WORD, part.words, part.column) for part in symbols] + parts
-            notes.append(f"{shown} at column {symbols[0].column} is looked for as it is")
-    return Search(text, tuple(parts), () if operators else _plain(text), tuple(notes))
+        parts = _without_symbols(parts, symbols, notes)
+    return Search(text, tuple(parts), () if operators else _words(text), tuple(notes))
+
+
+def _parse_plain(text: str) -> Search:
+    """Words and no operators: cut once, as a keyword is."""
+    words = _words(text)
+    chunks = [match.start() + 1 for match in re.finditer(r"\S+", text)]
+    # Where each begins, as well as can be told.
+    columns = chunks if len(chunks) == len(words) else [chunks[0] if chunks else 1] * len(words)
+    if len(words) > MOST_WORDS:
+        raise _too_many(columns[MOST_WORDS])
+    parts = [Part(PartKind.WORD, (word,), column) for word, column in zip(words, columns, strict=True)]
+    symbols = [part for part in parts if is_symbol(part.words[0])]
+    notes: list[str] = []
+    if symbols:
+        parts = _without_symbols([part for part in parts if part not in symbols], symbols, notes)
+    return Search(text, tuple(parts), words, tuple(notes))
+
+
+def _too_many(column: int) -> InvalidQuery:
+    return InvalidQuery(
+        f"the search has more than {MOST_WORDS} words, from column {column} on: leave some out",
+        column=column,
+        limit=MOST_WORDS,
+    )
+
+
+def _without_symbols(parts: list[Part], symbols: list[Part], notes: list[str]) -> list[Part]:
+    """The parts to look for, where some of what was typed are signs alone."""
+    shown = " ".join(word for part in symbols for word in part.words)
+    if any(not part.excluded for part in parts):
+        notes.append(f"{shown} at column {symbols[0].column} is no word: it counts only where a keyword is just that")
+        return parts
+    notes.append(f"{shown} at column {symbols[0].column} is looked for as it is")
+    return [Part(PartKind.WORD, part.words, part.column) for part in symbols] + parts
 
 
 def _read(match: re.Match[str], notes: list[str], column: int) -> tuple[bool, PartKind, tuple[str, ...]]:
@@ -136,11 +162,6 @@ def _read(match: re.Match[str], notes: list[str], column: int) -> tuple[bool, Pa
                 return excluded, PartKind.PREFIX, words
             notes.append(f"the * at column {column + len(chunk) - 1} is behind several words: it is taken as it is")
     return excluded, PartKind.PHRASE if excluded and len(_words(chunk)) > 1 else PartKind.WORD, _words(chunk)
-
-
-def _plain(text: str) -> tuple[str, ...]:
-    """The words of what was typed, were it a keyword."""
-    return _words(text)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ TEXTS = ("market", "source", "modifier", "tag")
 SCALES = {"difficulty": 1000, "opportunity": 1000, "position": 1000, "popularity": 1000}
 NUMBERS = ("words", "year", "volume", "clicks", "impressions", *SCALES)
 
-BEGINS = "b:"
+BEGINS, SIZE = "b:", "n:"
 BEGUN = 3  # letters
 
 _RANK_BITS = 10
@@ -63,14 +63,18 @@ _RANKS_A_ZIPF = 60
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_bytes_field("marker", stored=True)  # of the one document that says how far the index is
-    # "p:" and the project, "i:" and each import, "b:" and the first one, two, three letters, "m" for the marker.
+    # "p:" and the project, "i:" and each import, "n:" and the number of words, "b:" and the first one, two and three
+    # letters, "m" for the marker.
     builder.add_text_field("scope", tokenizer_name="raw", index_option="basic")
     builder.add_unsigned_field("key", indexed=True)  # project and id, for whoever replaces a document
     builder.add_text_field("text", tokenizer_name="whitespace", index_option="position")
     builder.add_text_field("whole", tokenizer_name="raw", index_option="basic", fast=True)  # all its words, no spaces
     for name in TEXTS:
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic", fast=True)
-    for name in ("place", "at", "size", *CODES, *NUMBERS):
+    # Few values, so lists of who has each are short, and quicker than to look at every keyword.
+    for name in (*CODES, "words", "year"):
+        builder.add_unsigned_field(name, fast=True, indexed=True)
+    for name in ("place", "at", *(name for name in NUMBERS if name not in ("words", "year"))):
         builder.add_unsigned_field(name, fast=True)
     return builder.build()
 
@@ -95,7 +99,8 @@ def documents(project: str, rows: pl.DataFrame, at: NDArray[np.uint64], words: W
     imports = rows["rows"].str.extract_all(r"\S+/").list.eval(pl.element().str.strip_suffix("/")).list.unique()
     whole = pl.Series("whole", ["".join(split) for split in phrases], pl.String)
     begins = [(BEGINS + whole.str.slice(0, letters)).alias(f"b{letters}") for letters in range(1, BEGUN + 1)]
-    scope = pl.concat_list(pl.lit(f"p:{project}"), imports.list.eval("i:" + pl.element()), *begins).list.unique()
+    sizes = pl.Series("size", [f"{SIZE}{len(split)}" for split in phrases], pl.String)
+    scope = pl.concat_list(pl.lit(f"p:{project}"), sizes, imports.list.eval("i:" + pl.element()), *begins).list.unique()
     fields = rows.select(
         scope.alias("scope"),
         pl.Series("key", keys_of(project, rows["id"])),
@@ -109,7 +114,6 @@ def documents(project: str, rows: pl.DataFrame, at: NDArray[np.uint64], words: W
         _several(rows["tags"].cast(pl.String).str.json_decode(pl.List(pl.String))).alias("tag"),
         pl.Series("place", places_of(rows)),
         pl.Series("at", at),
-        pl.Series("size", [len(split) for split in phrases], pl.UInt64),
         *(_code(rows[name], names).alias(name) for name, names in CODES.items()),
         *(_number(rows[name], SCALES.get(name, 1)).alias(name) for name in NUMBERS),
     )

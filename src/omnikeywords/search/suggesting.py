@@ -28,13 +28,15 @@ def suggest(view: View, project: str, text: str, limit: int) -> list[list[Any]]:
     whole = "".join(words)
     if not whole:
         return _first(view, asked.within([Query.all_query()]), "", limit)
+    begin = has_term("scope", BEGINS + whole[:BEGUN])
+    if len(whole) <= BEGUN:
+        return _first(view, asked.within([begin]), "", limit)
     terms = view.searcher.terms_with_prefix("whole", whole, limit=_SPARSE + 1)
     if not terms:
         return []
     if len(terms) <= _SPARSE:
         return _first(view, asked.within([Query.fuzzy_term_query(SCHEMA, "whole", whole, 0, prefix=True)]), "", limit)
     # So many begin so that the most searched of those that begin nearly so have some of them.
-    begin = has_term("scope", BEGINS + whole[:BEGUN])
     return _first(view, asked.within([begin, *(has_term("text", word) for word in words[:-1])]), whole, limit)
 
 
@@ -69,7 +71,7 @@ def related(view: View, project: str, keyword_id: str, phrase: str, limit: int) 
         for number in range(len(telling), (len(telling) - 1) // 2, -1)
     ]
     itself = Query.term_query(SCHEMA, "key", key_of(project, keyword_id), "basic")
-    others = [all_of([tier], but=[itself]) for tier in tiers]
+    others = {number: all_of([tier], but=[itself]) for number, tier in enumerate(tiers)}
     hits = Pages(asked, others, "relevance").behind(None, limit)
     return view.records.read(view.values("at", [hit.address for hit in hits]))
 

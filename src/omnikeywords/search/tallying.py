@@ -17,10 +17,10 @@ from omnikeywords.search.query import parse
 from omnikeywords.search.records import recorded
 from omnikeywords.search.words import Words
 
-__all__ = ["MOST_TALLIED", "Group", "NGram", "Tally", "group_tree", "ngrams"]
+__all__ = ["LONGEST_NGRAM", "MOST_TALLIED", "Group", "NGram", "Tally", "group_tree", "ngrams"]
 
 MOST_TALLIED = 50_000  # keywords
-LONGEST_NGRAM = 5
+LONGEST_NGRAM = 5  # words
 _AT_ONCE = 2000
 _NEXT = 10  # next words of a group
 
@@ -64,9 +64,8 @@ def group_tree(view: View, request: Request) -> Tally:
     keywords: Counter[str] = Counter()
     volumes: Counter[str] = Counter()
     having: defaultdict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
-    total, tallied = 0, 0
-    for total, words, volume in _matches(view, request):  # noqa: B007
-        tallied += 1
+    matches = _Matches(view, request)
+    for words, volume in matches.each():
         telling = frozenset(word for word in words if word not in known and word not in STOP_INSIDE)
         for word in telling:
             keywords[word] += 1
@@ -81,23 +80,27 @@ def group_tree(view: View, request: Request) -> Tally:
                 beside[other] += 1
                 searched[other] += volume
         del beside[word]
-        following = [Group(other, beside[other], searched[other]) for other in _most(beside, searched, _NEXT)]
-        groups.append(Group(word, keywords[word], volumes[word], following))
-    return Tally(total, tallied, groups=groups)
+        following = [
+            Group(matches.spelt[other], beside[other], searched[other]) for other in _most(beside, searched, _NEXT)
+        ]
+        groups.append(Group(matches.spelt[word], keywords[word], volumes[word], following))
+    return Tally(matches.total, matches.tallied, groups=groups)
 
 
 def ngrams(view: View, request: Request, length: int) -> Tally:
     """The runs of so many words in the matches, the most frequent first. Raises as `finding.find`."""
     keywords: Counter[str] = Counter()
     volumes: Counter[str] = Counter()
-    total, tallied = 0, 0
-    for total, words, volume in _matches(view, request):  # noqa: B007
-        tallied += 1
+    matches = _Matches(view, request)
+    for words, volume in matches.each():
         for ngram in {" ".join(words[at : at + length]) for at in range(len(words) - length + 1)}:
             keywords[ngram] += 1
             volumes[ngram] += volume
-    found = [NGram(ngram, keywords[ngram], volumes[ngram]) for ngram in _most(keywords, volumes, request.limit)]
-    return Tally(total, tallied, ngrams=found)
+    found = [
+        NGram(" ".join(matches.spelt[word] for word in ngram.split(" ")), keywords[ngram], volumes[ngram])
+        for ngram in _most(keywords, volumes, request.limit)
+    ]
+    return Tally(matches.total, matches.tallied, ngrams=found)
 
 
 def _most(keywords: Counter[str], volumes: Counter[str], limit: int) -> list[str]:
@@ -105,17 +108,27 @@ def _most(keywords: Counter[str], volumes: Counter[str], limit: int) -> list[str
     return sorted(keywords, key=lambda word: (-keywords[word], -volumes[word], word))[:limit]
 
 
-def _matches(view: View, request: Request) -> Iterator[tuple[int, list[str], int]]:
-    """How many matches there are, and the words and the volume of each, the most searched first."""
-    check(request)
-    asked = Asked(view, request.project, parse(request.text), request.filters or {})
-    query = asked.within([any_of(asked.tiers())])
-    result = view.searcher.search(query, MOST_TALLIED, order_by_field="place")
-    total: int = result.count  # type: ignore[attr-defined]
-    at = view.values("at", [address for _, address in result.hits])
-    splitting = Words()
-    for start in range(0, len(at), _AT_ONCE):
-        records = view.records.read(at[start : start + _AT_ONCE])
-        normalized, _ = normalise_batch([record[0] for record in records])
-        for record, words in zip(records, splitting.split(normalized), strict=True):
-            yield total, words, recorded(record, "volume") or 0
+class _Matches:
+    """What matches a search, the most searched first."""
+
+    def __init__(self, view: View, request: Request) -> None:
+        check(request)
+        asked = Asked(view, request.project, parse(request.text), request.filters or {})
+        query = asked.within([any_of(asked.tiers().values())])
+        result = view.searcher.search(query, MOST_TALLIED, order_by_field="place")
+        self._view = view
+        self._at = view.values("at", [address for _, address in result.hits])
+        self.total: int = result.count  # type: ignore[attr-defined]
+        self.tallied = len(self._at)
+        self.spelt: dict[str, str] = {}  # each word as the most searched keyword spells it
+
+    def each(self) -> Iterator[tuple[list[str], int]]:
+        """The words and the volume of each, 0 where it is not known."""
+        splitting = Words()
+        for start in range(0, len(self._at), _AT_ONCE):
+            records = self._view.records.read(self._at[start : start + _AT_ONCE])
+            normalized, _ = normalise_batch([record[0] for record in records])
+            for record, phrase, words in zip(records, normalized, splitting.split(normalized), strict=True):
+                for word, spelt in zip(words, splitting.spelt(phrase, words), strict=True):
+                    self.spelt.setdefault(word, spelt)
+                yield words, recorded(record, "volume") or 0

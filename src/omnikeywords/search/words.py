@@ -53,6 +53,13 @@ class Words:
             found.append(words)
         return found
 
+    def spelt(self, normalized: str, words: Sequence[str]) -> Sequence[str]:
+        """The words of a phrase with their accents; as they are where its parts are others without."""
+        if normalized.isascii():
+            return words
+        parts = [part for word in normalized.split() for part in (pieces(word) or (word,))]
+        return parts if len(parts) == len(words) else words
+
     def stems(self, phrases: Sequence[Sequence[str]], languages: Sequence[str | None]) -> list[list[str]]:
         """The stems of each phrase's words by its language, those that are not the word itself, each once."""
         missing: dict[str, set[str]] = {}

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from omnikeywords import errors
 from omnikeywords.catalog import webhooks
 from omnikeywords.catalog.imports import Import
 from omnikeywords.catalog.projects import bucket_of
@@ -28,6 +29,7 @@ DELIVER = "deliver_webhook"  # the saga's kind
 # 5 s, 30 s, 3 min, 18 min, 1.8 h, 6 h, 6 h, each up to a fifth shorter: a receiver may be down over a night.
 PAUSES = Retry(tries=8, first_s=5, factor=6, most_s=21_600, jitter=0.2)
 _USER_AGENT = "omnikeywords-webhooks/1"
+_CODES = frozenset(getattr(errors, name).code for name in errors.__all__)
 _EVENTS = {"completed": WebhookEvent.COMPLETED, "withdrawn": WebhookEvent.WITHDRAWN}  # by state of an import
 
 
@@ -105,18 +107,25 @@ class Deliveries:
 
 
 def _body(event: WebhookEvent, ended: Import) -> str:
-    """What is sent, byte for byte, however often. Nothing that a file said: jobs outlive an import that is deleted."""
+    """What is sent, byte for byte, however often. Nothing that a file said, nor its name: jobs outlive an import that
+    is deleted."""
     data = {
         "project": ended.project,
         "import_id": ended.id,
         "job_id": ended.job_id,
         "state": ended.state,
-        "reason": ended.reason,
+        "reason": _reason(ended.reason),
         "rows": ended.rows,
         "skipped": ended.skipped,
         "started_at": ended.started_at,
     }
     return msgspec.json.encode({"type": event.value, "timestamp": ended.ended_at, "data": data}).decode()
+
+
+def _reason(said: str | None) -> str | None:
+    """Why an import counts nowhere: an error by its code alone, as its words quote files; what people said as it is."""
+    code, colon, _ = (said or "").partition(": ")
+    return code if colon and code in _CODES else said
 
 
 def _letter(job: Job) -> DeadLetter:
