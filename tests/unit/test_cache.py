@@ -313,6 +313,7 @@ class TestTwoLevels:
             b"\x01" + struct.pack("<d", time.time() - 61) + b"too old",
             b"\x01" + struct.pack("<d", time.time() + 3600) + b"of a clock that is wrong",
         ],
+        ids=["empty", "cut", "newer", "old", "future"],
     )
     def test_what_is_not_as_it_should_be_is_computed_anew(self, stored: bytes) -> None:
         class Odd(Shared):

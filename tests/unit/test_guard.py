@@ -453,7 +453,11 @@ class TestDeadline:
         assert late.json()["code"] == "deadline_exceeded"
         assert late.headers["retry-after"] == "1"
 
-    @pytest.mark.parametrize("said", ["t=9999999999.5", "nonsense", "", "-5", f"t={time.time():.3f}"])
+    @pytest.mark.parametrize(
+        "said",
+        ["t=9999999999.5", "nonsense", "", "-5", f"t={time.time():.3f}"],
+        ids=["future", "words", "empty", "negative", "now"],
+    )
     def test_what_was_said_of_the_future_or_makes_no_sense_counts_for_nothing(self, said: str) -> None:
         assert ask(guard(OKF_REQUEST_TIMEOUT_MS="600000"), headers={"x-request-start": said}).status_code == 200
 
