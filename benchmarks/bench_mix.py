@@ -90,7 +90,7 @@ def measure(stack: Stack, corpus: Corpus, seconds: float, seed: int, into: Measu
         done = run(stack.port, requests, connections=connections, seconds=span)
         note(into, name, done)
         into.add(f"{name}: CPU of the service", (stack.cpu_seconds() - cpu) / max(done.count(), 1) * 1e6, "µs/request")
-        for cache, share in hit_rates(asked, stack.lookups()).items():
+        for cache, share in hit_rates(asked, stack.lookups(), least=done.count() / 50).items():
             into.add(f"{name}: found in {cache}", share * 100, "%")
         return done
 
@@ -149,15 +149,20 @@ def note(into: Measured, name: str, done: Load) -> None:
             into.add(f"mix: {kind}, 95th percentile", done.milliseconds(95, number), "ms")
 
 
-def hit_rates(before: Mapping[tuple[str, ...], float], after: Mapping[tuple[str, ...], float]) -> dict[str, float]:
-    """Of what was asked of each cache in between, the part that it had."""
+def hit_rates(
+    before: Mapping[tuple[str, ...], float], after: Mapping[tuple[str, ...], float], least: float
+) -> dict[str, float]:
+    """Of what was asked in between of each cache, the part that it had; of those asked more than `least` times.
+
+    Workers publish their counters a moment late, so a few look-ups belong to what was measured before.
+    """
     asked: dict[str, float] = defaultdict(float)
     missed: dict[str, float] = defaultdict(float)
     for (cache, result), count in after.items():
         new = count - before.get((cache, result), 0.0)
         asked[cache] += new
         missed[cache] += new if result in ("miss", "error") else 0.0
-    return {cache: 1 - missed[cache] / count for cache, count in asked.items() if count}
+    return {cache: 1 - missed[cache] / count for cache, count in asked.items() if count > least}
 
 
 def figures(measured: Mapping[str, Measured], runs: int) -> list[Figure]:

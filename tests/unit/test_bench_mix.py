@@ -33,7 +33,8 @@ def test_samples_are_read_from_a_scrape() -> None:
 def test_a_hit_rate_is_that_of_the_time_between() -> None:
     before = {("a", "hit"): 10.0, ("a", "miss"): 10.0, ("b", "hit"): 5.0}
     after = {("a", "hit"): 16.0, ("a", "stale"): 2.0, ("a", "miss"): 11.0, ("a", "error"): 1.0, ("b", "hit"): 5.0}
-    assert hit_rates(before, after) == {"a": pytest.approx(0.8)}
+    assert hit_rates(before, after, least=0) == {"a": pytest.approx(0.8)}
+    assert hit_rates(before, after, least=10) == {}
 
 
 def test_figures_are_medians_with_their_spread_and_ratios_of_medians() -> None:
