@@ -325,6 +325,24 @@ class TestTheApplication:
             assert int(short.headers["content-length"]) < int(plain.headers["content-length"]) / 3
         assert "content-encoding" not in plain.headers
 
+    @pytest.mark.parametrize("coding", ["gzip", "identity"])
+    def test_under_another_spelling_of_the_path_it_is_the_same(self, shop: Shop, coding: str) -> None:
+        headers = {"accept-encoding": coding}
+        body = {"keywords": [f"spelt {number}" for number in range(20)]}
+        for method, path, more in (
+            ("GET", "/api/v1/search?q=shoes", {}),
+            ("POST", "/api/v1/analyze", {"json": body}),
+        ):
+            spelt = path.replace("?", "/?") if "?" in path else f"{path}/"
+            answers = [
+                shop.ask("mine", method, where, headers=headers, **more) for where in (path, path, path, spelt, spelt)
+            ]
+            assert {answer.status_code for answer in answers} == {200}
+            assert len({answer.text for answer in answers}) == 1
+        first = shop.ask("mine", headers=headers)
+        again = shop.ask("mine", path="/api/v1/search/?q=shoes", headers={"if-none-match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
 
 class TestLimits:
     """How often a key may ask, by HTTP."""
