@@ -114,12 +114,16 @@ class TestKeeping:
             kept.ask(query)
         assert kept.index.asked == 4
 
-    def test_what_is_not_of_an_index_alone_is_not_kept(self) -> None:
+    def test_what_is_not_of_an_index_alone_is_asked_once_a_second_until_there_is_one(self) -> None:
         kept = Kept()
         kept.index.stamp = None
-        assert header(kept.settle(), "etag") is None
+        assert [header(kept.ask(), "etag") for _ in range(5)] == [None] * 5
+        assert kept.index.asked == 1
+        kept.now = 1.0
         kept.ask()
-        assert kept.index.asked == 3
+        assert kept.index.asked == 2
+        kept.index.stamp = 1
+        assert json.loads(kept.ask().body)["of"] == 1
 
     @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), Problem("overloaded", "busy"), ValueError("ours")])
     def test_where_none_can_be_made_the_last_one_stands_in_for_ten_minutes(self, error: Exception) -> None:
