@@ -175,7 +175,8 @@ def _handler(route: Route) -> HTTPRouteHandler:
             dict(scope["headers"]), receive, scope["okf.caller"], dict(request.path_params), scope["query_string"]
         )
         reply = await route.endpoint(call)
-        headers = {name.decode(): value.decode() for name, value in (*reply.kept, *reply.headers)}
+        coded = () if reply.coding is None else ((b"content-encoding", reply.coding),)
+        headers = {name.decode(): value.decode() for name, value in (*reply.kept, *reply.headers, *coded)}
         media = reply.content_type.decode()
         if reply.more is not None:
             return Stream(_whole(reply.body, reply.more), status_code=reply.status, media_type=media, headers=headers)
