@@ -161,7 +161,11 @@ class RedisLink:
                     self._breaker.trip()
                     continue
                 self._breaker.succeeded()
-                await self._serve(client)
+                try:
+                    await self._serve(client)
+                except Exception as error:  # whatever it is, the link must be made again
+                    self._say_cut(error)
+                    self._breaker.trip()
         finally:
             self._client = None
 

@@ -228,8 +228,8 @@ def _application(settings: Settings, folder: Path, roles: tuple[str, ...], local
         checks=checks,
         keys=_keyring(settings, folder, local),
         catalogue=Catalogue(finder, settings) if "processor" in roles else None,
-        search=Search(finder, settings) if "search" in roles else None,
         ledger=Ledger(folder / _LEDGER) if settings.rate_limit or settings.rate_limits else None,
+        search=Search(finder, settings) if "search" in roles else None,
     )
 
 

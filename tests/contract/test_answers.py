@@ -114,12 +114,16 @@ class TestKeeping:
             kept.ask(query)
         assert kept.index.asked == 4
 
-    def test_what_is_not_of_an_index_alone_is_not_kept(self) -> None:
+    def test_what_is_not_of_an_index_alone_is_asked_once_a_second_until_there_is_one(self) -> None:
         kept = Kept()
         kept.index.stamp = None
-        assert header(kept.settle(), "etag") is None
+        assert [header(kept.ask(), "etag") for _ in range(5)] == [None] * 5
+        assert kept.index.asked == 1
+        kept.now = 1.0
         kept.ask()
-        assert kept.index.asked == 3
+        assert kept.index.asked == 2
+        kept.index.stamp = 1
+        assert json.loads(kept.ask().body)["of"] == 1
 
     @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), Problem("overloaded", "busy"), ValueError("ours")])
     def test_where_none_can_be_made_the_last_one_stands_in_for_ten_minutes(self, error: Exception) -> None:
@@ -324,6 +328,24 @@ class TestTheApplication:
             assert short.headers["content-encoding"] == coding
             assert int(short.headers["content-length"]) < int(plain.headers["content-length"]) / 3
         assert "content-encoding" not in plain.headers
+
+    @pytest.mark.parametrize("coding", ["gzip", "identity"])
+    def test_under_another_spelling_of_the_path_it_is_the_same(self, shop: Shop, coding: str) -> None:
+        headers = {"accept-encoding": coding}
+        body = {"keywords": [f"spelt {number}" for number in range(20)]}
+        for method, path, more in (
+            ("GET", "/api/v1/search?q=shoes", {}),
+            ("POST", "/api/v1/analyze", {"json": body}),
+        ):
+            spelt = path.replace("?", "/?") if "?" in path else f"{path}/"
+            answers = [
+                shop.ask("mine", method, where, headers=headers, **more) for where in (path, path, path, spelt, spelt)
+            ]
+            assert {answer.status_code for answer in answers} == {200}
+            assert len({answer.text for answer in answers}) == 1
+        first = shop.ask("mine", headers=headers)
+        again = shop.ask("mine", path="/api/v1/search/?q=shoes", headers={"if-none-match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
 
 
 class TestLimits:

@@ -161,3 +161,52 @@ def test_rows_show_each_setting_as_it_stands() -> None:
 def test_the_page_of_settings_is_current() -> None:
     page = (DOCS / "settings.md").read_text(encoding="utf-8")
     assert page == settings_page(), "run: python -m omnikeywords.settings > docs/settings.md"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("50", (50, 100, False)),
+        ("50/200", (50, 200, False)),
+        ("0.5/1/exact", (0.5, 1, True)),
+        ("7/exact", (7, 14, True)),
+        ("none", None),
+        ("0", None),
+    ],
+)
+def test_limits_of_keys_are_read(text: str, limit: tuple[float, int, bool] | None) -> None:
+    assert Settings.load({"OKF_RATE_LIMIT": text}).rate_limit == limit
+    assert Settings.load({"OKF_RATE_LIMITS": f"k1={text}, k2=3"}).rate_limits == {"k1": limit, "k2": (3, 6, False)}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OKF_RATE_LIMIT", "fast"),
+        ("OKF_RATE_LIMIT", "-1"),
+        ("OKF_RATE_LIMIT", "5/0"),
+        ("OKF_RATE_LIMITS", "50/200"),
+        ("OKF_RATE_LIMITS", "k1=fast"),
+        ("OKF_REDIS_URL", "localhost:6379"),
+        ("OKF_REDIS_URL", ","),
+    ],
+)
+def test_a_limit_or_address_that_is_none_is_told(name: str, text: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"{name}=.*(write|empty)"):
+        Settings.load({name: text})
+
+
+def test_what_is_shown_of_redis_and_limits_can_be_read_and_tells_no_password() -> None:
+    shown = {
+        row.name: row.value
+        for row in Settings.load(
+            {
+                "OKF_REDIS_URL": "redis://app:secret@one:6379,redis://two:6379",
+                "OKF_RATE_LIMIT": "50/200/exact",
+                "OKF_RATE_LIMITS": "k1=5,k2=none",
+            }
+        ).rows()
+    }
+    assert shown["OKF_REDIS_URL"] == "redis://app:***@one:6379, redis://two:6379"
+    assert shown["OKF_RATE_LIMIT"] == "50/200/exact"
+    assert shown["OKF_RATE_LIMITS"] == "k1=5/10, k2=none"

@@ -22,6 +22,7 @@ Kept = tuple[bytes, bytes, bytes | None, Headers, Headers, tuple[str, int] | Non
 _VARY = (b"vary", b"accept-encoding, authorization, x-api-key")
 
 _SEEN = 1 << 20
+_UNINDEXED_SECONDS = 1.0
 
 # What a search answers from, of a project, as of now: None where that is not an index alone.
 Stamp = Callable[[str], Hashable]
@@ -97,9 +98,12 @@ class Remembered:
         """Answer a call. Raises what the endpoint raises."""
         asked = _parameters(call.query)
         project = _project(call, asked)
-        stamp = None if project is None or not _OF_NOW.isdisjoint(asked) else self._stamp(project)
-        if project is None or stamp is None:
+        if project is None or not _OF_NOW.isdisjoint(asked):
             return await self._endpoint(call)
+        stamp = self._stamp(project)
+        if stamp is None:
+            # The database is asked, which many must not do at once; what it says holds until there is an index.
+            return Reply(await self._computed(call, asked, project, None, _UNINDEXED_SECONDS, dear=False))
         what = (self._path, *call.path.values(), call.query)
         reply = self._answers.find(call, what, stamp)
         if reply is None:
@@ -122,14 +126,20 @@ class Remembered:
         if not self._dear and _DEAR.isdisjoint(asked) and asked.get(b"q"):
             return await self._endpoint(call)
 
+        return Reply(await self._computed(call, asked, project, stamp, self._searches.seconds, dear=True))
+
+    async def _computed(
+        self, call: Call, asked: Mapping[bytes, bytes], project: str, stamp: Hashable, seconds: float, *, dear: bool
+    ) -> bytes:
+        """The body of an answer, computed once for all who ask the same in other words."""
+
         async def compute() -> bytes:
             return (await self._endpoint(call)).body
 
         key = (self._path, *sorted(call.path.items()), *sorted({**asked, b"project": project.encode()}.items()))
-        body = await self._searches.get_or_compute(
-            key, self._searches.seconds, compute, stamp=stamp, namespace=project, dear=True, forgives=_is_ours
+        return await self._searches.get_or_compute(
+            key, seconds, compute, stamp=stamp, namespace=project, dear=dear, forgives=_is_ours
         )
-        return Reply(body)
 
 
 def _parameters(query: bytes) -> Mapping[bytes, bytes]:

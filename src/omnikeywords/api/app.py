@@ -47,8 +47,8 @@ def create_app(
     checks: Health,
     keys: Keyring | None = None,
     catalogue: Catalogue | None = None,
-    search: Search | None = None,
     ledger: LocalLedger | None = None,
+    search: Search | None = None,
 ) -> Guard:
     """The ASGI application of one process; with the endpoints of the `catalogue` and of `search` if it serves
     them.
@@ -63,7 +63,7 @@ def create_app(
     analyze = Analyze(analyst, model_version, settings, caches.analyze_answers, caches.keywords)
     listed = routes(analyze, checks, catalogue, search)
     if search is not None:
-        stamp = search.finder.searches.stamp
+        stamp = search.stamp
         listed = [
             caches.remember(route, stamp, dear=route.path not in _QUICK) if route.path in _REMEMBERED else route
             for route in listed
@@ -175,7 +175,8 @@ def _handler(route: Route) -> HTTPRouteHandler:
             dict(scope["headers"]), receive, scope["okf.caller"], dict(request.path_params), scope["query_string"]
         )
         reply = await route.endpoint(call)
-        headers = {name.decode(): value.decode() for name, value in (*reply.kept, *reply.headers)}
+        coded = () if reply.coding is None else ((b"content-encoding", reply.coding),)
+        headers = {name.decode(): value.decode() for name, value in (*reply.kept, *reply.headers, *coded)}
         media = reply.content_type.decode()
         if reply.more is not None:
             return Stream(_whole(reply.body, reply.more), status_code=reply.status, media_type=media, headers=headers)

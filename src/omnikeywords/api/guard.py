@@ -89,7 +89,9 @@ _LONG = 131_072  # bytes of a body from which on compressing it would hold up ot
 
 
 # Headers that a page elsewhere may send, and those that it may read.
-_CORS_SENT = b"authorization, content-type, x-api-key, x-request-id, traceparent, if-match, idempotency-key"
+_CORS_SENT = (
+    b"authorization, content-type, x-api-key, x-request-id, traceparent, if-match, if-none-match, idempotency-key"
+)
 _CORS_SHOWN = b"x-request-id, retry-after, etag, location, content-disposition, ratelimit, ratelimit-policy"
 
 

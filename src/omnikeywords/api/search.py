@@ -174,7 +174,8 @@ class Search:
     """The endpoints."""
 
     def __init__(self, finder: Finder, settings: Settings) -> None:
-        self.finder = finder
+        self._finder = finder
+        self.stamp = finder.searches.stamp  # what an answer is made from
         self._searches = finder.searches
         self._seconds = settings.request_timeout_ms / 1000
         self._threads = Threads(
@@ -196,13 +197,13 @@ class Search:
         wide = waits or facets or not asked.q.strip() or asked.sort != "relevance" or asked.limit > 100
         if wide or not self._searches.is_indexed(project):
             return await self._threads.run(self._slowly, request, fields, asked)
-        return _reply(self.finder.search(request, fields), request, fields)
+        return _reply(self._finder.search(request, fields), request, fields)
 
     def _slowly(self, request: Request, fields: tuple[str, ...] | None, asked: SearchQuery) -> Reply:
         if asked.wait > 0 or asked.index_position > 0:
             seconds = min(self._seconds, asked.wait or _MOST_WAIT)
             self._searches.wait_for(request.project, asked.index_position or None, seconds)
-        return _reply(self.finder.search(request, fields), request, fields)
+        return _reply(self._finder.search(request, fields), request, fields)
 
     async def suggest(self, call: Call) -> Reply:
         """Answer one call. Raises Problem for a wrong parameter, NotFound."""

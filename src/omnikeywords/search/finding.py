@@ -1,8 +1,8 @@
 """Finding keywords: what matches a query, in which order, page by page.
 
 What matches falls into tiers, the better one first: the phrase itself; its words and no others; all its words; all its
-words in any form; and only where that is too little, what is spelt almost so. Within a tier keywords go by their place
-(schema.py). So an order is two integers a keyword, which no other keyword changes, and a cursor that holds those of the
+words in any form; and only where there is nothing of that, what is spelt almost so. Within a tier keywords go by their
+place (schema.py). So an order is two integers a keyword, which no other keyword changes, and a cursor that holds those of the
 last hit finds what is behind it, whatever came or went meanwhile.
 
 The project is one condition of every query made here, put there by `Asked` and nowhere else.
@@ -25,7 +25,7 @@ from omnikeywords.search.query import Part, PartKind, Search, parse
 from omnikeywords.search.schema import CODES, SCHEMA, SIZE
 from omnikeywords.search.words import alike
 
-__all__ = ["FACETS", "MOST_HITS", "SORTS", "Asked", "Found", "Pages", "Request", "check", "find"]
+__all__ = ["FACETS", "SORTS", "Asked", "Found", "Pages", "Request", "check", "find", "matches_of"]
 
 # Each order, and whether the largest come first.
 SORTS: Mapping[str, tuple[str, bool]] = {
@@ -40,7 +40,7 @@ SORTS: Mapping[str, tuple[str, bool]] = {
     "keyword": ("whole", False),
 }
 FACETS = (*CODES, "market", "source", "modifier", "tag", "words", "year")
-MOST_HITS = 1000  # of a page
+_MOST_HITS = 1000  # of a page
 _BUCKETS = 100  # values of a facet
 _MOST_EXPANSIONS = 1000  # words that a prefix may stand for
 _MOST_COST = 20_000_000  # documents that the lists of a query's terms may have, all together
@@ -49,7 +49,7 @@ _ITSELF, _NO_OTHERS, _EXACT, _ANY_FORM, _WHOLE_ALMOST, _WORDS_ALMOST = range(6)
 # What adds up to a score that tells the tier: the best two alone, and a little for each word that is there as it is.
 _ITSELF_SCORE, _NO_OTHERS_SCORE, _WORD_SCORE = 4.0, 2.0, 1 / 64
 _NARROW = 3000  # documents
-_SHORT, _LONG = 4, 8  # letters: from here on a word may have one typing error, and two
+_SHORT, _LONG = 4, 8  # letters: from here on a word or phrase may have one error, and a phrase two
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,8 @@ def check(request: Request) -> None:
 
 
 def _check_names(request: Request) -> None:
+    if not 1 <= request.limit <= _MOST_HITS:
+        raise InvalidOption(f"limit is {request.limit}: give a number from 1 to {_MOST_HITS}", limit=request.limit)
     if request.sort not in SORTS:
         raise InvalidOption(f"order {request.sort!r} is unknown: use {', '.join(SORTS)}", sort=request.sort)
     for name in request.facets:
@@ -120,11 +122,11 @@ def find(view: View, request: Request) -> Found:
     hits: list[Hit] | None = None
     total = 0
     if cursor is None or not cursor.loose:
-        hits, total = asked.first(tiers, limit) if first_page else (None, asked.count(any_of(tiers.values())))
+        hits, total = asked.first(tiers, limit) if first_page else (None, asked.count(matches_of(tiers)))
     loose = cursor.loose if cursor else total == 0
     if loose and (almost := asked.loose_tiers()):
         tiers = almost
-        hits, total = asked.first_of_each(tiers, limit) if first_page else (None, asked.count(any_of(tiers.values())))
+        hits, total = asked.first_of_each(tiers, limit) if first_page else (None, asked.count(matches_of(tiers)))
         if total:
             notes.append("no keyword has exactly these words: some are shown that are spelt almost so")
     if hits is None:
@@ -135,8 +137,15 @@ def find(view: View, request: Request) -> Found:
     if len(hits) > request.limit:
         last = shown[-1]
         following = _write_cursor(_Cursor(request.sort, last.tier, last.value, last.place, loose))
-    facets = asked.facets(any_of(tiers.values()), request.facets)
+    facets = asked.facets(matches_of(tiers), request.facets)
     return Found(records, total, facets, tuple(notes), following)
+
+
+def matches_of(tiers: Mapping[int, Query]) -> Query:
+    """All that some tiers have; those between the first and the last of the strict ones are parts of the last."""
+    if _ANY_FORM in tiers:
+        return any_of([tiers[tier] for tier in (_ITSELF, _ANY_FORM) if tier in tiers])
+    return any_of(tiers.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +204,7 @@ class Asked:
             found = [Hit(_ANY_FORM, None, place, address) for place, address in result.hits]
             return found, result.count  # type: ignore[attr-defined]
         if self._narrowest > _NARROW:  # the first tiers fill a page, so it costs less to stop behind them
-            total = self.count(any_of(tiers.values()))
+            total = self.count(matches_of(tiers))
             return Pages(self, tiers, "relevance").behind(None, limit), total
         # All tiers in one go, told apart by scores; those of a tier come as they lie, so the last is asked for again.
         result = search(self._scored(), limit)
@@ -377,7 +386,7 @@ class Pages:
         """The next so many behind a hit, or from the beginning."""
         if self._sort == "relevance":
             return self._by_tier(cursor, limit)
-        every = any_of(self._tiers.values())
+        every = matches_of(self._tiers)
         if self._sort == "keyword":
             return self._by_keyword(every, cursor, limit)
         return self._by_number(every, cursor, limit)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from omnikeywords.analysis.normalise import normalise_batch
 from omnikeywords.analysis.stop_words import STOP_INSIDE
-from omnikeywords.search.filters import any_of
-from omnikeywords.search.finding import Asked, Request, check
+from omnikeywords.search.finding import Asked, Request, check, matches_of
 from omnikeywords.search.index import View
 from omnikeywords.search.query import parse
 from omnikeywords.search.records import recorded
@@ -114,7 +113,7 @@ class _Matches:
     def __init__(self, view: View, request: Request) -> None:
         check(request)
         asked = Asked(view, request.project, parse(request.text), request.filters or {})
-        query = asked.within([any_of(asked.tiers().values())])
+        query = asked.within([matches_of(asked.tiers())])
         result = view.searcher.search(query, MOST_TALLIED, order_by_field="place")
         self._view = view
         self._at = view.values("at", [address for _, address in result.hits])
