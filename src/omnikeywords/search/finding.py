@@ -2,8 +2,8 @@
 
 What matches falls into tiers, the better one first: the phrase itself; its words and no others; all its words; all its
 words in any form; and only where there is nothing of that, what is spelt almost so. Within a tier keywords go by their
-place (schema.py). So an order is two integers a keyword, which no other keyword changes, and a cursor that holds those of
-the last hit finds what is behind it, whatever came or went meanwhile.
+place (schema.py). So an order is two integers a keyword, which no other keyword changes, and a cursor that holds those
+of the last hit finds what is behind it, whatever came or went meanwhile.
 
 The project is one condition of every query made here, put there by `Asked` and nowhere else.
 """
