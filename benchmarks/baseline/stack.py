@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
-import redis
-from serving import await_answer, cpu_seconds, end, fetch, free_port, samples, valkey
+from serving import await_answer, cpu_seconds, end, fetch, free_port, samples
 from stacks import WORKERS
 
 from tests.servers.postgres import postgres
+from tests.servers.redis import redis_server
 
 __all__ = ["Baseline"]
 
@@ -70,9 +70,13 @@ class Baseline:
 
     def start(self) -> None:
         self._database = self._kept.enter_context(postgres(settings=POSTGRES))
-        self._redis, redis_process = self._kept.enter_context(valkey(REDIS))
+        (self._redis,) = self._kept.enter_context(redis_server()).nodes
+        with self._redis.client() as client:
+            for name, value in REDIS.items():
+                client.config_set(name, value)
         assert self._database.process is not None
-        self._roots = [self._database.process.pid, redis_process]
+        assert self._redis.process is not None
+        self._roots = [self._database.process.pid, self._redis.process.pid]
         with psycopg.connect(self._database.url(), autocommit=True) as connection:
             connection.execute(SCHEMA.read_text(encoding="utf-8"))
         self.port = free_port()
@@ -89,8 +93,8 @@ class Baseline:
 
     def restart(self) -> None:
         self._end()
-        with redis.Redis(port=self._redis) as cache:
-            cache.flushall()
+        with self._redis.client() as client:
+            client.flushall()
         self._serve()
 
     def stop(self) -> None:
@@ -115,7 +119,7 @@ class Baseline:
             env={
                 **os.environ,
                 "BASELINE_DATABASE_URL": self._database.url(),
-                "BASELINE_REDIS_PORT": str(self._redis),
+                "BASELINE_REDIS_PORT": str(self._redis.port),
                 "PROMETHEUS_MULTIPROC_DIR": self._counters.name,
             },
         )

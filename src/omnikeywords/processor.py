@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +24,7 @@ from omnikeywords.workflows import Workflows
 __all__ = ["process", "run_processor"]
 
 _LONGEST_PAUSE = 0.5  # seconds between looks at the log
+_SNAPSHOT_SECONDS = 600.0
 _INDEX_PAUSE = 0.2  # seconds between looks at what was written
 _RETRY = 5.0  # seconds until a database that was away is tried again
 _PARTITIONS_AHEAD = 4  # months, on PostgreSQL
@@ -38,7 +40,7 @@ _behind = gauge(
 _log = get_logger("omnikeywords.processor")
 
 
-def process(settings: Settings, parent: int) -> None:
+def process(settings: Settings, parent: int, roles: Sequence[str]) -> None:
     """What the processor's own process runs, until SIGTERM or the end of its parent."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -48,11 +50,14 @@ def process(settings: Settings, parent: int) -> None:
         os.nice(_GIVES_WAY)
     threading.Thread(target=_end_with_parent, args=(parent, stop), name="parent", daemon=True).start()
     with seldom_collected():
-        run_processor(settings, stop)
+        run_processor(settings, stop, roles)
 
 
-def run_processor(settings: Settings, stop: threading.Event) -> None:
-    """Run jobs and follow the log until `stop` is set; then let jobs come to a checkpoint and give them back."""
+def run_processor(settings: Settings, stop: threading.Event, roles: Sequence[str] = ("search", "processor")) -> None:
+    """Run jobs and follow the log until `stop` is set; then let jobs come to a checkpoint and give them back.
+
+    With the role `search` alone it only keeps this machine's search indexes up with what others do.
+    """
     finder = Finder(settings)
     arm_crash_point(settings.crash_at)
     serving: dict[str, threading.Thread] = {}
@@ -66,7 +71,7 @@ def run_processor(settings: Settings, stop: threading.Event) -> None:
                 continue
             for server in servers:
                 if server not in serving:
-                    serving[server] = threading.Thread(target=_serve, args=(finder, server, stop), name=server)
+                    serving[server] = threading.Thread(target=_serve, args=(finder, server, stop, roles), name=server)
                     serving[server].start()
             stop.wait(_RETRY)
         for thread in serving.values():
@@ -75,14 +80,24 @@ def run_processor(settings: Settings, stop: threading.Event) -> None:
         finder.close()
 
 
-def _serve(finder: Finder, server: str, stop: threading.Event) -> None:
+def _serve(finder: Finder, server: str, stop: threading.Event, roles: Sequence[str]) -> None:
     """Do it for one server, whatever becomes of the others."""
     workflows = finder.fleet.workflows(server)
+    indexed = None
+    if "search" in roles:
+        builder = Builder(workflows.database, finder.searches.indexes, finder.settings.search_snapshots)
+        indexed = threading.Thread(target=_index, args=(builder, server, stop), name=f"index-{server}")
+        indexed.start()
+    if "processor" in roles:
+        _work(finder, workflows, server, stop)
+    if indexed is not None:
+        indexed.join()
+
+
+def _work(finder: Finder, workflows: Workflows, server: str, stop: threading.Event) -> None:
+    """Run the jobs of a server, and keep its read models up."""
     followed = threading.Thread(target=_follow, args=(workflows, server, stop), name=f"follow-{server}")
     followed.start()
-    builder = Builder(workflows.database, finder.searches.indexes)
-    indexed = threading.Thread(target=_index, args=(builder, server, stop), name=f"index-{server}")
-    indexed.start()
     options = WorkerOptions.of(finder.settings)
     deliveries = workflows.deliveries.saga
     # In threads of its own: receivers that answer slowly, or never, are waited for by no import.
@@ -95,7 +110,6 @@ def _serve(finder: Finder, server: str, stop: threading.Event) -> None:
     run_worker(workflows.database, [saga for saga in workflows.sagas if saga is not deliveries], stop, options)
     sent.join()
     followed.join()
-    indexed.join()
 
 
 def _follow(workflows: Workflows, server: str, stop: threading.Event) -> None:
@@ -128,6 +142,7 @@ def _index(builder: Builder, server: str, stop: threading.Event) -> None:
     while not stop.wait(pause):
         try:
             pause = 0.02 if builder.catch_up(stop.is_set) else _INDEX_PAUSE
+            builder.take_snapshots(_SNAPSHOT_SECONDS)
         except OmniKeywordsError as error:
             _log.warning("the search indexes cannot follow", server=server, reason=str(error))
             pause = _RETRY

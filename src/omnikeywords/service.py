@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -43,8 +43,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ROLES", "serve"]
 
-# analyzer: /api/v1/analyze, which touches no disk and keeps nothing; processor: the catalogue, its jobs and read models
-ROLES = ("analyzer", "processor")
+# analyzer: /api/v1/analyze, which touches no disk and keeps nothing; search: what is found in search indexes, and these
+# kept up; processor: the catalogue, its jobs and read models
+ROLES = ("analyzer", "search", "processor")
+_BESIDE = ("search", "processor")  # those that have a process beside the HTTP workers
 
 _CONNECTIONS = 16_384  # of one worker, idle ones included; requests are limited by the guard
 _DRAINING = "draining"  # the file of the flag, in the folder that workers share
@@ -76,7 +78,8 @@ def serve(
         raise InvalidOption(f"{number} workers cannot serve: give 1 or more", workers=number)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="okf-serve-")))
-        if number > 1 or "processor" in chosen:
+        beside = [role for role in chosen if role in _BESIDE]
+        if number > 1 or beside:
             share_metrics(folder)
         configure_logs(settings.log_level, settings.log_format)
         stack.enter_context(_catalogue_in_use(settings))
@@ -87,7 +90,7 @@ def serve(
         server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
-        with _Processor(settings) if "processor" in chosen else contextlib.nullcontext():
+        with _Processor(settings, beside) if beside else contextlib.nullcontext():
             server.serve(target_loader=functools.partial(_worker, settings, folder, chosen, local), wrap_loader=False)
 
 
@@ -202,7 +205,7 @@ def _check_keys(settings: Settings, folder: Path, local: bool, where: _Address, 
 def _application(settings: Settings, folder: Path, roles: tuple[str, ...], local: bool) -> Any:
     """The application and all that answering needs, in memory; made once, before workers split off."""
     from omnikeywords.analysis import MODEL_VERSION, load_models
-    from omnikeywords.api import Catalogue, create_app, database_check
+    from omnikeywords.api import Catalogue, Search, create_app, database_check
     from omnikeywords.finder import Finder
     from omnikeywords.ledger import Ledger
 
@@ -226,6 +229,7 @@ def _application(settings: Settings, folder: Path, roles: tuple[str, ...], local
         keys=_keyring(settings, folder, local),
         catalogue=Catalogue(finder, settings) if "processor" in roles else None,
         ledger=Ledger(folder / _LEDGER) if settings.rate_limit or settings.rate_limits else None,
+        search=Search(finder, settings) if "search" in roles else None,
     )
 
 
@@ -253,8 +257,9 @@ def _end_with_parent(parent: int) -> None:
 class _Processor:
     """Keeps one processor running in a process of its own, and stops it in the end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, roles: Sequence[str]) -> None:
         self._settings = settings
+        self._roles = roles
         self._ending = threading.Event()
         self._process: SpawnProcess | None = None
         self._thread = threading.Thread(target=self._keep, name="processor", daemon=True)
@@ -277,7 +282,9 @@ class _Processor:
     def _keep(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # not split off: the service has threads
         while not self._ending.is_set():
-            self._process = spawn.Process(target=_process, args=(self._settings, os.getpid()), name="okf-processor")
+            self._process = spawn.Process(
+                target=_process, args=(self._settings, os.getpid(), self._roles), name="okf-processor"
+            )
             self._process.start()
             self._process.join()
             if not self._ending.is_set():
@@ -285,12 +292,12 @@ class _Processor:
                 self._ending.wait(1)
 
 
-def _process(settings: Settings, parent: int) -> None:
+def _process(settings: Settings, parent: int, roles: Sequence[str]) -> None:
     """What the processor's own process runs."""
     # Imported there alone: what it measures must not be declared here before the numbers are shared.
     from omnikeywords.processor import process
 
-    process(settings, parent)
+    process(settings, parent, roles)
 
 
 class _Server(MPServer):

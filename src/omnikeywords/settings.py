@@ -317,6 +317,17 @@ TABLE: tuple[Setting, ...] = (
     ),
     _number("OKF_DATABASE_CONNECTIONS", 5, 1, 1000, "connections", "Most database connections of one process."),
     _number("OKF_OPEN_INDEXES", 64, 1, 4096, "indexes", "Most search indexes that one process has open."),
+    Setting(
+        "OKF_SEARCH_SNAPSHOTS",
+        "search_snapshots",
+        "path",
+        lambda: None,
+        "",
+        "",
+        "Folder, shared by machines, to which search indexes are copied every ten minutes, and with which a machine "
+        "without any begins.",
+        _path,
+    ),
     _number("OKF_STATEMENT_TIMEOUT_MS", 10_000, 10, 600_000, "ms", "Longest that one database statement may take."),
     _number("OKF_LOCK_TIMEOUT_MS", 5000, 10, 600_000, "ms", "Longest that a transaction waits for another."),
     _number("OKF_JOB_THREADS", 2, 1, 64, "jobs", "Jobs that one worker process runs at a time."),
@@ -592,6 +603,7 @@ class Settings:
     region: str
     database_connections: int
     open_indexes: int
+    search_snapshots: Path | None
     statement_timeout_ms: int
     lock_timeout_ms: int
     job_threads: int

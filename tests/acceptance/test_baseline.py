@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from baseline.stack import Baseline
+from bench_mix import RATIOS, Corpus, Measured, measure
 from load import Requests, get, run
 from serving import fetch
 from stacks import started
@@ -63,6 +64,15 @@ def test_both_levels_of_its_cache_hit_and_are_cold_after_a_restart(baseline: Bas
     assert counted["miss"] == 1  # one worker asked PostgreSQL, the other found it in Redis
     assert counted["redis"] <= 1
     assert counted["local"] + counted["redis"] == 499
+
+
+def test_a_run_of_the_benchmark_measures_it(baseline: Baseline) -> None:
+    measured = Measured()
+    measure(baseline, Corpus(KEYWORDS, ["python", "docker"], ["red", "shoes", "learn", "red running"]), 1, 0, measured)
+    assert set(RATIOS) <= set(measured.values)
+    assert all(measured.median(name) > 0 for name in RATIOS)
+    assert {name: sum(each) for name, each in measured.values.items() if name.endswith(": wrong") and sum(each)} == {}
+    assert measured.median("analyze, the same 2 keywords again: found in keyword_cache") > 90  # per cent
 
 
 def test_what_its_processes_took_is_known(baseline: Baseline) -> None:

@@ -295,7 +295,7 @@ def test_workers_end_when_their_supervisor_is_killed() -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "said"),
     [
-        ({"roles": "analyser"}, InvalidOption, "role 'analyser' is unknown: use analyzer, processor"),
+        ({"roles": "analyser"}, InvalidOption, "role 'analyser' is unknown: use analyzer, search, processor"),
         ({"port": 70_000}, InvalidOption, "port 70000 is none: give 0 to 65535"),
         ({"port": 0, "workers": 0}, InvalidOption, "0 workers cannot serve: give 1 or more"),
         (

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from sqlalchemy import func, select
 
-from omnikeywords.api import Catalogue, create_app
+from omnikeywords.api import Catalogue, Search, create_app
 from omnikeywords.catalog.tables import uploads
 from omnikeywords.db import connect
 from omnikeywords.finder import Finder
@@ -63,6 +63,7 @@ class Api:
             warm=lambda: None,
             checks=self.checks,
             catalogue=Catalogue(self.finder, loaded),
+            search=Search(self.finder, loaded),
         )
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:

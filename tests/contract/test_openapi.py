@@ -17,7 +17,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from omnikeywords.api import Catalogue, create_app
+from omnikeywords.api import Catalogue, Search, create_app
 from omnikeywords.api.guard import Guard
 from omnikeywords.api.problems import PROBLEMS
 from omnikeywords.api.schemas import AnalyzeRequest
@@ -53,6 +53,7 @@ def application() -> Guard:
         warm=lambda: None,
         checks=checks,
         catalogue=Catalogue(finder, loaded),
+        search=Search(finder, loaded),
     )
     checks.register("models", lambda: None)  # as once it has started, which a test client does not do
     return app

@@ -496,6 +496,52 @@ def test_an_index_that_missed_notes_is_built_anew(
     assert index.current(indexes.folder_of(shop.bucket)) == indexes.folder_of(shop.bucket) / "2"
 
 
+def test_another_machine_begins_with_a_snapshot_and_follows(
+    shop: Catalogue, database: Database, indexes: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots = tmp_path / "snapshots"
+    first = Builder(database, indexes, snapshots)
+    shop.bring("i1", b"Keyword\nred shoes\nblue shoes\n")
+    first.catch_up()
+    assert first.take_snapshots(0) == 1
+    assert first.take_snapshots(0) == 0  # nothing was written since
+    shop.bring("i2", b"Keyword\ngreen shoes\n")
+    shop.withdraw("i1")
+    shop.follow()
+    first.close()
+    other = Indexes(tmp_path / "other", 8)
+    second = Builder(database, other, snapshots)
+    monkeypatch.setattr(second, "build", lambda bucket: pytest.fail("it was built anew"))
+    assert second.catch_up() == 1
+    second.close()
+    assert phrases(search(other)) == ["green shoes"]
+    assert contents(other) == built_anew(database, tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("trouble", ["damaged", "other version"])
+def test_a_snapshot_that_cannot_be_used_is_passed_over(
+    shop: Catalogue, database: Database, indexes: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    snapshots = tmp_path / "snapshots"
+    first = Builder(database, indexes, snapshots)
+    shop.bring("i1", b"Keyword\nred shoes\n")
+    first.catch_up()
+    first.take_snapshots(0)
+    first.close()
+    of_bucket = snapshots / str(shop.bucket)
+    if trouble == "damaged":
+        records = of_bucket / (of_bucket / "latest").read_text() / "records"
+        records.write_bytes(records.read_bytes()[:-1] + b"?")
+    else:
+        manifest = of_bucket / (of_bucket / "latest").read_text() / "manifest.json"
+        manifest.write_text(manifest.read_text().replace(MODEL_VERSION, "2020.1.1"))
+    other = Indexes(tmp_path / "other", 8)
+    second = Builder(database, other, snapshots)
+    assert second.catch_up() == 1
+    second.close()
+    assert phrases(search(other)) == ["red shoes"]
+
+
 def test_what_was_written_is_found_when_one_waits_for_it(place: Place, tmp_path: Path) -> None:
     data = tmp_path / "data"
     settings = replace(Settings.load({}), data_dir=data, database_url=place.url, language_table=_table())

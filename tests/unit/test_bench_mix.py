@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from bench_mix import Measured, figures, hit_rates
+from bench_mix import RATIOS, Measured, figures, hit_rates
 from serving import cpu_seconds, samples
 
 SCRAPE = """# HELP okf_cache_requests_total Look-ups of a cache.
@@ -33,7 +33,8 @@ def test_samples_are_read_from_a_scrape() -> None:
 def test_a_hit_rate_is_that_of_the_time_between() -> None:
     before = {("a", "hit"): 10.0, ("a", "miss"): 10.0, ("b", "hit"): 5.0}
     after = {("a", "hit"): 16.0, ("a", "stale"): 2.0, ("a", "miss"): 11.0, ("a", "error"): 1.0, ("b", "hit"): 5.0}
-    assert hit_rates(before, after) == {"a": pytest.approx(0.8)}
+    assert hit_rates(before, after, least=0) == {"a": pytest.approx(0.8)}
+    assert hit_rates(before, after, least=10) == {}
 
 
 def test_figures_are_medians_with_their_spread_and_ratios_of_medians() -> None:
@@ -42,14 +43,20 @@ def test_figures_are_medians_with_their_spread_and_ratios_of_medians() -> None:
         ours.add("mix", value, "requests/s")
     for value in (400.0, 500.0, 300.0):
         baseline.add("mix", value, "requests/s")
-    ours.add("mix: wrong", 1, "requests")
+    for wrong in (0, 2, 0):
+        ours.add("mix: wrong", wrong, "requests")
+    for name in set(RATIOS) - {"mix"}:
+        ours.add(name, 3)
+        baseline.add(name, 2)
     found = {figure.name: figure for figure in figures({"baseline": baseline, "ours": ours}, 3)}
     assert found["ours: mix"].value == 16_000
     assert found["ours: mix"].reached
     assert found["ours: mix"].note == "1.4e+04 to 2e+04 in 3 runs"
     assert found["baseline: mix"].value == 400
     assert found["ours to baseline: mix"].value == 40
+    assert found["ours: mix: wrong"].value == 2  # a median would hide it
     assert not found["ours: mix: wrong"].reached
+    assert found["ours to baseline: search, the same again"].value == 1.5
 
 
 def test_cpu_time_is_that_of_a_process_and_all_below_it() -> None:

@@ -6,5 +6,6 @@ OpenAPI document is made from the one list of routes.
 
 from omnikeywords.api.app import create_app
 from omnikeywords.api.catalogue import Catalogue, database_check
+from omnikeywords.api.search import Search
 
-__all__ = ["Catalogue", "create_app", "database_check"]
+__all__ = ["Catalogue", "Search", "create_app", "database_check"]

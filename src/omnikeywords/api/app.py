@@ -23,6 +23,7 @@ from omnikeywords.api.limits import Limits, LocalLedger
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.route import Route
 from omnikeywords.api.routes import routes
+from omnikeywords.api.search import Search
 from omnikeywords.errors import OmniKeywordsError
 from omnikeywords.ops import Health, gauge, get_logger
 from omnikeywords.settings import Settings
@@ -47,8 +48,10 @@ def create_app(
     keys: Keyring | None = None,
     catalogue: Catalogue | None = None,
     ledger: LocalLedger | None = None,
+    search: Search | None = None,
 ) -> Guard:
-    """The ASGI application of one process; with the endpoints of the `catalogue` if it serves one.
+    """The ASGI application of one process; with the endpoints of the `catalogue` and of `search` if it serves
+    them.
 
     `keys` say who calls; without them everybody may do everything. `ledger` is what the keys spent on this machine;
     without it each process keeps the limits by itself.
@@ -58,9 +61,9 @@ def create_app(
     """
     caches = Caches(settings)
     analyze = Analyze(analyst, model_version, settings, caches.analyze_answers, caches.keywords)
-    listed = routes(analyze, checks, catalogue)
-    if catalogue is not None:
-        stamp = catalogue.finder.searches.stamp
+    listed = routes(analyze, checks, catalogue, search)
+    if search is not None:
+        stamp = search.stamp
         listed = [
             caches.remember(route, stamp, dear=route.path not in _QUICK) if route.path in _REMEMBERED else route
             for route in listed
@@ -92,6 +95,8 @@ def create_app(
             analyze.close()
             if catalogue is not None:
                 catalogue.close()
+            if search is not None:
+                search.close()
 
     allowed = _allowed(listed)
     router = Litestar(

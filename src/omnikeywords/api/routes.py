@@ -9,7 +9,7 @@ from omnikeywords.api.keywords import keyword_routes
 from omnikeywords.api.projects import project_routes
 from omnikeywords.api.route import RETRY, Answer, Route
 from omnikeywords.api.schemas import AnalyzeAnswer, AnalyzeRequest, HealthAnswer, Readiness
-from omnikeywords.api.search import search_routes
+from omnikeywords.api.search import Search, search_routes
 from omnikeywords.api.system import Ready, health, metrics
 from omnikeywords.api.webhooks import webhook_routes
 from omnikeywords.ops import METRICS_CONTENT_TYPE, Health
@@ -17,8 +17,10 @@ from omnikeywords.ops import METRICS_CONTENT_TYPE, Health
 __all__ = ["routes"]
 
 
-def routes(analyze: Analyze, checks: Health, catalogue: Catalogue | None = None) -> list[Route]:
-    """The endpoints, bound to what answers them; those of the catalogue where there is one."""
+def routes(
+    analyze: Analyze, checks: Health, catalogue: Catalogue | None = None, search: Search | None = None
+) -> list[Route]:
+    """The endpoints, bound to what answers them; those of the catalogue and of search where there are any."""
     kept = (
         []
         if catalogue is None
@@ -26,7 +28,6 @@ def routes(analyze: Analyze, checks: Health, catalogue: Catalogue | None = None)
             *project_routes(catalogue),
             *import_routes(catalogue),
             *keyword_routes(catalogue),
-            *search_routes(catalogue),
             *export_routes(catalogue),
             *job_routes(catalogue, checks),
             *webhook_routes(catalogue),
@@ -64,6 +65,7 @@ def routes(analyze: Analyze, checks: Health, catalogue: Catalogue | None = None)
             ),
         ),
         *kept,
+        *([] if search is None else search_routes(search)),
         Route(
             "GET",
             "/health",

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from omnikeywords.analysis import MODEL_VERSION
-from omnikeywords.api.catalogue import DATABASE_PROBLEMS, Catalogue, allowed, json_reply, part_of
+from omnikeywords.api.catalogue import DATABASE_PROBLEMS, allowed, json_reply, part_of
 from omnikeywords.api.guard import Call, Reply
 from omnikeywords.api.keywords import KeywordFilters, KeywordObject, field_names, filters_of, shown_object
 from omnikeywords.api.problems import Problem
@@ -20,11 +20,13 @@ from omnikeywords.api.reading import read_query
 from omnikeywords.api.route import Answer, Route
 from omnikeywords.api.schemas import Cursor, ProjectName, TotalIsExact
 from omnikeywords.api.threads import Threads
+from omnikeywords.finder import Finder
 from omnikeywords.search import FACETS, Group, NGram, Request
 from omnikeywords.search.tallying import LONGEST_NGRAM, MOST_TALLIED
 from omnikeywords.searching import Searched
+from omnikeywords.settings import Settings
 
-__all__ = ["search_routes"]
+__all__ = ["Search", "search_routes"]
 
 _Sort = Literal[
     "relevance", "keyword", "volume", "difficulty", "opportunity", "position", "clicks", "impressions", "popularity"
@@ -171,11 +173,11 @@ class NGramsAnswer(Struct, frozen=True):
 class Search:
     """The endpoints."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        settings = catalogue.settings
-        self._finder = catalogue.finder
-        self._searches = catalogue.finder.searches
-        self._seconds = catalogue.seconds
+    def __init__(self, finder: Finder, settings: Settings) -> None:
+        self._finder = finder
+        self.stamp = finder.searches.stamp  # what an answer is made from
+        self._searches = finder.searches
+        self._seconds = settings.request_timeout_ms / 1000
         self._threads = Threads(
             "search", settings.threads, settings.queue, self._seconds, busy="too many wide searches", advice=""
         )
@@ -288,9 +290,8 @@ def _check_names(call: Call) -> None:
         column += len(pair) + 1
 
 
-def search_routes(catalogue: Catalogue) -> list[Route]:
+def search_routes(search: Search) -> list[Route]:
     """The endpoints, bound to what answers them."""
-    search = Search(catalogue)
     asked_wrongly = ("invalid_query", "invalid_request", "invalid_option", *DATABASE_PROBLEMS)
     return [
         Route(

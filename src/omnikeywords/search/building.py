@@ -8,6 +8,7 @@ analysis, an index is built from all rows, and changes over while the old one se
 """
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from omnikeywords.db import Database
 from omnikeywords.errors import IndexBusy, NotFound, OmniKeywordsError
 from omnikeywords.ops import get_logger
 from omnikeywords.search.index import Indexes, Marker, ProjectSettings, Writer, current, new_build, publish
+from omnikeywords.search.snapshots import load, take
 
 __all__ = ["Builder"]
 
@@ -30,9 +32,13 @@ _log = get_logger("omnikeywords.search")
 class Builder:
     """Writes the indexes of the buckets of one database; one at a time a folder, whatever process it is in."""
 
-    def __init__(self, database: Database, indexes: Indexes) -> None:
+    def __init__(self, database: Database, indexes: Indexes, snapshots: Path | None = None) -> None:
+        """`snapshots` is a folder for snapshots, from which an index that is not there yet begins."""
         self._database = database
         self._indexes = indexes
+        self._snapshots = snapshots
+        self._written: set[int] = set()  # buckets, since their last snapshots
+        self._taken: dict[int, float] = {}  # when the last snapshot of a bucket was
         self._writers: dict[int, Writer] = {}  # of builds that serve, kept open between commits
         self._building: dict[int, threading.Thread] = {}
         self._lock = threading.RLock()
@@ -58,7 +64,10 @@ class Builder:
         Raises IndexBusy where another process writes it.
         """
         with self._lock:
-            build = current(self._indexes.folder_of(bucket))
+            folder = self._indexes.folder_of(bucket)
+            build = current(folder)
+            if build is None and self._snapshots is not None and load(self._snapshots / str(bucket), folder):
+                build = current(folder)
             if build is None:
                 if not newest.number:
                     return False
@@ -75,6 +84,18 @@ class Builder:
             while not stop() and self._step(bucket, writer):
                 pass
             return True
+
+    def take_snapshots(self, seconds: float) -> int:
+        """Copy the indexes that were written since their last snapshots, if those are so old; returns how many."""
+        if self._snapshots is None:
+            return 0
+        done = 0
+        for bucket in list(self._written):
+            if time.monotonic() - self._taken.get(bucket, float("-inf")) >= seconds:
+                self._written.discard(bucket)
+                self._taken[bucket] = time.monotonic()
+                done += take(self._indexes.folder_of(bucket), self._snapshots / str(bucket)) is not None
+        return done
 
     def _build_beside(self, bucket: int) -> None:
         """Begin to build an index anew, unless that is being done; what is there serves and follows meanwhile."""
@@ -123,6 +144,7 @@ class Builder:
                 self._settle(project, settings)
             number = notes[-1].number if notes else marker.changes
             writer.commit(now.position if reached else marker.position, number, settings)
+            self._written.add(bucket)
         except BaseException:
             writer.abandon()
             raise
@@ -145,6 +167,7 @@ class Builder:
                 while self._step(bucket, writer):
                     pass
                 publish(writer.folder)
+                self._written.add(bucket)
                 old = self._writers.pop(bucket, None)
         finally:
             writer.close()

@@ -29,6 +29,7 @@ from omnikeywords.search.words import Words
 
 __all__ = [
     "FORMAT",
+    "RECORDS",
     "Index",
     "Indexes",
     "Marker",
@@ -36,13 +37,14 @@ __all__ = [
     "View",
     "Writer",
     "current",
+    "marker_of",
     "new_build",
     "publish",
 ]
 
 FORMAT = "1"  # of schema, words and records: another one is another folder
 _CURRENT = "current"
-_RECORDS = "records"
+RECORDS = "records"
 _LOOK_SECONDS = 0.2  # between looks for a newer commit
 _HEAP = 300_000_000  # bytes of documents that wait to be written
 
@@ -99,8 +101,8 @@ class Writer:
             raise IndexBusy(
                 f"another process writes the search index {folder.parent.name}: it goes on there"
             ) from error
-        self.marker = _marker_of(index.searcher())
-        self._records = RecordFile(folder / _RECORDS)
+        self.marker = marker_of(index.searcher())
+        self._records = RecordFile(folder / RECORDS)
         self._words = Words()
 
     def put(self, project: str, rows: pl.DataFrame, *, new: bool = False) -> None:
@@ -152,7 +154,8 @@ _marker_query = Query.term_query(SCHEMA, "scope", _MARKER_TERM)
 _decode_marker = msgspec.json.Decoder(Marker).decode
 
 
-def _marker_of(searcher: tantivy.Searcher) -> Marker:
+def marker_of(searcher: tantivy.Searcher) -> Marker:
+    """How far an index is; it is at its beginning where nothing was committed yet."""
     found = searcher.search(_marker_query, 1).hits
     if not found:
         return Marker()
@@ -239,9 +242,9 @@ class Index:
             index = self._index
         index.reload()
         searcher = index.searcher()
-        marker = _marker_of(searcher)
+        marker = marker_of(searcher)
         same = self._view is not None and build == self._build and self._view.records.size >= marker.records
-        records = self._view.records if same and self._view is not None else Records(build / _RECORDS)
+        records = self._view.records if same and self._view is not None else Records(build / RECORDS)
         self._build, self._index, self._seen = build, index, seen
         self._view = View(searcher, records, marker)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from omnikeywords.analysis.features import QUESTIONS
 from omnikeywords.analysis.language import LANGUAGES
 from omnikeywords.model import FUNNELS, INTENTS
-from omnikeywords.search.words import STEM_MARK, Words
+from omnikeywords.search.words import Words
 
 __all__ = [
     "BEGINS",
@@ -91,11 +91,6 @@ def register(index: tantivy.Index) -> None:
 def documents(project: str, rows: pl.DataFrame, at: NDArray[np.uint64], words: Words) -> list[str]:
     """Documents as JSON, of rows of the table `keywords` of a project, whose records begin at the bytes `at`."""
     phrases = words.split(rows["normalized"].to_list())
-    stems = words.stems(phrases, rows["language"].to_list())
-    texts = [
-        f"{' '.join(split)} {STEM_MARK}{f' {STEM_MARK}'.join(cut)}" if cut else " ".join(split)
-        for split, cut in zip(phrases, stems, strict=True)
-    ]
     imports = rows["rows"].str.extract_all(r"\S+/").list.eval(pl.element().str.strip_suffix("/")).list.unique()
     whole = pl.Series("whole", ["".join(split) for split in phrases], pl.String)
     begins = [(BEGINS + whole.str.slice(0, letters)).alias(f"b{letters}") for letters in range(1, BEGUN + 1)]
@@ -104,7 +99,7 @@ def documents(project: str, rows: pl.DataFrame, at: NDArray[np.uint64], words: W
     fields = rows.select(
         scope.alias("scope"),
         pl.Series("key", keys_of(project, rows["id"])),
-        pl.Series("text", texts),
+        pl.Series("text", words.texts(phrases, rows["language"].to_list())),
         whole,
         _several(rows["market"].cast(pl.String).to_frame().select(pl.concat_list("market")).to_series()).alias(
             "market"

@@ -30,28 +30,40 @@ STEMMED = {
 _REMEMBERED = 500_000  # distinct words; then it begins anew
 
 
+class _Pieces(dict[str, tuple[str, ...]]):
+    """The parts of each folded word, found out when it is first met."""
+
+    def __missing__(self, word: str) -> tuple[str, ...]:
+        found = self[word] = pieces(word) or (word,)
+        return found
+
+
+class _Stems(dict[str, str]):
+    """The stem of each word of a language behind its mark, empty where it is the word itself."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__()
+        self._language = language
+
+    def __missing__(self, word: str) -> str:
+        found = stems_of([word], self._language)[word]
+        marked = self[word] = "" if found == word else STEM_MARK + found
+        return marked
+
+
 class Words:
     """Splits and stems phrases, remembering each distinct word; one a thread."""
 
     def __init__(self) -> None:
-        self._pieces: dict[str, tuple[str, ...]] = {}
-        self._stems: dict[str, dict[str, str]] = {language: {} for language in STEMMED}
+        self._pieces = _Pieces()
+        self._stems = {language: _Stems(language) for language in STEMMED}
 
     def split(self, normalized: Sequence[str]) -> list[list[str]]:
         """The words of each phrase, in their order; a word of nothing but punctuation is that punctuation."""
         known = self._pieces
         if len(known) > _REMEMBERED:
             known.clear()
-        found = []
-        for phrase in fold_batch(normalized):
-            words: list[str] = []
-            for word in phrase.split():
-                parts = known.get(word)
-                if parts is None:
-                    parts = known[word] = pieces(word) or (word,)
-                words += parts
-            found.append(words)
-        return found
+        return [[part for word in phrase.split() for part in known[word]] for phrase in fold_batch(normalized)]
 
     def spelt(self, normalized: str, words: Sequence[str]) -> Sequence[str]:
         """The words of a phrase with their accents; as they are where its parts are others without."""
@@ -60,27 +72,18 @@ class Words:
         parts = [part for word in normalized.split() for part in (pieces(word) or (word,))]
         return parts if len(parts) == len(words) else words
 
-    def stems(self, phrases: Sequence[Sequence[str]], languages: Sequence[str | None]) -> list[list[str]]:
-        """The stems of each phrase's words by its language, those that are not the word itself, each once."""
-        missing: dict[str, set[str]] = {}
-        for words, language in zip(phrases, languages, strict=True):
-            known = self._stems.get(language or "")
-            if known is not None:
-                missing.setdefault(language or "", set()).update(word for word in words if word not in known)
-        for language, new in missing.items():
-            known = self._stems[language]
+    def texts(self, phrases: Sequence[Sequence[str]], languages: Sequence[str | None]) -> list[str]:
+        """Each phrase as the index takes it: its words, and behind them their stems in its language, marked."""
+        for known in self._stems.values():
             if len(known) > _REMEMBERED:
                 known.clear()
-                new = {word for words, of in zip(phrases, languages, strict=True) if of == language for word in words}
-            known.update(stems_of(new, language))
-        found: list[list[str]] = []
+        found = []
         for words, language in zip(phrases, languages, strict=True):
-            known = self._stems.get(language or "")
-            if known is None:
-                found.append([])
+            stems = self._stems.get(language or "")
+            if stems is None:
+                found.append(" ".join(words))
             else:
-                stems = [known[word] for word in words]
-                found.append(list(dict.fromkeys(s for s, word in zip(stems, words, strict=True) if s != word)))
+                found.append(" ".join((*words, *filter(None, [stems[word] for word in words]))))
         return found
 
 
