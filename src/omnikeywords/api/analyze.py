@@ -77,6 +77,10 @@ class Analyze:
             busy="too many large calls",
             advice=", or send fewer keywords a call",
         )
+        self._heads = {
+            kind: self._encode({"analysis_type": kind, "model_version": model_version})[:-1]
+            for kind in ("basic", "comprehensive")
+        }
         self._count = {kind: _analysed.labels(kind).inc for kind in ("basic", "comprehensive")}
 
     async def __call__(self, call: Call) -> Reply:
@@ -134,8 +138,7 @@ class Analyze:
         return [self._encode(row) for row in self._analyst.analyse(phrases, *options).rows()]
 
     def _body(self, asked: AnalyzeRequest, objects: list[bytes]) -> bytes:
-        head = {"analysis_type": asked.analysis_type, "model_version": self._model_version}
-        return b'%s,"results":[%s]}' % (self._encode(head)[:-1], b",".join(objects))
+        return b'%s,"results":[%s]}' % (self._heads[asked.analysis_type], b",".join(objects))
 
 
 _Options = tuple[str, str | None, str]  # kind, market, project
