@@ -74,7 +74,7 @@ class Searches:
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
         self._settings = settings
         self._catalogue = catalogue
-        self.indexes = Indexes(settings.data_dir / "search", settings.open_indexes)
+        self.indexes = Indexes(settings.search_folder, settings.open_indexes)
 
     def find(self, request: Request, fields: Sequence[str] | None = None) -> Searched:
         """Keywords by what people type; `fields` of the keyword objects, None for all.

@@ -6,6 +6,7 @@ default. `okf settings` prints the table, and `python -m omnikeywords.settings` 
 """
 
 import difflib
+import hashlib
 import os
 import re
 import sys
@@ -669,6 +670,12 @@ class Settings:
     def database(self) -> str:
         """URL of the catalogue's database."""
         return self.database_url or f"sqlite:///{self.data_dir / 'catalogue.sqlite3'}"
+
+    @property
+    def search_folder(self) -> Path:
+        """Where the search indexes of this catalogue are: those of another database are none of it."""
+        name = hashlib.blake2b(hide_password(self.database).encode(), digest_size=6).hexdigest()
+        return self.data_dir / "search" / name
 
     def rows(self) -> list[SettingValue]:
         """Every setting as it stands, in the order of the table."""

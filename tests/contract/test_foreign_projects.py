@@ -87,6 +87,7 @@ class Service:
                 webhook = finder.create_webhook(project, f"https://1.1.1.1/{project}")
                 begun = finder.start_import(f"query,clicks\n{phrase},3\n".encode(), name="a.csv", project=project)
                 finder.run_job(begun.job_id)
+                finder.searches.catch_up(project)
                 (keyword,) = finder.keywords(project).keywords
                 (delivery,) = [job.id for job in finder.jobs(project) if job.kind == DELIVER]
                 self.things[project] = {

@@ -210,3 +210,16 @@ def test_what_is_shown_of_redis_and_limits_can_be_read_and_tells_no_password() -
     assert shown["OKF_REDIS_URL"] == "redis://app:***@one:6379, redis://two:6379"
     assert shown["OKF_RATE_LIMIT"] == "50/200/exact"
     assert shown["OKF_RATE_LIMITS"] == "k1=5/10, k2=none"
+
+
+def test_indexes_of_two_databases_lie_apart() -> None:
+    """Whoever has two catalogues finds in each what is in it, although both have the same data folder."""
+    here = Settings.load({"OKF_DATA_DIR": "/srv/okf"})
+    first, second = (
+        Settings.load({"OKF_DATA_DIR": "/srv/okf", "OKF_DATABASE_URL": f"postgresql://okf:{secret}@{host}/okf"})
+        for secret, host in (("a", "one"), ("a", "two"))
+    )
+    changed = Settings.load({"OKF_DATA_DIR": "/srv/okf", "OKF_DATABASE_URL": "postgresql://okf:b@one/okf"})
+    assert len({here.search_folder, first.search_folder, second.search_folder}) == 3
+    assert changed.search_folder == first.search_folder, "another password is no other database"
+    assert here.search_folder.parent == Path("/srv/okf/search")
