@@ -79,7 +79,13 @@ class Service:
     """The application over two projects that hold an import each, and keys for one of them."""
 
     def __init__(self, folder: Path) -> None:
-        settings = Settings.load({"OKF_DATABASE_URL": f"sqlite:///{folder / 'catalogue.sqlite3'}"})
+        settings = Settings.load(
+            {
+                "OKF_DATABASE_URL": f"sqlite:///{folder / 'catalogue.sqlite3'}",
+                "OKF_DATA_DIR": str(folder),
+                "OKF_LANGUAGE_TABLE": str(Settings.load({}).language_table_path),
+            }
+        )
         self.things: dict[str, dict[str, str]] = {}  # project to what its parts of paths are
         with closing(Finder(settings)) as finder:
             for project, phrase in ((MINE, "red shoes"), (THEIRS, "blue hats")):

@@ -41,7 +41,12 @@ def _cleaned() -> Iterator[None]:
 def application() -> Guard:
     # Who waits for an index that nobody builds waits a second.
     loaded = Settings.load(
-        {"OKF_DATABASE_URL": f"sqlite:///{FOLDER.name}/catalogue.sqlite3", "OKF_REQUEST_TIMEOUT_MS": "1000"}
+        {
+            "OKF_DATABASE_URL": f"sqlite:///{FOLDER.name}/catalogue.sqlite3",
+            "OKF_DATA_DIR": FOLDER.name,
+            "OKF_LANGUAGE_TABLE": str(Settings.load({}).language_table_path),
+            "OKF_REQUEST_TIMEOUT_MS": "1000",
+        }
     )
     finder = Finder(loaded)
     checks = Health()
