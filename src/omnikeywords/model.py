@@ -93,19 +93,24 @@ class Market:
         return f"{self.language}-{self.region}" if self.region else self.language
 
 
+_DAY = r"\d{4}-\d\d-\d\d"
+
+
 def days_of(text: str) -> tuple[date, date]:
     """The first and the last day of a period as people write it: `2026-05-31`, `2026-05`, `2026-05-01..2026-05-28`.
 
     Raises InvalidOption, naming the value, for anything else.
     """
     month = re.fullmatch(r"(\d{4})-(\d\d)", text.strip())
+    days = re.fullmatch(rf"({_DAY})(?:\s*\.\.\s*({_DAY}))?", text.strip(), re.ASCII)
     try:
         if month:
             year, number = int(month[1]), int(month[2])
             return date(year, number, 1), date(year, number, monthrange(year, number)[1])
-        first, _, last = (part.strip() for part in text.partition(".."))
-        start = date.fromisoformat(first)
-        end = date.fromisoformat(last) if last else start
+        if days is None:  # of what ISO 8601 knows beside days, weeks, only the first day would be taken
+            raise ValueError
+        start = date.fromisoformat(days[1])
+        end = date.fromisoformat(days[2]) if days[2] else start
     except ValueError:
         raise InvalidOption(
             f"date {text!r} is none: give a day as 2026-05-31, a month as 2026-05, or 2026-05-01..2026-05-28", date=text

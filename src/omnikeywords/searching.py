@@ -154,7 +154,7 @@ class Searches:
         until = time.monotonic() + seconds
         while True:
             view = self._newest(project)
-            reached = 0 if view is None else view.marker.position
+            reached = self._nothing_up_to(project) if view is None else view.marker.position
             if reached >= position:
                 return
             if time.monotonic() > until:
@@ -164,6 +164,12 @@ class Searches:
                     position=reached,
                 )
             time.sleep(_PAUSE)
+
+    def _nothing_up_to(self, project: str) -> int:
+        """The position up to which there is no keyword that an index could hold; 0 where there are some."""
+        with self._catalogue.database_of(project).read() as connection:
+            standing = changes.standing(connection, bucket_of(project))
+        return 0 if standing.number else standing.position
 
     def catch_up(self, project: str) -> None:
         """Bring the index of a project up to the read models, where no processor does."""

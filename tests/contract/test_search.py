@@ -580,6 +580,9 @@ def test_what_was_written_is_found_when_one_waits_for_it(place: Place, tmp_path:
     try:
         started = finder.start_import(b"Keyword\nred shoes\n", name="k.csv", project=SHOP)
         finder.run_job(started.job_id)
+        finder.create_project("empty", "ana")
+        finder.searches.wait_for("empty", None, WAIT)
+        assert finder.search(Request("empty", "anything")).hits == []
         finder.searches.wait_for(SHOP, None, WAIT)
         found = finder.search(Request(SHOP, "shoes"))
         assert [hit["keyword"] for hit in found.hits] == ["red shoes"]

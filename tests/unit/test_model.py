@@ -6,8 +6,8 @@ import hashlib
 import pytest
 
 from omnikeywords.analysis.ids import keyword_ids
-from omnikeywords.errors import InvalidMarket
-from omnikeywords.model import Market, keyword_id
+from omnikeywords.errors import InvalidMarket, InvalidOption
+from omnikeywords.model import Market, days_of, keyword_id
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,14 @@ def test_anything_else_is_refused_by_name(text):
     with pytest.raises(InvalidMarket, match="write it as pt-BR") as refused:
         Market.parse(text)
     assert refused.value.params == {"market": text}
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-W10", "2026-W10-3", "20260531", "2026-05-31..", "..2026-05-31", "2026-05-01..2026-W22", "2026-5"]
+)
+def test_a_period_that_is_written_otherwise_is_refused(text):
+    with pytest.raises(InvalidOption, match="give a day as 2026-05-31"):
+        days_of(text)
 
 
 def test_ids_are_frozen():
