@@ -77,8 +77,13 @@ def test_what_is_no_keyword_stops_no_other(api: Api) -> None:
 
 def test_the_query_goes_before_the_body(api: Api) -> None:
     asked = {"project": "shop", "name": "may"}
-    begun = send(api, {"keywords": ["red shoes"], "project": "other", "name": "june"}, params=asked).json()
+    begun = send(api, {"keywords": ["red shoes"], "project": "shop", "name": "june"}, params=asked).json()
     assert (begun["project"], begun["name"]) == ("shop", "may")
+
+
+def test_two_projects_at_once_are_refused(api: Api) -> None:
+    refused = send(api, {"keywords": ["red shoes"], "project": "other"}, params={"project": "shop"})
+    assert_problem(refused, 422, "invalid_request")
 
 
 @pytest.mark.parametrize(

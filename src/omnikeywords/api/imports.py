@@ -201,7 +201,10 @@ class Imports:
     async def _create_from_list(self, call: Call, asked: ImportQuery, project: str, key: str | None) -> Reply:
         """Keywords without a file: they become one, and go its way."""
         given = decode_json(await read_body(call, self._most_list_bytes, self._seconds), self._list_of)
-        if asked.project is None and given.project is not None:
+        if given.project is not None:
+            if asked.project not in (None, given.project):
+                twice = f"project: the body says {given.project!r}, the query {asked.project!r}: give it once"
+                raise Problem("invalid_request", twice, {"field": "project"})
             project = allowed(call, "write", given.project)
         days = asked.date or given.date
         period = days_of(days) if days else None

@@ -179,6 +179,8 @@ _SHAPES = {
     "question": f"this is no kind of question: use {', '.join(QUESTIONS)} or any, with | between several",
 }
 _SHAPES["name"] = _SHAPES["project"]
+for _name in ("tags", "add_tags", "remove_tags"):
+    _SHAPES[_name] = "this is no tag: use 1 to 64 characters, without spaces, commas and |"
 _CHOICES = {
     "analysis_type": "use basic or comprehensive",
 }
@@ -197,8 +199,8 @@ def wrong_field(said: str, type: Any, what: str = "field") -> Problem:
             text = text.replace("object contains unknown field", f"unknown {what}")
     elif field in _CHOICES:
         text += f": {_CHOICES[field]}"
-    elif "matching regex" in text and field in _SHAPES:
-        text = _SHAPES[field]
+    elif "matching regex" in text and field.partition("[")[0] in _SHAPES:
+        text = _SHAPES[field.partition("[")[0]]
     elif (
         "invalid enum value" in text
         and (at := field.partition("[")[0]) in known

@@ -36,6 +36,7 @@ __all__ = [
     "Filters",
     "Group",
     "Page",
+    "choices_of",
     "compare",
     "count",
     "count_groups",
@@ -108,10 +109,7 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
             number = _number(name, value)
             return column >= number if prefix == "min_" else column <= number
     if name in CHOICES:
-        chosen = value.split("|")
-        if unknown := [one for one in chosen if one not in CHOICES[name]]:
-            known = ", ".join(CHOICES[name])
-            raise InvalidOption(f"filter {name} is {unknown[0]!r}: use {known}, with | between several", filter=name)
+        chosen = choices_of(name, value)
         return keywords.c[name].is_not(None) if "any" in chosen else keywords.c[name].in_(chosen)
     match name:
         case "words" | "year":
@@ -132,7 +130,22 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
         case "import":
             return or_(*(keywords.c.rows.contains(f"{one}/", autoescape=True) for one in value.split("|")))
         case _:
-            return keywords.c[name].in_(value.split("|"))
+            return keywords.c[name].in_(choices_of(name, value))
+
+
+def choices_of(name: str, value: str) -> list[str]:
+    """What a filter lets through, of the values with | between them, as keywords have it: `PT_br` is pt-BR.
+
+    Raises InvalidOption for what the filter cannot be, InvalidMarket.
+    """
+    chosen = list(dict.fromkeys(value.split("|")))
+    known = CHOICES.get(name)
+    if known is not None and (unknown := [one for one in chosen if one not in known]):
+        said = f"filter {name} is {unknown[0]!r}: use {', '.join(known)}, with | between several"
+        raise InvalidOption(said, filter=name)
+    if name == "market":
+        return [str(Market.parse(one)) for one in chosen]
+    return [one.lower() for one in chosen] if name == "language" else chosen
 
 
 def _number(name: str, value: str) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tantivy import FieldType, Occur, Query
 
+from omnikeywords.catalog.listing import choices_of
 from omnikeywords.errors import InvalidOption
 from omnikeywords.search.schema import CODES, SCALES, SCHEMA
 
@@ -60,17 +61,18 @@ def filter_query(name: str, value: str) -> Query:
         raise InvalidOption(f"filter {name!r} is unknown: use {', '.join(FILTERS)}", filter=name)
     if name.startswith(("min_", "max_")):
         return _range(name, value)
-    choices = list(dict.fromkeys(value.split("|")))
-    if len(choices) > _MOST_CHOICES:
+    count = value.count("|") + 1
+    if count > _MOST_CHOICES:
         raise InvalidOption(
-            f"filter {name} has {len(choices)} choices: give at most {_MOST_CHOICES}", filter=name, limit=_MOST_CHOICES
+            f"filter {name} has {count} choices: give at most {_MOST_CHOICES}", filter=name, limit=_MOST_CHOICES
         )
-    if name == "question" and value == "any":
+    choices = choices_of(name, value)
+    if name == "question" and "any" in choices:
         return Query.exists_query("question")
     if name in ("local", "branded") and value not in ("true", "false"):
         raise InvalidOption(f"filter {name} is {value!r}: use true or false", filter=name)
     if name in CODES:
-        known = [CODES[name].index(choice) for choice in choices if choice in CODES[name]]
+        known = [CODES[name].index(choice) for choice in choices if choice in CODES[name]]  # a language may be new
         return any_of(has_number(name, code) for code in known) if known else Query.empty_query()
     if name in ("words", "year"):
         if not re.fullmatch(r"[0-9]{1,4}", value):
