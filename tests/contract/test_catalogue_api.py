@@ -403,9 +403,7 @@ class TestKeywords:
         assert [k["keyword"] for k in api.get("/keywords", intent="transactional")["keywords"]] == ["buy running shoes"]
         assert [k["keyword"] for k in api.get("/keywords", question="how")["keywords"]] == ["how to lace shoes"]
         assert [k["keyword"] for k in api.get("/keywords", question="any")["keywords"]] == ["how to lace shoes"]
-        assert len(api.get("/keywords", language="EN")["keywords"]) == len(
-            api.get("/keywords", language="en")["keywords"]
-        )
+        assert api.get("/keywords", language="EN")["total"] == api.get("/keywords", language="en")["total"] > 0
         assert api.get("/keywords", q="\b")["keywords"] == [], "nothing that a keyword could hold"
 
     def test_pages_follow_each_other_without_a_gap(self, api: Api) -> None:

@@ -372,7 +372,7 @@ def test_nothing_of_another_project_is_found_however_one_asks(
         *((text, {}) for text in ("secret", "secrets", "secrte", "secret*", '"secret plan"', "-red", "-red -plain")),
         *((text, {}) for text in (f"p:{OTHER}", f"scope:p:{OTHER}", f'shoes" OR scope:"p:{OTHER}', "* OR *", "a OR b")),
         *(("", {"filters": {"import": value}}) for value in ("i2", "i1|i2", f"i1 OR p:{OTHER}")),
-        *(("", {"filters": {name: f"i:i2|p:{OTHER}"}}) for name in ("tag", "source", "market")),
+        *(("", {"filters": {name: f"i:i2|p:{OTHER}"}}) for name in ("tag", "source")),
         ("", {"filters": {"min_volume": "1000"}}),
         ("", {"cursor": stolen}),
         *(("", {"sort": sort}) for sort in SORTS),
