@@ -673,7 +673,11 @@ class Settings:
 
     @property
     def search_folder(self) -> Path:
-        """Where the search indexes of this catalogue are: those of another database are none of it."""
+        """Where the search indexes of this catalogue are: beside the SQLite file, or in the data folder, those of each
+        PostgreSQL database apart."""
+        path = self.database.partition("?")[0]
+        if path.startswith("sqlite:///"):
+            return Path(path.removeprefix("sqlite:///")).with_suffix(".search")
         name = hashlib.blake2b(hide_password(self.database).encode(), digest_size=6).hexdigest()
         return self.data_dir / "search" / name
 

@@ -222,4 +222,7 @@ def test_indexes_of_two_databases_lie_apart() -> None:
     changed = Settings.load({"OKF_DATA_DIR": "/srv/okf", "OKF_DATABASE_URL": "postgresql://okf:b@one/okf"})
     assert len({here.search_folder, first.search_folder, second.search_folder}) == 3
     assert changed.search_folder == first.search_folder, "another password is no other database"
-    assert here.search_folder.parent == Path("/srv/okf/search")
+    assert first.search_folder.parent == Path("/srv/okf/search")
+    assert here.search_folder == Path("/srv/okf/catalogue.search")
+    file = Settings.load({"OKF_DATA_DIR": "/srv/okf", "OKF_DATABASE_URL": "sqlite:////home/ana/shop.sqlite3"})
+    assert file.search_folder == Path("/home/ana/shop.search"), "it goes where its catalogue goes"

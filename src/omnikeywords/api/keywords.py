@@ -29,6 +29,7 @@ from omnikeywords.api.schemas import (
     Cursor,
     KeywordResult,
     Limit,
+    MarketTexts,
     ProjectName,
     ProjectQuery,
     Total,
@@ -59,7 +60,7 @@ class KeywordFilters(Struct, frozen=True, forbid_unknown_fields=True):
 
     project: ProjectName | None = None
     q: Annotated[str, Meta(max_length=700, description="Part of the keyword, however it is spelt in case.")] = ""
-    market: _Texts = None
+    market: MarketTexts | None = None
     language: _Texts = None
     intent: Annotated[str, _chosen("intent")] | None = None
     funnel: Annotated[str, _chosen("funnel")] | None = None

@@ -19,6 +19,7 @@ __all__ = [
     "KeywordResult",
     "Limit",
     "MarketText",
+    "MarketTexts",
     "Part",
     "ProblemDetails",
     "ProjectName",
@@ -28,10 +29,14 @@ __all__ = [
     "TotalIsExact",
 ]
 
+_MARKET = r"[A-Za-z]{2,3}([-_]([A-Za-z]{2}|[0-9]{3}))?"
+MarketTexts = Annotated[
+    str, Meta(pattern=rf"^{_MARKET}(\|{_MARKET})*$", description="As `pt-BR`, or several with | between them.")
+]
 MarketText = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z]{2,3}([-_]([A-Za-z]{2}|[0-9]{3}))?$",
+        pattern=f"^{_MARKET}$",
         description="Language and region, as `pt-BR`, `en` or `und-BR`.",
         examples=["pt-BR"],
     ),
