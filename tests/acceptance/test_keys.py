@@ -216,7 +216,12 @@ def test_with_a_key_it_is_served_to_who_has_it(catalogue: Catalogue) -> None:
 def test_while_the_database_is_away_it_starts_and_lets_nobody_in() -> None:
     process = subprocess.Popen(
         [str(OKF), "serve", "--host", "0.0.0.0", "--port", "0", "--workers", "1", "--roles", "analyzer"],
-        env={**os.environ, "OKF_LOG_FORMAT": "json", "OKF_DATABASE_URL": "postgresql://okf@127.0.0.1:1/okf"},
+        env={
+            **os.environ,
+            "OKF_LOG_FORMAT": "json",
+            "OKF_DATABASE_URL": "postgresql://okf@127.0.0.1:1/okf",
+            "OKF_DRAIN_TIMEOUT_MS": "5000",  # within which it ends, whatever a worker that just starts makes of it
+        },
         stderr=subprocess.PIPE,
         text=True,
     )
