@@ -21,10 +21,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -76,6 +77,7 @@ def serve(
     number = settings.workers if workers is None else workers
     if number < 1:
         raise InvalidOption(f"{number} workers cannot serve: give 1 or more", workers=number)
+    told = _signals_from_here()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="okf-serve-")))
         beside = [role for role in chosen if role in _BESIDE]
@@ -87,11 +89,32 @@ def serve(
         _check_keys(settings, folder, local, where, program)
         # Before the workers split off, so that they start at once and share the memory.
         _application(settings, folder, chosen, local)
-        server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program)
+        server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program, told)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
         with _Processor(settings, beside) if beside else contextlib.nullcontext():
             server.serve(target_loader=functools.partial(_worker, settings, folder, chosen, local), wrap_loader=False)
+
+
+def _signals_from_here() -> list[int]:
+    """The signals to end that come from now on, as they come, until the server has handlers of its own.
+
+    They raise too, but what is raised in the callback of a library may end there.
+    """
+    told: list[int] = []
+
+    def noting(before: Callable[[int, FrameType | None], object]) -> Callable[[int, FrameType | None], object]:
+        def note(number: int, frame: FrameType | None) -> object:
+            told.append(number)
+            return before(number, frame)
+
+        return note
+
+    for number in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
+        before = signal.getsignal(number)
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            signal.signal(number, noting(before))
+    return told
 
 
 @contextlib.contextmanager
@@ -303,7 +326,9 @@ def _process(settings: Settings, parent: int, roles: Sequence[str]) -> None:
 class _Server(MPServer):
     """The server, draining before it stops and saying when it is ready."""
 
-    def __init__(self, settings: Settings, where: _Address, workers: int, draining: SharedFlag, program: str) -> None:
+    def __init__(
+        self, settings: Settings, where: _Address, workers: int, draining: SharedFlag, program: str, told: Sequence[int]
+    ) -> None:
         super().__init__(
             "omnikeywords.service",
             address=where.host,
@@ -326,6 +351,7 @@ class _Server(MPServer):
         self._where = where
         self._draining = draining
         self._program = program
+        self._told = told
         self._delay = settings.drain_delay_ms / 1000
         self._text = settings.log_format == "text"
         self._signal = 0
@@ -347,6 +373,8 @@ class _Server(MPServer):
         super().startup(*given)  # type: ignore[no-untyped-call]
         if meant_to_stay:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if self._told:
+            self.signal_handler_interrupt(self._told[0])
         threading.Thread(target=self._announce, name="announce", daemon=True).start()
 
     def shutdown(self, exit_code: int = 0) -> None:
