@@ -6,18 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from tantivy import FieldType, Occur, Query
 
-from omnikeywords.catalog.listing import choices_of
+from omnikeywords.catalog.listing import FILTERS, choices_of
 from omnikeywords.errors import InvalidOption
 from omnikeywords.search.schema import CODES, SCALES, SCHEMA
 
-__all__ = ["FILTERS", "all_of", "any_of", "between", "filter_queries", "has_number", "has_term"]
+__all__ = ["all_of", "any_of", "between", "filter_queries", "has_number", "has_term"]
 
-_RANGED = ("volume", "difficulty", "opportunity", "position", "clicks", "impressions")
-FILTERS = (
-    *("market", "language", "intent", "funnel", "question", "modifier", "tag", "source", "import", "words", "local"),
-    *("branded", "year"),
-    *(f"{end}_{name}" for name in _RANGED for end in ("min", "max")),
-)
 _MOST = 2**53  # further than any number that is counted
 _MOST_CHOICES = 100  # behind one another in one filter
 
