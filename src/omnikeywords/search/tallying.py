@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from omnikeywords.analysis.normalise import normalise_batch
 from omnikeywords.analysis.stop_words import STOP_INSIDE
-from omnikeywords.search.finding import Asked, Request, check, matches_of
+from omnikeywords.search.finding import Request, check
 from omnikeywords.search.index import View
+from omnikeywords.search.matching import Asked, matches_of
 from omnikeywords.search.query import parse
 from omnikeywords.search.records import recorded
 from omnikeywords.search.words import Words, alike
