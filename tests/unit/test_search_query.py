@@ -81,9 +81,9 @@ def test_accents_case_and_punctuation_are_gone_from_words() -> None:
 
 def test_a_word_is_like_its_forms_in_every_language() -> None:
     assert alike("shoes")[0] == "shoes"
-    assert "~shoe" in alike("shoes")
+    assert "shoe" in alike("shoes")
     for one, other in (("acoes", "acao"), ("hoteis", "hotel"), ("jardins", "jardim"), ("canciones", "cancion")):
-        assert {term.lstrip("~") for term in alike(one)} & {term.lstrip("~") for term in alike(other)}
+        assert set(alike(one)) & set(alike(other))
 
 
 @pytest.mark.parametrize(

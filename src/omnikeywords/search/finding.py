@@ -101,7 +101,7 @@ def find(view: View, request: Request) -> Found:
     if hits is None:
         hits = Pages(asked, tiers, request.sort).behind(cursor, limit)
     shown = hits[: request.limit]
-    records = view.records.read(view.values("at", [hit.address for hit in shown]))
+    records = view.records_at([hit.address for hit in shown])
     following = None
     if len(hits) > request.limit:
         last = shown[-1]

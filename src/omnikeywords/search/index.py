@@ -13,8 +13,9 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 import polars as pl
@@ -24,7 +25,7 @@ from tantivy import Query
 from omnikeywords.analysis import MODEL_VERSION
 from omnikeywords.errors import IndexBusy
 from omnikeywords.search.records import RecordFile, Records, records_of
-from omnikeywords.search.schema import BANDS, SCHEMA, Terms, documents, key_of, register
+from omnikeywords.search.schema import BANDS, SCHEMA, Terms, documents, gather, key_of, register
 from omnikeywords.search.words import Words
 
 __all__ = [
@@ -47,8 +48,12 @@ FORMAT = "2"  # of schema, words and records: another one is another folder
 _CURRENT = "current"
 RECORDS = "records"
 _LOOK_SECONDS = 0.2  # between looks for a newer commit
+_REMEMBERED = 20_000  # things about a commit; then it begins anew
 NOBODY = 0  # number of no project
 _HEAP = 300_000_000  # bytes of documents that wait to be written
+
+
+_Found = TypeVar("_Found")
 
 
 class ProjectSettings(msgspec.Struct, frozen=True):
@@ -78,7 +83,7 @@ class View:
         self.searcher = searcher
         self.records = records
         self.marker = marker
-        self._bands: dict[str, list[tuple[str, int]]] = {}
+        self._remembered: dict[object, Any] = {}
 
     def terms(self, project: str) -> Terms:
         """The terms of a project; those of one that is not there are nobody's."""
@@ -86,12 +91,25 @@ class View:
 
     def bands(self, terms: Terms) -> list[tuple[str, int]]:
         """The bands that keywords of a project are in, the best first: the term of each, and how many are there."""
-        found = self._bands.get(terms.all)
+        return self.remembered(terms.band, lambda: self._look_for_bands(terms))
+
+    def _look_for_bands(self, terms: Terms) -> list[tuple[str, int]]:
+        named = [f"{terms.band}{band}" for band in reversed(range(BANDS))]
+        counted = [(name, self.searcher.doc_freq("term", name)) for name in named]
+        return [(name, keywords) for name, keywords in counted if keywords]
+
+    def remembered(self, key: Hashable, find_out: Callable[[], _Found]) -> _Found:
+        """What was found out of this commit under a key, which never changes; found out when first asked for."""
+        found: _Found | None = self._remembered.get(key)
         if found is None:
-            named = [f"{terms.band}{band}" for band in reversed(range(BANDS))]
-            counted = [(name, self.searcher.doc_freq("term", name)) for name in named]
-            found = self._bands[terms.all] = [(name, keywords) for name, keywords in counted if keywords]
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[key] = find_out()
         return found
+
+    def records_at(self, addresses: list[tantivy.DocAddress]) -> list[list[Any]]:
+        """The record of each document."""
+        return self.records.read(gather(self.values("at", addresses)))
 
     def values(self, field: str, addresses: list[tantivy.DocAddress]) -> list[int]:
         """A number of each document; 0 where it is missing."""

@@ -59,6 +59,7 @@ class _Sought(NamedTuple):
     """Those who have a part of what was asked."""
 
     form: Query  # in any form
+    documents: int  # that have it, those counted twice that have it in two forms
     word: Query | None = None  # as it is, of a word
     differ: bool = False  # whether there are more of the former
 
@@ -274,28 +275,35 @@ class Asked:
         return has_term("text", self.terms.word + word)
 
     def _part(self, part: Part) -> _Sought:
-        frequency = self.view.searcher.doc_freq
         match part.kind:
             case PartKind.PHRASE:
-                words = [self.terms.word + word for word in part.words]
-                self._pay(part, min(frequency("text", word) for word in words))
-                if len(words) == 1:
-                    return _Sought(has_term("text", words[0]))
-                return _Sought(Query.phrase_query(SCHEMA, "text", words))  # type: ignore[arg-type]
+                found = self._phrase(part.words)
             case PartKind.PREFIX:
-                return _Sought(self._prefix(part))
+                found = self._prefix(part)
             case PartKind.WORD:
                 (word,) = part.words
-                stems = [self.terms.stem + stem for stem in alike(word)]
-                there = {stem: documents for stem in stems if (documents := frequency("term", stem))}
-                documents = sum(there.values())
-                self._pay(part, documents)
-                if not there:
-                    return _Sought(Query.empty_query(), Query.empty_query())
-                form = any_of([has_term("term", stem) for stem in there])
-                return _Sought(form, self._word(word), frequency("text", self.terms.word + word) != documents)
+                found = self.view.remembered((self.terms.all, word), lambda: self._forms(word))
+        self._pay(part, found.documents)
+        return found
 
-    def _prefix(self, part: Part) -> Query:
+    def _phrase(self, words: Sequence[str]) -> _Sought:
+        named = [self.terms.word + word for word in words]
+        documents = min(self.view.searcher.doc_freq("text", word) for word in named)
+        if len(named) == 1:
+            return _Sought(has_term("text", named[0]), documents)
+        return _Sought(Query.phrase_query(SCHEMA, "text", named), documents)  # type: ignore[arg-type]
+
+    def _forms(self, word: str) -> _Sought:
+        frequency = self.view.searcher.doc_freq
+        stems = [self.terms.stem + stem for stem in alike(word)]
+        there = {stem: documents for stem in stems if (documents := frequency("term", stem))}
+        if not there:
+            return _Sought(Query.empty_query(), 0, Query.empty_query())
+        documents = sum(there.values())
+        form = any_of([has_term("term", stem) for stem in there])
+        return _Sought(form, documents, self._word(word), frequency("text", self.terms.word + word) != documents)
+
+    def _prefix(self, part: Part) -> _Sought:
         (word,) = part.words
         terms = self.view.searcher.terms_with_prefix("text", self.terms.word + word, limit=_MOST_EXPANSIONS + 1)
         if len(terms) > _MOST_EXPANSIONS:
@@ -304,10 +312,9 @@ class Asked:
                 column=part.column,
                 limit=_MOST_EXPANSIONS,
             )
-        self._pay(part, sum(count for _, count in terms))
         if not terms:
-            return Query.empty_query()
-        return any_of(has_term("text", term) for term, _ in terms)
+            return _Sought(Query.empty_query(), 0)
+        return _Sought(any_of(has_term("text", term) for term, _ in terms), sum(count for _, count in terms))
 
     def _pay(self, part: Part, documents: int) -> None:
         self._cost += documents

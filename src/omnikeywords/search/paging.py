@@ -151,7 +151,7 @@ class Pages:
     def _spelt(self, found: Sequence[tuple[int, DocAddress]]) -> list[Hit]:
         """Hits with the letters of their keywords."""
         view = self._asked.view
-        records = view.records.read(view.values("at", [address for _, address in found]))
+        records = view.records_at([address for _, address in found])
         normalized, _ = normalise_batch([record[0] for record in records])
         return [
             Hit(0, "".join(words), place, address)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tantivy import Occur, Query
 
-from omnikeywords.analysis.normalise import normalise
+from omnikeywords.analysis.normalise import normalise, normalise_batch
 from omnikeywords.analysis.stop_words import STOP_INSIDE
 from omnikeywords.errors import InvalidKeyword
 from omnikeywords.search.filters import all_of, any_of, has_term
@@ -14,54 +14,49 @@ from omnikeywords.search.matching import Asked
 from omnikeywords.search.paging import Pages
 from omnikeywords.search.query import MOST_CHARACTERS, Search
 from omnikeywords.search.schema import BEGUN, SCHEMA, key_of
-from omnikeywords.search.words import alike, split
+from omnikeywords.search.words import Words, alike, split
 
 __all__ = ["phrase_of", "related", "suggest"]
 
 _SPARSE = 2000  # keywords that begin alike: so many are gone through one by one
-_MOST_WORDS = 200  # that a word which is being typed may become
 _FIRST_LOOK = 50  # of what might begin so, the most searched
 
 
 def suggest(view: View, project: str, text: str, limit: int) -> list[list[Any]]:
-    """The records of the most searched keywords that begin as somebody types, each phrase once.
-
-    Spaces do not count; but where many begin with the letters that were typed, those come that have their words too.
-    """
+    """The records of the most searched keywords that begin as somebody types, each phrase once; spaces do not count."""
     asked = Asked(view, project, Search(text), {})
     words = _split(text)
     whole = "".join(words)
-    every = has_term("term", asked.terms.begin + whole[:BEGUN] if whole else asked.terms.all)
+    begin = asked.terms.begin + whole[:BEGUN] if whole else asked.terms.all
+    every = has_term("term", begin)
+    asked.most = view.searcher.doc_freq("term", begin)
     if len(whole) <= BEGUN:
         return _first(view, asked, every, "", limit)
-    if view.searcher.doc_freq("term", asked.terms.begin + whole[:BEGUN]) > _SPARSE:
-        begun = view.searcher.terms_with_prefix("text", asked.terms.word + words[-1], limit=_MOST_WORDS)
-        if begun:
-            typed = any_of(has_term("text", term) for term, _ in begun)
-            before = [has_term("text", asked.terms.word + word) for word in words[:-1]]
-            asked.most = sum(count for _, count in begun)
-            found = _first(view, asked, all_of([every, *before, typed]), whole, limit)
-            if len(found) == limit:
-                return found
+    if asked.most > _SPARSE:
+        # Where many begin so, they are among the most searched that have the words before the one being typed.
+        before = [has_term("text", asked.terms.word + word) for word in words[:-1]]
+        found = _first(view, asked, all_of([every, *before]), whole, limit, look_on=False)
+        if len(found) == limit:
+            return found
     prefix = Query.fuzzy_term_query(SCHEMA, "whole", asked.terms.word + whole, 0, prefix=True)
     asked.most = 0
     return _first(view, asked, all_of([every, prefix]), "", limit)
 
 
-def _first(view: View, asked: Asked, query: Query, whole: str, limit: int) -> list[list[Any]]:
+def _first(view: View, asked: Asked, query: Query, whole: str, limit: int, *, look_on: bool = True) -> list[list[Any]]:
     """The most searched matches that begin so, looking at more and more of them."""
     looked, found = 0, dict[str, list[Any]]()
-    most = max(_FIRST_LOOK, 2 * limit)
+    most = max(_FIRST_LOOK if whole else 0, limit + limit // 2)
     while True:
         hits = asked.by_place(query, most)
-        for record in view.records.read(view.values("at", [address for _, address in hits[looked:]])):
-            phrase = normalise(record[0])
-            if phrase not in found and (not whole or "".join(split(phrase)).startswith(whole)):
-                found[phrase] = record
-                if len(found) == limit:
-                    return list(found.values())
-        if len(hits) < most:
-            return list(found.values())
+        records = view.records_at([address for _, address in hits[looked:]])
+        phrases, _ = normalise_batch([record[0] for record in records])
+        begins = [not whole or "".join(split).startswith(whole) for split in Words().split(phrases)]
+        for record, phrase, begins_so in zip(records, phrases, begins, strict=True):
+            if begins_so:
+                found.setdefault(phrase, record)
+        if len(found) >= limit or len(hits) < most or not look_on:
+            return list(found.values())[:limit]
         looked, most = most, most * 8
 
 
@@ -82,7 +77,7 @@ def related(view: View, project: str, keyword_id: str, phrase: str, limit: int) 
     others = {number: all_of([tier], but=[itself]) for number, tier in enumerate(tiers)}
     asked.most = 0
     hits = Pages(asked, others, "relevance").behind(None, limit)
-    return view.records.read(view.values("at", [hit.address for hit in hits]))
+    return view.records_at([hit.address for hit in hits])
 
 
 def phrase_of(view: View, project: str, keyword_id: str) -> str | None:
@@ -90,7 +85,7 @@ def phrase_of(view: View, project: str, keyword_id: str) -> str | None:
     itself = Query.term_query(SCHEMA, "key", key_of(project, keyword_id), "basic")
     query = all_of([has_term("term", view.terms(project).all), itself])
     hits = view.searcher.search(query, 1, count=False).hits
-    records = view.records.read(view.values("at", [address for _, address in hits]))
+    records = view.records_at([address for _, address in hits])
     return normalise(records[0][0]) if records else None
 
 
