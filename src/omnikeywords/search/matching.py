@@ -8,6 +8,7 @@ Every tier is of the project's keywords alone: it has terms of `schema.Terms`, w
 project, and where it is made of anything else, the project's term stands beside that.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from omnikeywords.search.filters import all_of, any_of, filter_queries, has_term
 from omnikeywords.search.index import View
 from omnikeywords.search.query import Part, PartKind, Search
 from omnikeywords.search.schema import CODES, SCHEMA, SET, band_of
-from omnikeywords.search.words import alike, alike_sets
+from omnikeywords.search.words import alike, set_of
 
 __all__ = ["ANY_FORM", "Asked", "Hit", "Total", "matches_of"]
 
@@ -59,6 +60,7 @@ class _Sought(NamedTuple):
     """Those who have a part of what was asked."""
 
     form: Query  # in any form
+    stems: Sequence[str]  # its forms, of a word
     documents: int  # that have it, those counted twice that have it in two forms
     word: Query | None = None  # as it is, of a word
     differ: bool = False  # whether there are more of the former
@@ -177,15 +179,15 @@ class Asked:
 
     @property
     def _few(self) -> bool:
-        return len(self._search.plain) <= SET
+        return len(self._search.plain) == len(self._wanted) <= SET
 
     @property
     def _no_others(self) -> Query:
         """Of few words, the keywords that have these in any form and no others; else those that have so many."""
-        words = self._search.plain
         if self._few:
-            return any_of(has_term("term", self.terms.set + one) for one in alike_sets(words))
-        return has_term("term", f"{self.terms.size}{len(words)}")
+            sets = {set_of(stems) for stems in itertools.product(*[part.stems for part in self._wanted])}
+            return any_of(has_term("term", self.terms.set + one) for one in sets)
+        return has_term("term", f"{self.terms.size}{len(self._search.plain)}")
 
     def first(self, limit: int) -> tuple[list[Hit], Total] | None:
         """The best matches and how many there are, in one look; None where that does not tell which are the best."""
@@ -290,18 +292,18 @@ class Asked:
         named = [self.terms.word + word for word in words]
         documents = min(self.view.searcher.doc_freq("text", word) for word in named)
         if len(named) == 1:
-            return _Sought(has_term("text", named[0]), documents)
-        return _Sought(Query.phrase_query(SCHEMA, "text", named), documents)  # type: ignore[arg-type]
+            return _Sought(has_term("text", named[0]), (), documents)
+        return _Sought(Query.phrase_query(SCHEMA, "text", named), (), documents)  # type: ignore[arg-type]
 
     def _forms(self, word: str) -> _Sought:
         frequency = self.view.searcher.doc_freq
-        stems = [self.terms.stem + stem for stem in alike(word)]
-        there = {stem: documents for stem in stems if (documents := frequency("term", stem))}
+        counted = {stem: frequency("term", self.terms.stem + stem) for stem in alike(word)}
+        there = [stem for stem, documents in counted.items() if documents]
         if not there:
-            return _Sought(Query.empty_query(), 0, Query.empty_query())
-        documents = sum(there.values())
-        form = any_of([has_term("term", stem) for stem in there])
-        return _Sought(form, documents, self._word(word), frequency("text", self.terms.word + word) != documents)
+            return _Sought(Query.empty_query(), there, 0, Query.empty_query())
+        documents = sum(counted.values())
+        form = any_of([has_term("term", self.terms.stem + stem) for stem in there])
+        return _Sought(form, there, documents, self._word(word), frequency("text", self.terms.word + word) != documents)
 
     def _prefix(self, part: Part) -> _Sought:
         (word,) = part.words
@@ -313,8 +315,8 @@ class Asked:
                 limit=_MOST_EXPANSIONS,
             )
         if not terms:
-            return _Sought(Query.empty_query(), 0)
-        return _Sought(any_of(has_term("text", term) for term, _ in terms), sum(count for _, count in terms))
+            return _Sought(Query.empty_query(), (), 0)
+        return _Sought(any_of(has_term("text", term) for term, _ in terms), (), sum(count for _, count in terms))
 
     def _pay(self, part: Part, documents: int) -> None:
         self._cost += documents

@@ -77,8 +77,8 @@ class Terms:
         self.all = str(number)  # every keyword of the project
         self.word = f"{number}:"  # and the word, in the field `text`; and all words without spaces, in `whole`
         self.stem = f"{number}~"  # and a stem
-        self.set = f"{number}="  # and the set of its stems, of few words
-        self.size = f"{number}#"  # and how many words it has, of more
+        self.size = f"{number}#"  # and how many words it has
+        self.set = f"{number}="  # and the set of its stems, where it has few words
         self.begin = f"{number}^"  # and its first letters: one, two, three
         self.band = f"{number}@"  # and the band of its rank
         self.imported = f"{number}/"  # and an import that it is from
@@ -196,12 +196,11 @@ def _term_of(terms: Terms) -> Callable[[Sequence[str], str, int, str], str]:
     stem, begin = f" {terms.stem}", f" {terms.begin}"
 
     def made(stems: Sequence[str], whole: str, band: int, imports: str) -> str:
-        few = len(stems) <= SET
-        kind = terms.set + set_of(stems) if few else f"{terms.size}{len(stems)}"
+        few = f" {terms.set}{set_of(stems)}" if len(stems) <= SET else ""
         begins = "".join([begin + whole[:letters] for letters in range(1, min(BEGUN, len(whole)) + 1)])
         # A keyword names its imports with the chunks of them.
         from_imports = "".join([f" {terms.imported}{name.partition('/')[0]}" for name in imports.split()])
-        return f"{terms.all} {kind}{stem}{stem.join(stems)}{begins} {terms.band}{band}{from_imports}"
+        return f"{terms.all} {terms.size}{len(stems)}{few}{stem}{stem.join(stems)}{begins} {terms.band}{band}{from_imports}"
 
     return made
 

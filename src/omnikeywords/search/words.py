@@ -15,7 +15,7 @@ import tantivy
 from omnikeywords.analysis.normalise import fold_batch
 from omnikeywords.analysis.roots import pieces
 
-__all__ = ["STEMMED", "Words", "alike", "alike_sets", "is_symbol", "set_of", "split", "stem", "stems_of"]
+__all__ = ["STEMMED", "Words", "alike", "is_symbol", "set_of", "split", "stem", "stems_of"]
 
 STEMMED = {
     "en": "english",
@@ -102,12 +102,6 @@ def stem(word: str, language: str) -> str:
 def alike(word: str) -> tuple[str, ...]:
     """The stems that keywords of any language have for a word, each once: by one of them all its forms are found."""
     return tuple(dict.fromkeys((word, *(stem(word, language) for language in STEMMED))))
-
-
-@functools.lru_cache(maxsize=65_536)
-def alike_sets(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The sets, as `set_of` writes them, of keywords that have these words in any form and no others."""
-    return tuple(dict.fromkeys(set_of([stem(word, language) for word in words]) for language in ("", *STEMMED)))
 
 
 def set_of(stems: Sequence[str]) -> str:
