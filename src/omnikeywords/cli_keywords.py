@@ -95,7 +95,7 @@ def keywords(
     from omnikeywords.terminal_catalogue import show_keyword_rows
 
     with opened() as finder:
-        page = finder.keywords(project, q=query, filters=filters, order=sort, limit=limit, cursor=cursor)
+        page = finder.keywords.page(project, q=query, filters=filters, order=sort, limit=limit, cursor=cursor)
     print_rows(page.keywords, format, show_keyword_rows, f"no keyword of project {project!r} is like that")
     if page.next_cursor:
         from omnikeywords.catalog.listing import MOST_COUNTED
@@ -133,9 +133,9 @@ def search(
 
     named = tuple(name.strip() for name in facets.split(",")) if facets else ()
     with opened() as finder:
-        finder.project(project)
+        finder.projects.find(project)
         finder.searches.catch_up(project)
-        found = finder.search(Request(project, query, filters, sort, named, limit, cursor))
+        found = finder.searches.find(Request(project, query, filters, sort, named, limit, cursor))
     for remark in found.notes:
         note(remark)
     print_rows(found.hits, format, show_keyword_rows, f"no keyword of project {project!r} is like that")
@@ -166,11 +166,11 @@ def export(
     asked = output_format(format, out) if format or out else OutputFormat.JSONL
     check_output(out, (), asked)
     chosen = next(name for name in FORMATS if name == asked)
-    with opened() as finder, progress(finder.count_keywords(project), False) as tell:
+    with opened() as finder, progress(finder.keywords.count(project), False) as tell:
 
         def frames() -> "Iterator[pl.DataFrame]":
             done = 0
-            for frame in finder.export(project, query, filters):
+            for frame in finder.keywords.export(project, query, filters):
                 yield frame
                 done += frame.height
                 tell("writing", done, None)
@@ -189,7 +189,7 @@ def history(keyword: _Keyword, project: Project = "default", market: Market = No
     from omnikeywords.terminal_catalogue import show_history
 
     with opened() as finder:
-        rows = finder.history(finder.keyword_named(keyword, project, market), project)
+        rows = finder.keywords.history(finder.keywords.named(keyword, project, market), project)
     print_rows(rows, format, show_history, f"no import says anything of {keyword!r}")
 
 
@@ -203,7 +203,7 @@ def compare(
 ) -> None:
     """Compare two imports: which keywords are new, lost, or at another position; the largest moves first."""
     with opened() as finder:
-        found = finder.compare(before, after, project, limit=limit)
+        found = finder.imports.compare(before, after, project, limit=limit)
     if is_jsonl(format):
         print_lines(found.rows)
         return
@@ -228,14 +228,14 @@ def tag(
 ) -> None:
     """Give a keyword tags or take them away; prints those it has, one a line."""
     with opened() as finder:
-        keyword_id = finder.keyword_named(keyword, project, market)
-        before = finder.mark(keyword_id, project)
+        keyword_id = finder.keywords.named(keyword, project, market)
+        before = finder.keywords.mark_of(keyword_id, project)
         missing = sorted(set(remove or ()) - set(before.tags))
         if missing:
             raise InvalidOption(f"keyword {keyword!r} has no tag {missing[0]!r}", tag=missing[0])
         now = sorted({*before.tags, *(tags or ())} - set(remove or ()))
         if now != sorted(before.tags):
-            finder.mark_keyword(keyword_id, project, who(), tags=now, expected=before.version)
+            finder.keywords.mark(keyword_id, project, who(), tags=now, expected=before.version)
     for each in now:
         print(each)
 
@@ -267,8 +267,8 @@ def correct(
     said: dict[str, str | None] = {name: value for name, value in given.items() if value is not None}
     said |= dict.fromkeys(undo or ())
     with opened() as finder:
-        keyword_id = finder.keyword_named(keyword, project, market)
+        keyword_id = finder.keywords.named(keyword, project, market)
         if said:
-            finder.mark_keyword(keyword_id, project, who(), corrected=said)
-        for name, value in sorted(finder.mark(keyword_id, project).corrected.items()):
+            finder.keywords.mark(keyword_id, project, who(), corrected=said)
+        for name, value in sorted(finder.keywords.mark_of(keyword_id, project).corrected.items()):
             print(f"{name} {value}")

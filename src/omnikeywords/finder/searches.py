@@ -5,14 +5,14 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.analysis.score import Weights
 from omnikeywords.catalog import changes, log
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.db import Database
 from omnikeywords.errors import IndexBusy, InvalidOption, NotFound, NotReached
+from omnikeywords.finder.catalogue import Catalogue
 from omnikeywords.model import Market
 from omnikeywords.search import (
     RECORDED,
@@ -32,28 +32,11 @@ from omnikeywords.search import (
     to_recorded,
 )
 from omnikeywords.search.tallying import LONGEST_NGRAM
-from omnikeywords.settings import Settings
 
-__all__ = ["Catalogue", "Searched", "Searches"]
+__all__ = ["Searched", "Searches"]
 
 _FOLLOWED_SECONDS = 2.0  # for another process to bring an index up
 _PAUSE = 0.02  # seconds between looks at how far an index is
-
-
-class Catalogue(Protocol):
-    """The finder, as far as searches need it."""
-
-    def project(self, name: str) -> object:
-        """Raises NotFound where there is no such project."""
-        ...
-
-    def database_of(self, project: str) -> Database:
-        """The database that holds a project."""
-        ...
-
-    def locate_projects(self) -> None:
-        """Learn which bucket each project is in, unless that was learnt a moment ago."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +52,12 @@ class Searched:
 
 
 class Searches:
-    """Search of a catalogue under one set of settings; safe to share between threads."""
+    """Searches of every project; safe to share between threads."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
-        self._settings = settings
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._settings = catalogue.settings
         self._catalogue = catalogue
-        self.indexes = Indexes(settings.search_folder, settings.open_indexes)
+        self.indexes = Indexes(self._settings.search_folder, self._settings.open_indexes)
 
     def find(self, request: Request, fields: Sequence[str] | None = None) -> Searched:
         """Keywords by what people type; `fields` of the keyword objects, None for all.
