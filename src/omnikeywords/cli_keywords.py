@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omnikeywords.cli import app
-from omnikeywords.cli_output import Market, OutputFormat, check_output, counted, note, output_format, progress
+from omnikeywords.cli_output import OutputFormat, check_output, counted, note, output_format, progress
 from omnikeywords.cli_session import Listed, Project, is_jsonl, opened, print_lines, print_rows, who
 from omnikeywords.errors import InvalidOption
 
@@ -21,7 +21,7 @@ __all__ = ["compare", "correct", "export", "history", "keywords", "search", "tag
 
 # Every filter of a list, and how its value is written.
 _FILTERS: Mapping[str, str] = {
-    "market": "As pt-BR; several by |.",
+    "market": "As pt-BR, or none; several by |.",
     "language": "As pt; several by |.",
     "intent": "informational, navigational, commercial, transactional; several by |.",
     "funnel": "awareness, consideration, decision; several by |.",
@@ -41,6 +41,10 @@ _FILTERS: Mapping[str, str] = {
     },
 }
 _Text = Annotated[str, typer.Option("-q", "--query", metavar="TEXT", help="Part of the keyword.")]
+_ItsMarket = Annotated[
+    str | None,
+    typer.Option("--market", metavar="MARKET", help="Which of several: as pt-BR, or none for that without a market."),
+]
 _Keyword = Annotated[str, typer.Argument(metavar="KEYWORD", help="The keyword, as a phrase or by its id.")]
 
 
@@ -96,6 +100,8 @@ def keywords(
 
     with opened() as finder:
         page = finder.keywords.page(project, q=query, filters=filters, order=sort, limit=limit, cursor=cursor)
+    for remark in page.notes:
+        note(remark)
     print_rows(page.keywords, format, show_keyword_rows, f"no keyword of project {project!r} is like that")
     if page.next_cursor:
         from omnikeywords.catalog.listing import MOST_COUNTED
@@ -140,7 +146,7 @@ def search(
         note(remark)
     print_rows(found.hits, format, show_keyword_rows, f"no keyword of project {project!r} is like that")
     for name, counts in found.facets.items():
-        note(f"{name}: " + ", ".join(f"{value} {number:,}" for value, number in counts.items()))
+        note(f"{name}: " + (", ".join(f"{value} {number:,}" for value, number in counts.items()) or "no keyword"))
     if found.next_cursor:
         note(f"{counted(found.total, 'keyword')}; the next: --cursor {found.next_cursor}")
 
@@ -184,7 +190,7 @@ def export(
 
 
 @app.command()
-def history(keyword: _Keyword, project: Project = "default", market: Market = None, format: Listed = None) -> None:
+def history(keyword: _Keyword, project: Project = "default", market: _ItsMarket = None, format: Listed = None) -> None:
     """Print everything that any import said of a keyword, by period."""
     from omnikeywords.terminal_catalogue import show_history
 
@@ -224,7 +230,7 @@ def tag(
         list[str] | None, typer.Option("--remove", metavar="TAG", help="A tag to take away; repeatable.")
     ] = None,
     project: Project = "default",
-    market: Market = None,
+    market: _ItsMarket = None,
 ) -> None:
     """Give a keyword tags or take them away; prints those it has, one a line."""
     with opened() as finder:
@@ -256,7 +262,7 @@ def correct(
         list[str] | None, typer.Option("--undo", metavar="FIELD", help="Take a correction back; repeatable.")
     ] = None,
     project: Project = "default",
-    market: Market = None,
+    market: _ItsMarket = None,
 ) -> None:
     """Say what a keyword really is.
 

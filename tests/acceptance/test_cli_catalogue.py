@@ -187,6 +187,39 @@ class TestKeywords:
         assert "is in several markets, pt-BR, pt-PT" in err
         assert len(okf("history", "comprar ténis de corrida", "--market", "pt-PT")) == 1
 
+    def test_without_a_market_are_named_by_none(self, okf: Okf, said: Any) -> None:
+        okf("import", "may.csv", "--market", "pt-BR")
+        okf("import", "june.csv")
+        code, _, err = said("history", "comprar ténis de corrida")
+        assert code == 2
+        assert "is in several markets, none, pt-BR" in err
+        (told,) = okf("history", "comprar ténis de corrida", "--market", "none")
+        assert told["clicks"] == 30
+        assert said("tag", "comprar ténis de corrida", "spring", "--market", "none") == (0, "spring\n", "")
+        for command in ("keywords", "search"):
+            found = {row["normalized"] for row in okf(command, "--market", "none")}
+            assert found == {"comprar ténis de corrida", "waterproof hiking boots"}, command
+            assert len(okf(command, "--market", "none|pt-BR")) == 4, command
+        code, _, err = said("history", "how to clean running shoes", "--market", "none")
+        assert (code, err) == (
+            1,
+            "okf: keyword 'how to clean running shoes' does not exist in project 'default' without a market\n",
+        )
+
+    @pytest.mark.parametrize("command", ["keywords", "search"])
+    def test_of_a_source_that_is_none_are_noted(self, okf: Okf, said: Any, command: str) -> None:
+        okf("import", "june.csv")
+        code, out, err = said(command, "--source", "gogle|google_search_console", "--words", "9")
+        assert (code, out) == (0, "")
+        assert "okf: no keyword of project 'default' is from source 'gogle'\n" in err
+        assert "'google_search_console'" not in err
+
+    def test_that_a_facet_counts_may_be_none(self, okf: Okf, said: Any) -> None:
+        okf("import", "june.csv")
+        code, out, err = said("search", "nowhere", "--facets", "intent")
+        assert (code, out) == (0, "")
+        assert "okf: intent: no keyword\n" in err
+
     def test_are_compared_between_two_imports(self, okf: Okf) -> None:
         okf("import", "may.csv", "june.csv")
         ids = {row["name"]: row["id"] for row in okf("imports", "list")}

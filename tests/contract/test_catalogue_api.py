@@ -405,6 +405,10 @@ class TestKeywords:
         assert [k["keyword"] for k in api.get("/keywords", question="any")["keywords"]] == ["how to lace shoes"]
         assert api.get("/keywords", language="EN")["total"] == api.get("/keywords", language="en")["total"] > 0
         assert api.get("/keywords", q="\b")["keywords"] == [], "nothing that a keyword could hold"
+        assert api.get("/keywords", market="none|pt-BR", source="google_search_console")["notes"] == []
+        assert api.get("/keywords", source="gogle")["notes"] == [
+            "no keyword of project 'default' is from source 'gogle'"
+        ]
 
     def test_pages_follow_each_other_without_a_gap(self, api: Api) -> None:
         api.imported()

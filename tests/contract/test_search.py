@@ -172,7 +172,7 @@ def test_who_asks_with_one_filter_gets_what_the_catalogue_gives(
     shop.regroup()
     builder.catch_up()
     for name, value in {
-        "market": "und-BR|und-US",
+        "market": "und-BR|none",
         "language": "pt",
         "intent": "commercial|transactional",
         "funnel": "decision",

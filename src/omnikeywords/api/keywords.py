@@ -163,6 +163,7 @@ class KeywordList(Struct, frozen=True):
     total: Annotated[int, Meta(ge=0, description=f"In all; beyond {MOST_COUNTED} there are at least that many.")]
     total_is_exact: TotalIsExact
     next_cursor: str | None
+    notes: Annotated[list[str], Meta(description="Why there may be nothing, for people.")]
 
 
 # Without spaces and control characters of any kind, commas and |.
@@ -359,7 +360,8 @@ class Keywords:
         shown = [shown_object(row) for row in found.keywords]
         if fields is not None:
             shown = [{name: row[name] for name in fields} for row in shown]
-        return json_reply(page("keywords", shown, found.total, found.next_cursor, found.total < MOST_COUNTED))
+        listed = page("keywords", shown, found.total, found.next_cursor, found.total < MOST_COUNTED)
+        return json_reply({**listed, "notes": found.notes})
 
     async def show(self, call: Call) -> Reply:
         keyword_id, project = self._asked(call, "read")

@@ -14,7 +14,6 @@ from omnikeywords.catalog.marks import Mark
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.errors import InvalidOption, NotReached
 from omnikeywords.finder.catalogue import DEFAULT_PROJECT, Catalogue
-from omnikeywords.model import Market
 
 __all__ = ["Keywords"]
 
@@ -66,13 +65,12 @@ class Keywords:
 
     def named(self, text: str, project: str = DEFAULT_PROJECT, market: str | None = None) -> str:
         """The id of a keyword that a person names, by its id or as a phrase; `market` tells it from the same phrase in
-        others.
+        others, `none` that without one.
 
         Raises NotFound, InvalidKeyword, InvalidMarket, and InvalidOption where it is in several markets.
         """
         self._catalogue.project(project)
-        asked = Market.parse(market) if market else None
-        return listing.named(self._catalogue.database_of(project), project, text, asked)
+        return listing.named(self._catalogue.database_of(project), project, text, market or None)
 
     def mark_of(self, keyword_id: str, project: str = DEFAULT_PROJECT) -> Mark:
         """What people said of a keyword, and its version."""

@@ -10,6 +10,7 @@ from typing import Any
 from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.analysis.score import Weights
 from omnikeywords.catalog import changes, log
+from omnikeywords.catalog.listing import choices_of, no_such_source
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.errors import IndexBusy, InvalidOption, NotFound, NotReached
 from omnikeywords.finder.catalogue import Catalogue
@@ -70,7 +71,8 @@ class Searches:
             return Searched([], 0, {name: {} for name in request.facets}, (), None, 0)
         found = find(view, request)
         hits = self._objects(view, request.project, found.records, fields)
-        return Searched(hits, found.total, found.facets, found.notes, found.next_cursor, view.marker.position)
+        notes = found.notes if found.total else (*found.notes, *_unknown_sources(view, request))
+        return Searched(hits, found.total, found.facets, notes, found.next_cursor, view.marker.position)
 
     def suggest(self, project: str, text: str, limit: int = 10) -> list[dict[str, Any]]:
         """The most searched keywords that begin as somebody types: keyword, volume. Raises NotFound."""
@@ -199,3 +201,15 @@ class Searches:
             weights=Weights(**known.weights),
             language_table=self._settings.language_table_path,
         )
+
+
+def _unknown_sources(view: View, request: Request) -> tuple[str, ...]:
+    """A note for each source asked for that no keyword of the project has: anything may be a source, a slip too."""
+    asked = (request.filters or {}).get("source")
+    if asked is None:
+        return ()
+    return tuple(
+        no_such_source(name, request.project)
+        for name in choices_of("source", asked)
+        if not find(view, Request(request.project, filters={"source": name}, limit=1)).total
+    )
