@@ -161,7 +161,10 @@ def _looked(tell: "Tell", name: str) -> "Callable[[Job], None]":
         elif counted.get("rows_read") and job.step == "append":
             kept, merged, skipped = (counted.get(f"rows_{what}", 0) for what in ("kept", "merged", "skipped"))
             detail = f"{kept:,} kept, {merged:,} merged, {skipped:,} skipped"
-            tell(f"reading {name}".strip(), counted["rows_read"], None, detail)
+            # A guess from how much of the file is read, which a bar makes the time left of.
+            share = counted.get("share_read")
+            of = round(counted["rows_read"] / share) if share else None
+            tell(f"reading {name}".strip(), counted["rows_read"], of, detail)
         else:
             tell(_STAGES.get(job.step or "", "finishing"), 0, None)
 

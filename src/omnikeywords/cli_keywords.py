@@ -17,7 +17,7 @@ from omnikeywords.errors import InvalidOption
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["compare", "correct", "export", "history", "keywords", "search", "tag"]
+__all__ = ["compare", "correct", "export", "filtered", "history", "keywords", "tag"]
 
 # Every filter of a list, and how its value is written.
 _FILTERS: Mapping[str, str] = {
@@ -48,7 +48,7 @@ _ItsMarket = Annotated[
 _Keyword = Annotated[str, typer.Argument(metavar="KEYWORD", help="The keyword, as a phrase or by its id.")]
 
 
-def _filtered(command: Callable[..., None]) -> Callable[..., None]:
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
     """A command with an option for each filter; those given reach it as `filters`."""
 
     @functools.wraps(command)
@@ -77,7 +77,7 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @app.command()
-@_filtered
+@filtered
 def keywords(
     filters: Mapping[str, str],
     project: Project = "default",
@@ -111,48 +111,7 @@ def keywords(
 
 
 @app.command()
-@_filtered
-def search(
-    filters: Mapping[str, str],
-    query: Annotated[str, typer.Argument(metavar="QUERY", help='Words; "a phrase", -without, begin*.')] = "",
-    project: Project = "default",
-    sort: Annotated[
-        str,
-        typer.Option(
-            "--sort",
-            help="relevance, keyword, volume, difficulty, opportunity, position, clicks, impressions, popularity.",
-        ),
-    ] = "relevance",
-    facets: Annotated[
-        str | None, typer.Option("--facets", metavar="FIELD,...", help="Count the hits by these, as intent,language.")
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 20,
-    cursor: Annotated[str | None, typer.Option("--cursor", help="Go on behind a page, as it told.")] = None,
-    format: Listed = None,
-) -> None:
-    """Search the keywords of a project, the best match first.
-
-    Accents, case and punctuation never matter; where hardly any keyword has the words, typing errors are forgiven.
-    """
-    from omnikeywords.search import Request
-    from omnikeywords.terminal_catalogue import show_keyword_rows
-
-    named = tuple(name.strip() for name in facets.split(",")) if facets else ()
-    with opened() as finder:
-        finder.projects.find(project)
-        finder.searches.catch_up(project)
-        found = finder.searches.find(Request(project, query, filters, sort, named, limit, cursor))
-    for remark in found.notes:
-        note(remark)
-    print_rows(found.hits, format, show_keyword_rows, f"no keyword of project {project!r} is like that")
-    for name, counts in found.facets.items():
-        note(f"{name}: " + (", ".join(f"{value} {number:,}" for value, number in counts.items()) or "no keyword"))
-    if found.next_cursor:
-        note(f"{counted(found.total, 'keyword')}; the next: --cursor {found.next_cursor}")
-
-
-@app.command()
-@_filtered
+@filtered
 def export(
     filters: Mapping[str, str],
     project: Project = "default",

@@ -220,6 +220,29 @@ class TestKeywords:
         assert (code, out) == (0, "")
         assert "okf: intent: no keyword\n" in err
 
+    def test_are_completed_grouped_and_counted_by_runs_of_words(self, okf: Okf, said: Any) -> None:
+        rows = "keyword,volume\nrunning shoes,900\nred running shoes,100\nrunning socks,50\nhiking boots,40\n"
+        Path("plain.csv").write_text(rows, encoding="utf-8")
+        okf("import", "plain.csv", "--project", "shop")
+        suggested = okf("suggest", "runn", "--project", "shop", "--limit", "2")
+        assert [(row["keyword"], row["volume"]) for row in suggested] == [("running shoes", 900), ("running socks", 50)]
+        first, *_ = grouped = okf("groups", "--project", "shop")
+        assert (first["word"], first["keywords"], first["volume"]) == ("running", 3, 1050)
+        assert rows_of(first["next"], "word", "keywords") == {("shoes", 2), ("red", 1), ("socks", 1)}
+        assert {row["word"] for row in grouped} == {"running", "shoes", "red", "socks", "hiking", "boots"}
+        under = okf("groups", "running", "--project", "shop", "--min-volume", "60")
+        assert rows_of(under, "word", "keywords", "volume") == {("shoes", 2, 1000), ("red", 1, 100)}
+        (pair,) = okf("ngrams", "--project", "shop", "--limit", "1")
+        assert pair == {"ngram": "running shoes", "keywords": 2, "volume": 1000}
+        (three,) = okf("ngrams", "-n", "3", "--project", "shop")
+        assert three == {"ngram": "red running shoes", "keywords": 1, "volume": 100}
+        code, out, _ = said("groups", "--project", "shop", "--format", "table")
+        assert code == 0
+        assert out.splitlines()[1].split() == "running 3 1,050 shoes 2, red 1, socks 1".split()
+        code, _, err = said("ngrams", "-n", "6", "--project", "shop")
+        assert (code, err) == (2, "okf: n is 6: give a number from 1 to 5\n")
+        assert said("suggest", "x", "--project", "nope")[0] == 1
+
     def test_are_compared_between_two_imports(self, okf: Okf) -> None:
         okf("import", "may.csv", "june.csv")
         ids = {row["name"]: row["id"] for row in okf("imports", "list")}
