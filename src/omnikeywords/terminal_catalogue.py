@@ -409,5 +409,6 @@ def show_ngrams(to: Console, rows: Sequence[Row]) -> None:
 
 _COUNTED = (
     _Column("keywords", _number("keywords"), right=True),
-    _Column("volume", _number("volume"), right=True),
+    # A sum of 0 is of keywords whose volume nobody told.
+    _Column("volume", lambda row: f"{row['volume']:,}" if row["volume"] else None, right=True),
 )

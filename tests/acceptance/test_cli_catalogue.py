@@ -355,6 +355,15 @@ def test_a_terminal_gets_tables_that_fit(folder: Path) -> None:
     listed = shown.splitlines()[1].split()
     assert re.fullmatch("i[0-9a-f]{25}", listed[0]), "an id is shown whole: people copy it"
     assert "2026-05" in listed, "a whole month is called by its name"
+    shown, _ = on_terminal(["groups"], 80)
+    assert shown.splitlines()[0].split() == ["word", "keywords", "with"]
+    assert max(map(len, shown.splitlines())) <= 80
+    source = "a_tool_that_nobody_has"
+    shown, _ = on_terminal(["keywords", "--source", source, "--project", "other"], 60)
+    assert shown.splitlines()[:2] == [
+        "okf: no keyword of project 'other' is from source",
+        f"     '{source}'",
+    ]
 
 
 def killed(point: str, *words: str) -> int:
