@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tantivy import FieldType, Occur, Query
 
-from omnikeywords.catalog.listing import FILTERS, choices_of
+from omnikeywords.catalog.listing import FILTERS, NO_MARKET, choices_of
 from omnikeywords.errors import InvalidOption
 from omnikeywords.search.schema import CODES, SCALES, SCHEMA, Terms
 
@@ -76,7 +76,15 @@ def filter_query(name: str, value: str, terms: Terms) -> Query:
         return any_of(has_term("term", terms.imported + choice) for choice in choices)
     if name in ("modifier", "tag"):
         return has_term(name, value)
+    if name == "market":
+        return any_of(_in_market(choice) for choice in choices)
     return any_of(has_term(name, choice) for choice in choices)
+
+
+def _in_market(market: str) -> Query:
+    if market == NO_MARKET:
+        return all_of([Query.all_query()], but=[Query.exists_query("market")])
+    return has_term("market", market)
 
 
 def _range(name: str, value: str) -> Query:
