@@ -65,7 +65,8 @@ def search(
     for name, counts in found.facets.items():
         note(f"{name}: " + (", ".join(f"{value} {number:,}" for value, number in counts.items()) or "no keyword"))
     if found.next_cursor:
-        note(f"{counted(found.total, 'keyword')}; the next: --cursor {found.next_cursor}")
+        at_least = "" if found.total_is_exact else "at least "
+        note(f"{at_least}{counted(found.total, 'keyword')}; the next: --cursor {found.next_cursor}")
 
 
 @app.command()

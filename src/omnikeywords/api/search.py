@@ -262,7 +262,7 @@ def _reply(found: Searched, request: Request, fields: tuple[str, ...] | None) ->
         {
             "query": request.text,
             "total": found.total,
-            "total_is_exact": True,
+            "total_is_exact": found.total_is_exact,
             "hits": hits,
             "facets": found.facets,
             "notes": found.notes,

@@ -46,6 +46,7 @@ class Searched:
 
     hits: list[dict[str, Any]]  # keyword objects, or those of their fields that were asked for
     total: int
+    total_is_exact: bool  # else there are so many at least
     facets: dict[str, dict[str, int]]  # by field: how many matches have each value, the most frequent first
     notes: tuple[str, ...]  # what was understood in another way than it may have been meant
     next_cursor: str | None
@@ -68,11 +69,13 @@ class Searches:
         view = self._view(request.project)
         if view is None:
             check(request)
-            return Searched([], 0, {name: {} for name in request.facets}, (), None, 0)
+            return Searched([], 0, True, {name: {} for name in request.facets}, (), None, 0)
         found = find(view, request)
         hits = self._objects(view, request.project, found.records, fields)
         notes = found.notes if found.total else (*found.notes, *_unknown_sources(view, request))
-        return Searched(hits, found.total, found.facets, notes, found.next_cursor, view.marker.position)
+        return Searched(
+            hits, found.total, found.total_is_exact, found.facets, notes, found.next_cursor, view.marker.position
+        )
 
     def suggest(self, project: str, text: str, limit: int = 10) -> list[dict[str, Any]]:
         """The most searched keywords that begin as somebody types: keyword, volume. Raises NotFound."""

@@ -24,7 +24,7 @@ from tantivy import Query
 
 from omnikeywords.analysis import MODEL_VERSION
 from omnikeywords.errors import IndexBusy
-from omnikeywords.search.records import RecordFile, Records, records_of
+from omnikeywords.search.records import RecordFile, Records
 from omnikeywords.search.schema import BANDS, SCHEMA, Terms, documents, gather, key_of, register
 from omnikeywords.search.words import Words
 
@@ -152,7 +152,7 @@ class Writer:
         if project not in self._numbers:
             self._numbers[project] = self._next_number
             self._next_number += 1
-        at = self._records.append(records_of(rows))
+        at = self._records.append(rows)
         for document in documents(project, Terms(self._numbers[project]), rows, at, self._words):
             self._writer.add_json(document)
 

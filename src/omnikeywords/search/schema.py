@@ -8,6 +8,7 @@ equals go by their ids. It is made of the keyword alone, never of statistics ove
 position order alike and none tells anything of another project.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -60,6 +61,7 @@ BEGUN = 3  # letters of a beginning, at most
 SET = 3  # words: of no more than so many, a keyword has them all together as one term
 BANDS = 32  # of ranks, the highest number is the best
 
+_SIZES = 32  # words of nearly all keywords
 _RANK_BITS = 10
 _ID_BITS = 64 - _RANK_BITS
 _BAND_BITS = _ID_BITS + 5
@@ -194,13 +196,18 @@ def documents(project: str, terms: Terms, rows: pl.DataFrame, at: NDArray[np.uin
 
 def _term_of(terms: Terms) -> Callable[[Sequence[str], str, int, str], str]:
     stem, begin = f" {terms.stem}", f" {terms.begin}"
+    by_size = [f"{terms.all} {terms.size}{size} {terms.band}" for size in range(_SIZES)]
 
-    def made(stems: Sequence[str], whole: str, band: int, imports: str) -> str:
-        few = f" {terms.set}{set_of(stems)}" if len(stems) <= SET else ""
-        begins = "".join([begin + whole[:letters] for letters in range(1, min(BEGUN, len(whole)) + 1)])
-        # A keyword names its imports with the chunks of them.
-        from_imports = "".join([f" {terms.imported}{name.partition('/')[0]}" for name in imports.split()])
-        return f"{terms.all} {terms.size}{len(stems)}{few}{stem}{stem.join(stems)}{begins} {terms.band}{band}{from_imports}"
+    @functools.lru_cache
+    def imported(rows: str) -> str:  # a keyword names its imports with the chunks of them
+        return "".join([f" {terms.imported}{name.partition('/')[0]}" for name in rows.split()])
+
+    def made(stems: Sequence[str], whole: str, band: int, rows: str) -> str:
+        size = len(stems)
+        of_all = by_size[size] if size < _SIZES else f"{terms.all} {terms.size}{size} {terms.band}"
+        few = f" {terms.set}{set_of(stems)}" if size <= SET else ""
+        begins = f"{begin}{whole[:1]}{begin}{whole[:2]}{begin}{whole[:BEGUN]}"
+        return f"{of_all}{band}{few}{stem}{stem.join(stems)}{begins}{imported(rows)}"
 
     return made
 
