@@ -23,7 +23,7 @@ from omnikeywords.catalog.derive import OBSERVED_REST, STORED_SCHEMA, analysed, 
 from omnikeywords.catalog.keywords import Scope, at_places, places_of
 from omnikeywords.catalog.marks import CORRECTED
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.tables import keywords, observations
+from omnikeywords.catalog.tables import keyword_listed, keywords, observations
 from omnikeywords.db import Database
 from omnikeywords.errors import InvalidOption, NotFound
 from omnikeywords.model import Funnel, Intent, Market
@@ -183,6 +183,8 @@ def page(
     """
     column, largest_first = _order(order)
     where = filters.where(project)
+    if database.dialect == "postgresql":  # SQLite might begin a page at this bound instead of at the cursor's
+        where &= keyword_listed
     statement = select(keywords).where(where)
     if cursor is not None:
         statement = statement.where(_behind(column, largest_first, *_read_cursor(cursor, order)))
@@ -239,6 +241,7 @@ def named(database: Database, project: str, text: str, market: Market | None = N
             keywords.c.bucket == bucket_of(project),
             keywords.c.project == project,
             keywords.c.normalized == normalise(text),
+            keyword_listed,
         )
         if market is not None:
             which = and_(which, keywords.c.market == str(market))
@@ -264,7 +267,7 @@ def phrase_of(database: Database, project: str, text: str) -> str:
     which = and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project)
     with database.read(project) as connection:
         found = connection.execute(
-            select(keywords.c.id).where(which, keywords.c.normalized == phrase).limit(1)
+            select(keywords.c.id).where(which, keywords.c.normalized == phrase, keyword_listed).limit(1)
         ).scalar()
     if found is None:
         raise NotFound(f"keyword {text!r} does not exist in project {project!r}", keyword=text)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "followers",
     "homes",
     "imports",
+    "keyword_listed",
     "keywords",
     "marks",
     "metadata",
@@ -224,18 +226,27 @@ keywords = Table(
     Column("model_version", String(64), nullable=False),
     Column("created_at", _Time, nullable=False),
     Column("updated_at", _Time, nullable=False),
-    # SQLite writes a page for each new key of an index that is not in the order of arrival, so it has none of these.
-    Index(None, "bucket", "project", "normalized", "id", info=_ONLY_ON_POSTGRESQL),
-    Index(
-        "ix_keywords_bucket_project_volume_id",
-        "bucket",
-        "project",
-        text("volume DESC NULLS LAST"),  # as lists show it
-        "id",
-        info=_ONLY_ON_POSTGRESQL,
-    ),
-    Index(None, "bucket", "project", "market", "created_at", info=_ONLY_ON_POSTGRESQL),
 )
+
+# True of every row. An index WHERE this is so is used by whoever asks for it, which lists do; a look-up by id is left
+# with the key. Where PostgreSQL has counted no rows yet all indexes look alike to it, and it went through a whole
+# project by another for each id.
+keyword_listed = keywords.c.id > literal_column("''")
+
+# SQLite writes a page for each new key of an index that is not in the order of arrival, so it has none of these.
+for _name, _columns in {
+    "normalized": (keywords.c.normalized, keywords.c.id),
+    "volume": (text("volume DESC NULLS LAST"), keywords.c.id),  # as lists show it
+    "market": (keywords.c.market, keywords.c.created_at),
+}.items():
+    Index(
+        f"ix_keywords_listed_by_{_name}",
+        keywords.c.bucket,
+        keywords.c.project,
+        *_columns,
+        postgresql_where=keyword_listed,
+        info=_ONLY_ON_POSTGRESQL,
+    )
 
 # What people say of keywords: it stays when imports come and go.
 marks = Table(
