@@ -90,7 +90,8 @@ class Filters:
 
         Raises InvalidOption for an unknown filter or a value that it cannot have.
         """
-        parts: list[ColumnElement[bool]] = [keywords.c.bucket == bucket_of(project), keywords.c.project == project]
+        of_project = and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project)
+        parts: list[ColumnElement[bool]] = [of_project, keyword_listed]
         if self.q.strip():
             part = normalise_batch([self.q])[0][0]
             # What people paste may hold nothing that a keyword could.
@@ -183,8 +184,6 @@ def page(
     """
     column, largest_first = _order(order)
     where = filters.where(project)
-    if database.dialect == "postgresql":  # SQLite might begin a page at this bound instead of at the cursor's
-        where &= keyword_listed
     statement = select(keywords).where(where)
     if cursor is not None:
         statement = statement.where(_behind(column, largest_first, *_read_cursor(cursor, order)))

@@ -231,7 +231,7 @@ keywords = Table(
 # True of every row. An index WHERE this is so is used by whoever asks for it, which lists do; a look-up by id is left
 # with the key. Where PostgreSQL has counted no rows yet all indexes look alike to it, and it went through a whole
 # project by another for each id.
-keyword_listed = keywords.c.id > literal_column("''")
+keyword_listed = keywords.c.words >= literal_column("0")
 
 # SQLite writes a page for each new key of an index that is not in the order of arrival, so it has none of these.
 for _name, _columns in {
