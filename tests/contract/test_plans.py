@@ -175,9 +175,7 @@ def test_a_keyword_and_its_history_are_found_by_their_keys(place: Place, databas
 def test_keywords_are_looked_up_by_their_key_before_anybody_counted_them(uncounted: Place) -> None:
     database = connect(uncounted.url)
     ids = pl.Series("id", [A_KEYWORD])
-    (found,) = plans(
-        uncounted, database, lambda: within(database, lambda c: _rows_of(c, Scope(BUCKET, PROJECT), ids))
-    )
+    (found,) = plans(uncounted, database, lambda: within(database, lambda c: _rows_of(c, Scope(BUCKET, PROJECT), ids)))
     (one,) = plans(uncounted, database, lambda: listing.find(database, PROJECT, Options(), A_KEYWORD))
     database.close()
     for plan in (found, one):

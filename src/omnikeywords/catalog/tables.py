@@ -4,6 +4,8 @@ All rows of a bucket lie on one server, so `bucket` leads every key. `events` ar
 `keywords` and `observations` are read models, made from the facts and able to be made again.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -234,19 +236,17 @@ keywords = Table(
 keyword_listed = keywords.c.words >= literal_column("0")
 
 # SQLite writes a page for each new key of an index that is not in the order of arrival, so it has none of these.
-for _name, _columns in {
-    "normalized": (keywords.c.normalized, keywords.c.id),
-    "volume": (text("volume DESC NULLS LAST"), keywords.c.id),  # as lists show it
-    "market": (keywords.c.market, keywords.c.created_at),
-}.items():
-    Index(
-        f"ix_keywords_listed_by_{_name}",
-        keywords.c.bucket,
-        keywords.c.project,
-        *_columns,
-        postgresql_where=keyword_listed,
-        info=_ONLY_ON_POSTGRESQL,
-    )
+_ONLY_FOR_LISTS: Any = {"postgresql_where": keyword_listed, "info": _ONLY_ON_POSTGRESQL}
+_of_project = (keywords.c.bucket, keywords.c.project)
+Index("ix_keywords_listed_by_normalized", *_of_project, keywords.c.normalized, keywords.c.id, **_ONLY_FOR_LISTS)
+Index("ix_keywords_listed_by_market", *_of_project, keywords.c.market, keywords.c.created_at, **_ONLY_FOR_LISTS)
+Index(
+    "ix_keywords_listed_by_volume",
+    *_of_project,
+    text("volume DESC NULLS LAST"),  # as lists show it
+    keywords.c.id,
+    **_ONLY_FOR_LISTS,
+)
 
 # What people say of keywords: it stays when imports come and go.
 marks = Table(

@@ -4,6 +4,8 @@ They take the place of others: a program of the version before, which does not a
 is replaced, and no less rightly.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,7 +13,7 @@ revision = "0009_listing_indexes"
 down_revision = "0008_longer_content"
 phase = "pre"
 
-_INDEXES = {
+_INDEXES: dict[str, list[Any]] = {
     "ix_keywords_listed_by_normalized": ["normalized", "id"],
     "ix_keywords_listed_by_volume": [sa.text("volume DESC NULLS LAST"), "id"],
     "ix_keywords_listed_by_market": ["market", "created_at"],
