@@ -23,7 +23,7 @@ _INDEXES: dict[str, list[Any]] = {
 def upgrade() -> None:
     """Make them and drop the others; SQLite has none."""
     if op.get_bind().dialect.name == "postgresql":
-        for name, columns in _INDEXES.items():
-            op.create_index(name, "keywords", ["bucket", "project", *columns], postgresql_where=sa.text("words >= 0"))
+        for name, keys in _INDEXES.items():
+            op.create_index(name, "keywords", ["bucket", "project", *keys], postgresql_where=sa.text("words >= 0"))
         for columns in ("normalized_id", "volume_id", "market_created_at"):
             op.drop_index(f"ix_keywords_bucket_project_{columns}", "keywords")
