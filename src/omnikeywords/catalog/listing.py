@@ -23,7 +23,7 @@ from omnikeywords.catalog.derive import OBSERVED_REST, STORED_SCHEMA, analysed, 
 from omnikeywords.catalog.keywords import Scope, at_places, places_of
 from omnikeywords.catalog.marks import CORRECTED
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.tables import keywords, observations
+from omnikeywords.catalog.tables import keyword_listed, keywords, observations
 from omnikeywords.db import Database
 from omnikeywords.errors import InvalidOption, NotFound
 from omnikeywords.model import Funnel, Intent, Market
@@ -91,7 +91,8 @@ class Filters:
 
         Raises InvalidOption for an unknown filter or a value that it cannot have.
         """
-        parts: list[ColumnElement[bool]] = [keywords.c.bucket == bucket_of(project), keywords.c.project == project]
+        of_project = and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project)
+        parts: list[ColumnElement[bool]] = [of_project, keyword_listed]
         if self.q.strip():
             part = normalise_batch([self.q])[0][0]
             # What people paste may hold nothing that a keyword could.
@@ -266,6 +267,7 @@ def named(database: Database, project: str, text: str, market: str | None = None
             keywords.c.bucket == bucket_of(project),
             keywords.c.project == project,
             keywords.c.normalized == normalise(text),
+            keyword_listed,
         )
         if market is not None:
             which = and_(which, _condition("market", market))
@@ -291,7 +293,7 @@ def phrase_of(database: Database, project: str, text: str) -> str:
     which = and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project)
     with database.read(project) as connection:
         found = connection.execute(
-            select(keywords.c.id).where(which, keywords.c.normalized == phrase).limit(1)
+            select(keywords.c.id).where(which, keywords.c.normalized == phrase, keyword_listed).limit(1)
         ).scalar()
     if found is None:
         raise NotFound(f"keyword {text!r} does not exist in project {project!r}", keyword=text)
