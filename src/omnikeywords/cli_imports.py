@@ -139,6 +139,9 @@ def _finish(
 
 def _run(finder: "Finder", job_id: str, quiet: bool, rows: int | None = None, name: str = "") -> "Job":
     """Run a job here, or follow it where another runs it, with progress."""
+    from omnikeywords.ops import keep_little_memory
+
+    keep_little_memory()
     with progress(rows, quiet) as tell:
         try:
             return finder.run_job(job_id, on_look=_looked(tell, name))

@@ -18,6 +18,7 @@ from omnikeywords.analysis import Options, load_models
 from omnikeywords.catalog.derive import analysed, keywords_of, stored
 from omnikeywords.catalog.events import Event, frame_of
 from omnikeywords.catalog.packed import Packed
+from omnikeywords.ops import keep_little_memory
 
 __all__ = ["PLACE", "TIME", "Digest", "Digester", "digest"]
 
@@ -138,6 +139,7 @@ class Digester:
 def _work(pipe: Pipe, options: Options, idle_seconds: float) -> None:
     """What the process runs, until nobody asks for a while or whoever did is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
+    keep_little_memory()
     with contextlib.suppress(EOFError, OSError):
         load_models(options)
         pipe.send(True)
