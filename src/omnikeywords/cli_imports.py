@@ -71,6 +71,9 @@ def import_(
     project, market and period, is not imported twice. Killed on the way it goes on when the same command is given
     again.
     """
+    from omnikeywords.ops import keep_little_memory
+
+    keep_little_memory()
     period = days_of(date) if date else None
     for name in files:
         _check_file(name)
@@ -139,9 +142,6 @@ def _finish(
 
 def _run(finder: "Finder", job_id: str, quiet: bool, rows: int | None = None, name: str = "") -> "Job":
     """Run a job here, or follow it where another runs it, with progress."""
-    from omnikeywords.ops import keep_little_memory
-
-    keep_little_memory()
     with progress(rows, quiet) as tell:
         try:
             return finder.run_job(job_id, on_look=_looked(tell, name))
@@ -330,6 +330,9 @@ def retry(job_id: JobId, wait: Wait = True) -> None:
 
 
 def _steer(verb: str, job_id: str, wait: bool, wanted: str) -> None:
+    from omnikeywords.ops import keep_little_memory
+
+    keep_little_memory()
     with opened() as finder:
         job = finder.steer_job(verb, job_id)
         if wait and not job.state.ended:
