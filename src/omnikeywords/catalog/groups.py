@@ -69,7 +69,8 @@ def regroup(
         now = _overruled(now.with_columns(frame["id"]), frame["normalized"], said)
         del frame
     changed = _changed(held, now)
-    del held, now
+    held.clear()
+    del now
     key = {"bucket": pl.lit(bucket_of(project), pl.Int32), "project": pl.lit(project)}
     changed = changed.with_columns(**key)
     for part in changed.iter_slices(_PART):

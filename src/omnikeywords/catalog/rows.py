@@ -122,7 +122,7 @@ def _parts(
     first = [tuple(row) for row in result.fetchmany(1)] if streamed else []
     if streamed and not first:
         return
-    while rows := first + cursor.fetchmany(_FETCHED - len(first)):
+    while rows := [*first, *cursor.fetchmany(_FETCHED - len(first))]:
         first = []
         part = pl.DataFrame(rows, schema=raw, orient="row")
         yield part.with_columns(pl.col(name).str.strptime(schema[name], strict=True) for name in texts)
