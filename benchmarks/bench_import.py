@@ -115,7 +115,7 @@ class SmallImports(threading.Thread):
     def run(self) -> None:
         while not self.done.wait(PAUSE):
             begun = time.perf_counter()
-            self.finder.start_import(ten_rows("small", len(self.seconds)), name="ten.csv", project="small")
+            self.finder.imports.start(ten_rows("small", len(self.seconds)), name="ten.csv", project="small")
             self.seconds.append(time.perf_counter() - begun)
         self.finder.close()
 

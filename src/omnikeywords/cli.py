@@ -533,6 +533,7 @@ from omnikeywords import (  # noqa: E402, F401  (more commands)
     cli_imports,
     cli_keys,
     cli_keywords,
+    cli_search,
     cli_servers,
     cli_webhooks,
 )

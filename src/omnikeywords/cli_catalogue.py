@@ -110,7 +110,7 @@ def list_projects(format: Listed = None) -> None:
     from omnikeywords.terminal_catalogue import show_projects
 
     with opened() as finder:
-        rows = [record(project) for project in finder.projects()]
+        rows = [record(project) for project in finder.projects.all()]
     print_rows(rows, format, show_projects, "there are no projects")
 
 
@@ -118,7 +118,7 @@ def list_projects(format: Listed = None) -> None:
 def show(name: _Name) -> None:
     """Print how a project stands, as JSON."""
     with opened() as finder:
-        print_json({**plain(finder.project(name)), "keywords": finder.count_keywords(name)})
+        print_json({**plain(finder.projects.find(name)), "keywords": finder.keywords.count(name)})
 
 
 @projects.command()
@@ -135,7 +135,7 @@ def create(
     """Make a project; an import makes its own where there is none."""
     given = _changes(None, brand, weight, home_region)
     with opened() as finder:
-        finder.create_project(name, who(), market, **given, own_bucket=own_bucket)
+        finder.projects.create(name, who(), market, **given, own_bucket=own_bucket)
     note(f"project {name} is made")
 
 
@@ -156,7 +156,7 @@ def change(
         raise InvalidOption("nothing to change: give --market, --brand, --weight or --home-region")
     with opened() as finder:
         make_warm(finder, quiet=False)
-        finder.change_project(name, who(), changes)
+        finder.projects.change(name, who(), changes)
         finder.catch_up(name)
     note(f"project {name} is changed")
 
@@ -168,12 +168,12 @@ def delete(
 ) -> None:
     """Delete a project and erase everything that was ever said in it."""
     with opened() as finder:
-        keywords = finder.count_keywords(name)
+        keywords = finder.keywords.count(name)
         if not yes:
             if not sys.stdin.isatty():
                 raise InvalidOption(f"--yes is needed to delete project {name!r} with its {keywords:,} keywords")
             typer.confirm(f"okf: delete project {name} with its {keywords:,} keywords?", abort=True, err=True)
-        finder.delete_project(name, who())
+        finder.projects.delete(name, who())
         finder.catch_up(name)
     note(f"project {name} is deleted")
 

@@ -28,7 +28,8 @@ from omnikeywords.cli_session import (
 from omnikeywords.model import days_of
 
 if TYPE_CHECKING:
-    from omnikeywords.finder import Finder, Importing
+    from omnikeywords.finder import Finder
+    from omnikeywords.finder.imports import Importing
     from omnikeywords.jobs import Job
     from omnikeywords.terminal import Tell
 
@@ -107,7 +108,7 @@ def _begin(
     again: bool,
 ) -> "Importing":
     def begin(file: BinaryIO, called: str) -> "Importing":
-        return finder.start_import(
+        return finder.imports.start(
             file, name=called, project=project, market=market, period=period, again=again, actor=who()
         )
 
@@ -144,7 +145,7 @@ def _run(finder: "Finder", job_id: str, quiet: bool, rows: int | None = None, na
     """Run a job here, or follow it where another runs it, with progress."""
     with progress(rows, quiet) as tell:
         try:
-            return finder.run_job(job_id, on_look=_looked(tell, name))
+            return finder.jobs.run(job_id, on_look=_looked(tell, name))
         except KeyboardInterrupt:
             note(f"job {job_id} waits: `okf jobs resume {job_id}` goes on, `okf jobs cancel {job_id}` undoes it")
             raise
@@ -163,7 +164,10 @@ def _looked(tell: "Tell", name: str) -> "Callable[[Job], None]":
         elif counted.get("rows_read") and job.step == "append":
             kept, merged, skipped = (counted.get(f"rows_{what}", 0) for what in ("kept", "merged", "skipped"))
             detail = f"{kept:,} kept, {merged:,} merged, {skipped:,} skipped"
-            tell(f"reading {name}".strip(), counted["rows_read"], None, detail)
+            # A guess from how much of the file is read, which a bar makes the time left of.
+            share = counted.get("share_read")
+            of = round(counted["rows_read"] / share) if share else None
+            tell(f"reading {name}".strip(), counted["rows_read"], of, detail)
         else:
             tell(_STAGES.get(job.step or "", "finishing"), 0, None)
 
@@ -178,7 +182,7 @@ def _reason(job: "Job") -> str:
 def _tell(
     finder: "Finder", job: "Job", project: str, one: "Importing", format: ListFormat | None, seconds: float
 ) -> None:
-    found = finder.import_(one.import_id, project)
+    found = finder.imports.find(one.import_id, project)
     counted = {name: job.progress.get(name, 0) for name in ("rows_read", "rows_kept", "rows_merged", "rows_skipped")}
     if is_jsonl(format):
         print_lines([{"import": one.import_id, **record(found, "id", "content"), **counted, "repeated": one.repeated}])
@@ -187,7 +191,7 @@ def _tell(
     from omnikeywords.terminal import console
     from omnikeywords.terminal_catalogue import ImportReport, show_import
 
-    reasons = Counter(reason.split(":")[0] for _, reason in finder.rejects(one.import_id, project))
+    reasons = Counter(reason.split(":")[0] for _, reason in finder.imports.rejects(one.import_id, project))
     start, end = found.period_start, found.period_end
     report = ImportReport(
         name=found.name or "",
@@ -198,7 +202,7 @@ def _tell(
         import_id=found.id,
         **counted,
         skipped=dict(reasons.most_common()),
-        keywords=finder.count_keywords(project),
+        keywords=finder.keywords.count(project),
         seconds=seconds,
     )
     show_import(console(sys.stdout), report, program_name())
@@ -213,7 +217,7 @@ def list_imports(project: Project = "default", format: Listed = None) -> None:
     from omnikeywords.terminal_catalogue import show_imports
 
     with opened() as finder:
-        rows = [record(found, "content") for found in finder.imports(project)]
+        rows = [record(found, "content") for found in finder.imports.newest(project)]
     print_rows(rows, format, show_imports, f"nothing was imported into project {project!r}: `okf import FILE` does")
 
 
@@ -221,7 +225,7 @@ def list_imports(project: Project = "default", format: Listed = None) -> None:
 def show_import_(import_id: ImportId, project: Project = "default") -> None:
     """Print all that is known of an import, as JSON."""
     with opened() as finder:
-        found = finder.import_(import_id, project)
+        found = finder.imports.find(import_id, project)
         job = _remembered(finder, found.job_id)
         print_json({**plain(found), "progress": None if job is None else plain(job.progress)})
 
@@ -231,7 +235,7 @@ def _remembered(finder: "Finder", job_id: str) -> "Job | None":
     from omnikeywords.errors import NotFound
 
     try:
-        return finder.job(job_id)
+        return finder.jobs.find(job_id)
     except NotFound:
         return None
 
@@ -242,7 +246,7 @@ def rejects(import_id: ImportId, project: Project = "default", format: Listed = 
     from omnikeywords.terminal_catalogue import show_rejects
 
     with opened() as finder:
-        rows = [{"line": line, "reason": reason} for line, reason in finder.rejects(import_id, project)]
+        rows = [{"line": line, "reason": reason} for line, reason in finder.imports.rejects(import_id, project)]
     print_rows(rows, format, show_rejects, f"every row of import {import_id} was taken")
 
 
@@ -269,7 +273,7 @@ def delete(
 def _take_back(import_id: str, project: str, reason: str, *, erase: bool) -> None:
     with opened() as finder:
         make_warm(finder, quiet=False)
-        finder.withdraw_import(import_id, project, who(), reason, erase=erase)
+        finder.imports.withdraw(import_id, project, who(), reason, erase=erase)
         finder.catch_up(project)
     note(f"import {import_id} counts nowhere any more{', and what it said is erased' if erase else ''}")
 
@@ -287,7 +291,7 @@ def list_jobs(
     from omnikeywords.terminal_catalogue import show_jobs
 
     with opened() as finder:
-        found = finder.jobs(project, limit=limit)
+        found = finder.jobs.newest(project, limit=limit)
     print_rows([record(job) for job in found], format, show_jobs, "there are no jobs: `okf import FILE` makes one")
 
 
@@ -298,7 +302,7 @@ def show_job_(
 ) -> None:
     """Print a job with its steps."""
     with opened() as finder:
-        job = finder.job(job_id)
+        job = finder.jobs.find(job_id)
     if format is ReportFormat.JSON:
         print_json(plain(job))
         return
@@ -334,7 +338,7 @@ def _steer(verb: str, job_id: str, wait: bool, wanted: str) -> None:
 
     keep_little_memory()
     with opened() as finder:
-        job = finder.steer_job(verb, job_id)
+        job = finder.jobs.steer(verb, job_id)
         if wait and not job.state.ended:
             make_warm(finder, quiet=False)
             job = _run(finder, job_id, quiet=False)

@@ -55,8 +55,8 @@ def create(
     """
     until = _time(expires) if expires is not None else None
     with _finder() as finder:
-        key, text = finder.create_key(name, _who(), scope=scope, projects=project or [], expires_at=until)
-        missing = sorted(key.projects - {each.name for each in finder.projects()})
+        key, text = finder.keys.create(name, _who(), scope=scope, projects=project or [], expires_at=until)
+        missing = sorted(key.projects - {each.name for each in finder.projects.all()})
     print(text)
     allowed = f"projects {', '.join(sorted(key.projects))}" if key.projects else "all projects"
     ends = f" until {_shown(key.expires_at)}" if key.expires_at else ""
@@ -77,7 +77,7 @@ def list_(
     The time of last use is kept once a minute.
     """
     with _finder() as finder:
-        found = finder.keys()
+        found = finder.keys.all()
     now = datetime.now(UTC)
     if format is ReportFormat.JSON:
         import json
@@ -106,7 +106,7 @@ def revoke(
 
     text = key_id.strip()
     with _finder() as finder:
-        key = finder.revoke_key(id_of(text.encode()).decode() if text.startswith("okf_") else text)
+        key = finder.keys.revoke(id_of(text.encode()).decode() if text.startswith("okf_") else text)
     _note(f"key {key.id} ({key.name}) was revoked at {_shown(key.revoked_at)}")
 
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omnikeywords.cli import app
-from omnikeywords.cli_output import Market, OutputFormat, check_output, counted, note, output_format, progress
+from omnikeywords.cli_output import OutputFormat, check_output, counted, note, output_format, progress
 from omnikeywords.cli_session import Listed, Project, is_jsonl, opened, print_lines, print_rows, who
 from omnikeywords.errors import InvalidOption
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["compare", "correct", "export", "history", "keywords", "search", "tag"]
+__all__ = ["compare", "correct", "export", "filtered", "history", "keywords", "tag"]
 
 # Every filter of a list, and how its value is written.
 _FILTERS: Mapping[str, str] = {
-    "market": "As pt-BR; several by |.",
+    "market": "As pt-BR, or none; several by |.",
     "language": "As pt; several by |.",
     "intent": "informational, navigational, commercial, transactional; several by |.",
     "funnel": "awareness, consideration, decision; several by |.",
@@ -41,10 +41,14 @@ _FILTERS: Mapping[str, str] = {
     },
 }
 _Text = Annotated[str, typer.Option("-q", "--query", metavar="TEXT", help="Part of the keyword.")]
+_ItsMarket = Annotated[
+    str | None,
+    typer.Option("--market", metavar="MARKET", help="Which of several: as pt-BR, or none for that without a market."),
+]
 _Keyword = Annotated[str, typer.Argument(metavar="KEYWORD", help="The keyword, as a phrase or by its id.")]
 
 
-def _filtered(command: Callable[..., None]) -> Callable[..., None]:
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
     """A command with an option for each filter; those given reach it as `filters`."""
 
     @functools.wraps(command)
@@ -73,7 +77,7 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @app.command()
-@_filtered
+@filtered
 def keywords(
     filters: Mapping[str, str],
     project: Project = "default",
@@ -95,7 +99,9 @@ def keywords(
     from omnikeywords.terminal_catalogue import show_keyword_rows
 
     with opened() as finder:
-        page = finder.keywords(project, q=query, filters=filters, order=sort, limit=limit, cursor=cursor)
+        page = finder.keywords.page(project, q=query, filters=filters, order=sort, limit=limit, cursor=cursor)
+    for remark in page.notes:
+        note(remark)
     print_rows(page.keywords, format, show_keyword_rows, f"no keyword of project {project!r} is like that")
     if page.next_cursor:
         from omnikeywords.catalog.listing import MOST_COUNTED
@@ -105,48 +111,7 @@ def keywords(
 
 
 @app.command()
-@_filtered
-def search(
-    filters: Mapping[str, str],
-    query: Annotated[str, typer.Argument(metavar="QUERY", help='Words; "a phrase", -without, begin*.')] = "",
-    project: Project = "default",
-    sort: Annotated[
-        str,
-        typer.Option(
-            "--sort",
-            help="relevance, keyword, volume, difficulty, opportunity, position, clicks, impressions, popularity.",
-        ),
-    ] = "relevance",
-    facets: Annotated[
-        str | None, typer.Option("--facets", metavar="FIELD,...", help="Count the hits by these, as intent,language.")
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 20,
-    cursor: Annotated[str | None, typer.Option("--cursor", help="Go on behind a page, as it told.")] = None,
-    format: Listed = None,
-) -> None:
-    """Search the keywords of a project, the best match first.
-
-    Accents, case and punctuation never matter; where hardly any keyword has the words, typing errors are forgiven.
-    """
-    from omnikeywords.search import Request
-    from omnikeywords.terminal_catalogue import show_keyword_rows
-
-    named = tuple(name.strip() for name in facets.split(",")) if facets else ()
-    with opened() as finder:
-        finder.project(project)
-        finder.searches.catch_up(project)
-        found = finder.search(Request(project, query, filters, sort, named, limit, cursor))
-    for remark in found.notes:
-        note(remark)
-    print_rows(found.hits, format, show_keyword_rows, f"no keyword of project {project!r} is like that")
-    for name, counts in found.facets.items():
-        note(f"{name}: " + ", ".join(f"{value} {number:,}" for value, number in counts.items()))
-    if found.next_cursor:
-        note(f"{counted(found.total, 'keyword')}; the next: --cursor {found.next_cursor}")
-
-
-@app.command()
-@_filtered
+@filtered
 def export(
     filters: Mapping[str, str],
     project: Project = "default",
@@ -166,11 +131,11 @@ def export(
     asked = output_format(format, out) if format or out else OutputFormat.JSONL
     check_output(out, (), asked)
     chosen = next(name for name in FORMATS if name == asked)
-    with opened() as finder, progress(finder.count_keywords(project), False) as tell:
+    with opened() as finder, progress(finder.keywords.count(project), False) as tell:
 
         def frames() -> "Iterator[pl.DataFrame]":
             done = 0
-            for frame in finder.export(project, query, filters):
+            for frame in finder.keywords.export(project, query, filters):
                 yield frame
                 done += frame.height
                 tell("writing", done, None)
@@ -184,12 +149,12 @@ def export(
 
 
 @app.command()
-def history(keyword: _Keyword, project: Project = "default", market: Market = None, format: Listed = None) -> None:
+def history(keyword: _Keyword, project: Project = "default", market: _ItsMarket = None, format: Listed = None) -> None:
     """Print everything that any import said of a keyword, by period."""
     from omnikeywords.terminal_catalogue import show_history
 
     with opened() as finder:
-        rows = finder.history(finder.keyword_named(keyword, project, market), project)
+        rows = finder.keywords.history(finder.keywords.named(keyword, project, market), project)
     print_rows(rows, format, show_history, f"no import says anything of {keyword!r}")
 
 
@@ -203,7 +168,7 @@ def compare(
 ) -> None:
     """Compare two imports: which keywords are new, lost, or at another position; the largest moves first."""
     with opened() as finder:
-        found = finder.compare(before, after, project, limit=limit)
+        found = finder.imports.compare(before, after, project, limit=limit)
     if is_jsonl(format):
         print_lines(found.rows)
         return
@@ -224,18 +189,18 @@ def tag(
         list[str] | None, typer.Option("--remove", metavar="TAG", help="A tag to take away; repeatable.")
     ] = None,
     project: Project = "default",
-    market: Market = None,
+    market: _ItsMarket = None,
 ) -> None:
     """Give a keyword tags or take them away; prints those it has, one a line."""
     with opened() as finder:
-        keyword_id = finder.keyword_named(keyword, project, market)
-        before = finder.mark(keyword_id, project)
+        keyword_id = finder.keywords.named(keyword, project, market)
+        before = finder.keywords.mark_of(keyword_id, project)
         missing = sorted(set(remove or ()) - set(before.tags))
         if missing:
             raise InvalidOption(f"keyword {keyword!r} has no tag {missing[0]!r}", tag=missing[0])
         now = sorted({*before.tags, *(tags or ())} - set(remove or ()))
         if now != sorted(before.tags):
-            finder.mark_keyword(keyword_id, project, who(), tags=now, expected=before.version)
+            finder.keywords.mark(keyword_id, project, who(), tags=now, expected=before.version)
     for each in now:
         print(each)
 
@@ -256,7 +221,7 @@ def correct(
         list[str] | None, typer.Option("--undo", metavar="FIELD", help="Take a correction back; repeatable.")
     ] = None,
     project: Project = "default",
-    market: Market = None,
+    market: _ItsMarket = None,
 ) -> None:
     """Say what a keyword really is.
 
@@ -267,8 +232,8 @@ def correct(
     said: dict[str, str | None] = {name: value for name, value in given.items() if value is not None}
     said |= dict.fromkeys(undo or ())
     with opened() as finder:
-        keyword_id = finder.keyword_named(keyword, project, market)
+        keyword_id = finder.keywords.named(keyword, project, market)
         if said:
-            finder.mark_keyword(keyword_id, project, who(), corrected=said)
-        for name, value in sorted(finder.mark(keyword_id, project).corrected.items()):
+            finder.keywords.mark(keyword_id, project, who(), corrected=said)
+        for name, value in sorted(finder.keywords.mark_of(keyword_id, project).corrected.items()):
             print(f"{name} {value}")

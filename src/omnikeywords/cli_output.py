@@ -119,9 +119,18 @@ def progress(total: int | None, quiet: bool, after: float = 0.5) -> Iterator["Te
 
 
 def note(text: str) -> None:
-    """One line on stderr, of which a file's content cannot make two, nor a colour."""
+    """One line on stderr, of which a file's content cannot make two, nor a colour; a narrow terminal may."""
     one_line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
-    print(f"okf: {one_line}", file=sys.stderr)
+    print(_fitted(f"okf: {one_line}") if sys.stderr.isatty() else f"okf: {one_line}", file=sys.stderr)
+
+
+def _fitted(line: str) -> str:
+    """A line on as many as the terminal needs; what cannot be broken, as an address to copy, stays whole."""
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(line, width, subsequent_indent="     ", break_long_words=False, break_on_hyphens=False)
 
 
 def counted(number: int, noun: str) -> str:

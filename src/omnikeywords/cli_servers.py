@@ -34,7 +34,7 @@ def list_servers(format: Listed = None) -> None:
     from omnikeywords.terminal_catalogue import show_servers
 
     with opened() as finder:
-        known = finder.fleet.placement()
+        known = finder.catalogue.fleet.placement()
         rows = [
             {"name": server.name, "region": server.region, "buckets": len(known.buckets(server.name))}
             for server in known.servers.values()
@@ -51,7 +51,7 @@ def add(
 ) -> None:
     """Take in a server that was migrated; `okf servers balance` then gives it its share."""
     with opened() as finder:
-        added = finder.fleet.add_server(name, region or finder.settings.region)
+        added = finder.catalogue.fleet.add_server(name, region or finder.settings.region)
     note(f"server {added.name} is in region {added.region}: `okf servers balance` gives it its share")
 
 
@@ -66,7 +66,7 @@ def balance_region(
     from omnikeywords.catalog.placement import balance
 
     with opened() as finder:
-        waiting = balance(finder.fleet.placement(now=True), region or finder.settings.region)
+        waiting = balance(finder.catalogue.fleet.placement(now=True), region or finder.settings.region)
         if dry_run:
             for bucket, server in waiting:
                 print(f"{bucket} {server}")
@@ -74,7 +74,7 @@ def balance_region(
             return
         with progress(None, False) as tell:
             tell("moving", 0, len(waiting), "buckets")
-            finder.fleet.move_all(waiting, who(), lambda done: tell("moving", done, len(waiting), "buckets"))
+            finder.catalogue.fleet.move_all(waiting, who(), lambda done: tell("moving", done, len(waiting), "buckets"))
     note(f"{len(waiting):,} buckets were moved")
 
 
@@ -86,7 +86,7 @@ def move(
 ) -> None:
     """Move one bucket to another server while it is read and written; interrupted, it goes on when given again."""
     with opened() as finder, progress(None, False) as tell:
-        done = finder.fleet.move(
+        done = finder.catalogue.fleet.move(
             bucket,
             server,
             who(),
@@ -100,8 +100,8 @@ def move(
 def where(project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project.")]) -> None:
     """Print the bucket of a project, its server and its region."""
     with opened() as finder:
-        bucket = finder.project(project).bucket
-        server = finder.fleet.server_of(project)
+        bucket = finder.projects.find(project).bucket
+        server = finder.catalogue.fleet.server_of(project)
     print(f"{bucket} {server.name} {server.region}")
 
 
@@ -114,7 +114,7 @@ def moves(
     from omnikeywords.terminal_catalogue import show_moves
 
     with opened() as finder:
-        rows = [record(each) for each in _moves_of(finder.fleet, limit)]
+        rows = [record(each) for each in _moves_of(finder.catalogue.fleet, limit)]
     print_rows(rows, format, show_moves, "no bucket was ever moved")
 
 

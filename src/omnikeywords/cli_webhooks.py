@@ -32,7 +32,7 @@ def create(
     """Tell a URL of a project's imports, and print the secret that signs what it is sent, once: it cannot be shown
     again."""
     with opened() as finder:
-        made = finder.create_webhook(project, url, event or [])
+        made = finder.webhooks.create(project, url, event or [])
     print(made.secret)
     note(f"webhook {made.id} is told {' and '.join(made.events)}; keep its secret now: it is not shown again")
 
@@ -43,7 +43,7 @@ def list_(project: Project = "default", format: Listed = None) -> None:
     from omnikeywords.terminal_catalogue import show_webhooks
 
     with opened() as finder:
-        rows = [record(each, "secret") for each in finder.webhooks(project)]
+        rows = [record(each, "secret") for each in finder.webhooks.all(project)]
     print_rows(rows, format, show_webhooks, f"project {project!r} has no webhooks")
 
 
@@ -54,7 +54,7 @@ def delete(
 ) -> None:
     """Send nothing more to a webhook, not what waits to be sent either."""
     with opened() as finder:
-        finder.delete_webhook(webhook_id, project)
+        finder.webhooks.delete(webhook_id, project)
     note(f"webhook {webhook_id} was deleted")
 
 
@@ -71,7 +71,7 @@ def dead(
     from omnikeywords.terminal_catalogue import show_dead_letters
 
     with opened() as finder:
-        rows = [record(each) for each in finder.dead_letters(project, limit)]
+        rows = [record(each) for each in finder.webhooks.dead_letters(project, limit)]
     print_rows(rows, format, show_dead_letters, f"every message of project {project!r} was delivered, or still may be")
 
 
@@ -82,5 +82,5 @@ def redeliver(
 ) -> None:
     """Send a dead letter once more, with all its tries before it; a running `okf serve` does it."""
     with opened() as finder:
-        job = finder.redeliver(job_id, project)
+        job = finder.webhooks.redeliver(job_id, project)
     note(f"job {job.id} is {job.state}: a processor sends it, and `okf jobs resume {job.id}` sends it here")

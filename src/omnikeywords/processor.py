@@ -65,7 +65,7 @@ def run_processor(settings: Settings, stop: threading.Event, roles: Sequence[str
     try:
         while not stop.is_set():
             try:
-                servers = finder.fleet.databases()
+                servers = finder.catalogue.fleet.databases()
             except (DatabaseUnavailable, DatabaseBusy, SchemaOutdated) as error:
                 _log.warning("the catalogue's database cannot be used", reason=str(error))
                 stop.wait(_RETRY)
@@ -83,7 +83,7 @@ def run_processor(settings: Settings, stop: threading.Event, roles: Sequence[str
 
 def _serve(finder: Finder, server: str, stop: threading.Event, roles: Sequence[str]) -> None:
     """Do it for one server, whatever becomes of the others."""
-    workflows = finder.fleet.workflows(server)
+    workflows = finder.catalogue.fleet.workflows(server)
     indexed = None
     if "search" in roles:
         builder = Builder(workflows.database, finder.searches.indexes, finder.settings.search_snapshots)

@@ -25,11 +25,14 @@ __all__ = [
     "show_jobs",
     "show_keyword_rows",
     "show_moves",
+    "show_ngrams",
     "show_parked",
     "show_projects",
     "show_rejects",
     "show_servers",
+    "show_suggestions",
     "show_webhooks",
+    "show_word_groups",
 ]
 
 Row = Mapping[str, Any]
@@ -379,3 +382,33 @@ def show_dead_letters(to: Console, rows: Sequence[Row]) -> None:
         _Column("error", _text("error"), wide=True),
     ]
     _table(to, rows, columns)
+
+
+# ---- what searches find besides keywords
+
+
+def show_suggestions(to: Console, rows: Sequence[Row]) -> None:
+    """Keywords that begin as somebody typed."""
+    columns = [_Column("keyword", _text("keyword"), wide=True), _Column("volume", _number("volume"), right=True)]
+    _table(to, rows, [*columns, _Column("market", _text("market", "dim"))])
+
+
+def show_word_groups(to: Console, rows: Sequence[Row]) -> None:
+    """Words, each with how much has it and the words that come with it."""
+
+    def beside(row: Row) -> Text:
+        return Text(", ".join(f"{each.word} {each.keywords:,}" for each in row["next"]), "dim")
+
+    _table(to, rows, [_Column("word", _text("word")), *_COUNTED, _Column("with", beside, wide=True)])
+
+
+def show_ngrams(to: Console, rows: Sequence[Row]) -> None:
+    """Runs of words, each with how much has it."""
+    _table(to, rows, [_Column("n-gram", _text("ngram"), wide=True), *_COUNTED])
+
+
+_COUNTED = (
+    _Column("keywords", _number("keywords"), right=True),
+    # A sum of 0 is of keywords whose volume nobody told.
+    _Column("volume", lambda row: f"{row['volume']:,}" if row["volume"] else None, right=True),
+)

@@ -24,8 +24,8 @@ BOOTS = b"Keyword,Volume\nred boots,70\n"
 
 def bring_in(url: str, text: bytes) -> None:
     finder = Finder(Settings.load({**os.environ, "OKF_DATABASE_URL": url}))
-    started = finder.start_import(text, name="list.csv", project="shop")
-    assert finder.run_job(started.job_id).state == "completed"
+    started = finder.imports.start(text, name="list.csv", project="shop")
+    assert finder.jobs.run(started.job_id).state == "completed"
     finder.close()
 
 

@@ -187,6 +187,62 @@ class TestKeywords:
         assert "is in several markets, pt-BR, pt-PT" in err
         assert len(okf("history", "comprar ténis de corrida", "--market", "pt-PT")) == 1
 
+    def test_without_a_market_are_named_by_none(self, okf: Okf, said: Any) -> None:
+        okf("import", "may.csv", "--market", "pt-BR")
+        okf("import", "june.csv")
+        code, _, err = said("history", "comprar ténis de corrida")
+        assert code == 2
+        assert "is in several markets, none, pt-BR" in err
+        (told,) = okf("history", "comprar ténis de corrida", "--market", "none")
+        assert told["clicks"] == 30
+        assert said("tag", "comprar ténis de corrida", "spring", "--market", "none") == (0, "spring\n", "")
+        for command in ("keywords", "search"):
+            found = {row["normalized"] for row in okf(command, "--market", "none")}
+            assert found == {"comprar ténis de corrida", "waterproof hiking boots"}, command
+            assert len(okf(command, "--market", "none|pt-BR")) == 4, command
+        code, _, err = said("history", "how to clean running shoes", "--market", "none")
+        assert (code, err) == (
+            1,
+            "okf: keyword 'how to clean running shoes' does not exist in project 'default' without a market\n",
+        )
+
+    @pytest.mark.parametrize("command", ["keywords", "search"])
+    def test_of_a_source_that_is_none_are_noted(self, okf: Okf, said: Any, command: str) -> None:
+        okf("import", "june.csv")
+        code, out, err = said(command, "--source", "gogle|google_search_console", "--words", "9")
+        assert (code, out) == (0, "")
+        assert "okf: no keyword of project 'default' is from source 'gogle'\n" in err
+        assert "'google_search_console'" not in err
+
+    def test_that_a_facet_counts_may_be_none(self, okf: Okf, said: Any) -> None:
+        okf("import", "june.csv")
+        code, out, err = said("search", "nowhere", "--facets", "intent")
+        assert (code, out) == (0, "")
+        assert "okf: intent: no keyword\n" in err
+
+    def test_are_completed_grouped_and_counted_by_runs_of_words(self, okf: Okf, said: Any) -> None:
+        rows = "keyword,volume\nrunning shoes,900\nred running shoes,100\nrunning socks,50\nhiking boots,40\n"
+        Path("plain.csv").write_text(rows, encoding="utf-8")
+        okf("import", "plain.csv", "--project", "shop")
+        suggested = okf("suggest", "runn", "--project", "shop", "--limit", "2")
+        assert [(row["keyword"], row["volume"]) for row in suggested] == [("running shoes", 900), ("running socks", 50)]
+        first, *_ = grouped = okf("groups", "--project", "shop")
+        assert (first["word"], first["keywords"], first["volume"]) == ("running", 3, 1050)
+        assert rows_of(first["next"], "word", "keywords") == {("shoes", 2), ("red", 1), ("socks", 1)}
+        assert {row["word"] for row in grouped} == {"running", "shoes", "red", "socks", "hiking", "boots"}
+        under = okf("groups", "running", "--project", "shop", "--min-volume", "60")
+        assert rows_of(under, "word", "keywords", "volume") == {("shoes", 2, 1000), ("red", 1, 100)}
+        (pair,) = okf("ngrams", "--project", "shop", "--limit", "1")
+        assert pair == {"ngram": "running shoes", "keywords": 2, "volume": 1000}
+        (three,) = okf("ngrams", "-n", "3", "--project", "shop")
+        assert three == {"ngram": "red running shoes", "keywords": 1, "volume": 100}
+        code, out, _ = said("groups", "--project", "shop", "--format", "table")
+        assert code == 0
+        assert out.splitlines()[1].split() == "running 3 1,050 shoes 2, red 1, socks 1".split()
+        code, _, err = said("ngrams", "-n", "6", "--project", "shop")
+        assert (code, err) == (2, "okf: n is 6: give a number from 1 to 5\n")
+        assert said("suggest", "x", "--project", "nope")[0] == 1
+
     def test_are_compared_between_two_imports(self, okf: Okf) -> None:
         okf("import", "may.csv", "june.csv")
         ids = {row["name"]: row["id"] for row in okf("imports", "list")}
@@ -299,6 +355,15 @@ def test_a_terminal_gets_tables_that_fit(folder: Path) -> None:
     listed = shown.splitlines()[1].split()
     assert re.fullmatch("i[0-9a-f]{25}", listed[0]), "an id is shown whole: people copy it"
     assert "2026-05" in listed, "a whole month is called by its name"
+    shown, _ = on_terminal(["groups"], 80)
+    assert shown.splitlines()[0].split() == ["word", "keywords", "with"]
+    assert max(map(len, shown.splitlines())) <= 80
+    source = "a_tool_that_nobody_has"
+    shown, _ = on_terminal(["keywords", "--source", source, "--project", "other"], 60)
+    assert shown.splitlines()[:2] == [
+        "okf: no keyword of project 'other' is from source",
+        f"     '{source}'",
+    ]
 
 
 def killed(point: str, *words: str) -> int:

@@ -98,8 +98,8 @@ def first_segment(base: Path) -> str:
 
 
 def bring_in(finder: Finder, text: bytes) -> None:
-    started = finder.start_import(text, name="list.csv", project="shop", market="en-US")
-    assert finder.run_job(started.job_id).state == "completed"
+    started = finder.imports.start(text, name="list.csv", project="shop", market="en-US")
+    assert finder.jobs.run(started.job_id).state == "completed"
 
 
 @contextmanager
@@ -144,13 +144,13 @@ def test_postgresql_is_restored_to_a_point_in_time(operator: Operator) -> None:
     operator.follow("every day")
     [base] = operator.backups.iterdir()
     bring_in(finder, BOOTS)
-    finder.change_project("shop", "somebody", {"brands": ["boots"]})  # which no read model holds yet
-    assert finder.fleet.workflows("first").lag() == 1
+    finder.projects.change("shop", "somebody", {"brands": ["boots"]})  # which no read model holds yet
+    assert finder.catalogue.fleet.workflows("first").lag() == 1
     then = rows(server)
     with psycopg.connect(server.admin_url()) as connection:
         [moment] = connection.execute("SELECT clock_timestamp()").fetchone()  # type: ignore[misc]
     bring_in(finder, HATS)
-    finder.delete_project("shop", "intruder")  # what should not have happened
+    finder.projects.delete("shop", "intruder")  # what should not have happened
     assert "intruder" in operator.follow("find the time")
     finder.close()
 
@@ -161,7 +161,7 @@ def test_postgresql_is_restored_to_a_point_in_time(operator: Operator) -> None:
     assert keywords(server) == [("blue shoes", 50, False), ("red boots", 70, False), ("red shoes", 100, False)]
     caught_up = [("blue shoes", 50, False), ("red boots", 70, True), ("red shoes", 100, False)]
     with processing(settings):
-        until(lambda: finder.fleet.workflows("first").lag() == 0 and keywords(server) == caught_up)
+        until(lambda: finder.catalogue.fleet.workflows("first").lag() == 0 and keywords(server) == caught_up)
 
     # The restored server goes on: it takes imports, archives its log, is backed up and forgets what is old.
     bring_in(finder, HATS)

@@ -237,14 +237,14 @@ class Shop:
             self.bring("mine", "red shoes")
             self.bring("theirs", "blue shoes")
             self.keys = {
-                project: self.finder.create_key(project, "test", scope="read", projects=[project])[1]
+                project: self.finder.keys.create(project, "test", scope="read", projects=[project])[1]
                 for project in ("mine", "theirs")
             }
         self.app = service._application.__wrapped__(settings, folder, service.ROLES, False)
 
     def bring(self, project: str, phrase: str) -> None:
-        begun = self.finder.start_import(f"query,clicks\n{phrase},3\n".encode(), name="a.csv", project=project)
-        self.finder.run_job(begun.job_id)
+        begun = self.finder.imports.start(f"query,clicks\n{phrase},3\n".encode(), name="a.csv", project=project)
+        self.finder.jobs.run(begun.job_id)
         self.finder.searches.catch_up(project)
 
     def ask(self, of: str, method: str = "GET", path: str = "/api/v1/search?q=shoes", **more: Any) -> httpx.Response:

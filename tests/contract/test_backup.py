@@ -49,15 +49,15 @@ def finder_on(path: Path) -> Finder:
 
 
 def bring_in(finder: Finder, text: bytes) -> None:
-    started = finder.start_import(text, name="list.csv", project="shop", market="en-US")
-    assert finder.run_job(started.job_id).state == "completed"
+    started = finder.imports.start(text, name="list.csv", project="shop", market="en-US")
+    assert finder.jobs.run(started.job_id).state == "completed"
 
 
 def listed(path: Path) -> list[tuple[str, int]]:
     """Keywords and volumes, as a caller sees them."""
     finder = finder_on(path)
     try:
-        found = finder.keywords("shop", order="keyword").keywords
+        found = finder.keywords.page("shop", order="keyword").keywords
         return [(keyword["normalized"], keyword["volume"]) for keyword in found]
     finally:
         finder.close()
@@ -119,10 +119,10 @@ def backup(backed_up: Backup, tmp_path: Path) -> Backup:
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_restored_catalogue_is_that_of_the_backup(catalogue: Path, tmp_path: Path, compress: bool) -> None:
     finder = finder_on(catalogue)
-    finder.keywords("shop")  # the database stays open, as it does in a service
+    finder.keywords.page("shop")  # the database stays open, as it does in a service
     made = back_up(catalogue, tmp_path / "backups", compress=compress)
     bring_in(finder, BOOTS)
-    finder.delete_project("shop", "somebody")
+    finder.projects.delete("shop", "somebody")
     finder.close()
 
     done = restore(made, catalogue, force=True)
@@ -150,8 +150,8 @@ def test_an_import_that_runs_goes_on_where_the_backup_was_taken(tmp_path: Path) 
     path, restored = tmp_path / "catalogue.sqlite3", tmp_path / "restored.sqlite3"
     text = b"Keyword,Volume\n" + b"".join(b"red shoes %d size %d,%d\n" % (i, i % 7, i % 900) for i in range(25_000))
     finder = finder_on(path)
-    started = finder.start_import(text, name="list.csv", project="shop", market="en-US")
-    running = threading.Thread(target=finder.run_job, args=(started.job_id,))
+    started = finder.imports.start(text, name="list.csv", project="shop", market="en-US")
+    running = threading.Thread(target=finder.jobs.run, args=(started.job_id,))
     running.start()
     until(lambda: rows(path, "SELECT coalesce(max(head), 0) FROM buckets")[0][0] >= 3)  # there is a chunk
     made = back_up(path, tmp_path / "backups")
@@ -170,7 +170,7 @@ def test_an_import_that_runs_goes_on_where_the_backup_was_taken(tmp_path: Path) 
     assert rows(restored, "SELECT count(*) FROM keywords") == [((position - 2) * 10_000,)]
     # Whoever runs jobs ends the import, as it ended in the catalogue that was left behind.
     finder = finder_on(restored)
-    assert finder.run_job(started.job_id).state == "completed"
+    assert finder.jobs.run(started.job_id).state == "completed"
     finder.close()
     derived = "SELECT id, normalized, volume, intent, rows, near_duplicate_of, difficulty FROM keywords ORDER BY id"
     assert rows(restored, derived) == rows(path, derived)

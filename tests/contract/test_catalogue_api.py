@@ -89,7 +89,7 @@ class Api:
     def imported(self, content: bytes = MAY, **parameters: Any) -> str:
         """The id of an import that is complete."""
         begun = self.upload(content, **parameters)
-        assert self.finder.run_job(begun["job_id"]).state == "completed"
+        assert self.finder.jobs.run(begun["job_id"]).state == "completed"
         found: str = begun["id"]
         return found
 
@@ -160,7 +160,7 @@ class TestImporting:
         assert answer.headers["location"] == f"/api/v1/imports/{begun['id']}?project=shop"
         assert (begun["state"], begun["job_state"], begun["project"]) == ("running", "queued", "shop")
         assert begun["progress"]["rows_read"] is None
-        api.finder.run_job(begun["job_id"])
+        api.finder.jobs.run(begun["job_id"])
         done = api.get(answer.headers["location"].removeprefix("/api/v1"))
         assert (done["state"], done["job_state"], done["tool"]) == ("completed", "completed", "google_search_console")
         assert (done["period_start"], done["period_end"]) == ("2026-05-01", "2026-05-31")
@@ -178,7 +178,7 @@ class TestImporting:
         )
         assert answer.status_code == 202
         assert (answer.json()["project"], answer.json()["name"]) == ("shop", "Queries.csv")
-        api.finder.run_job(answer.json()["job_id"])
+        api.finder.jobs.run(answer.json()["job_id"])
         assert {k["market"] for k in api.get("/keywords", project="shop")["keywords"]} == {"en-GB"}
         twice = api.ask("POST", "/imports", params={"again": "false"}, data={"again": "true"}, files={"file": MAY})
         assert_problem(twice, 422, "invalid_request")
@@ -255,7 +255,7 @@ class TestImporting:
 
     def test_an_upload_that_never_became_an_import_is_forgotten(self, api: Api, place: Place) -> None:
         begun = api.upload()
-        left = api.finder.upload("shop")  # by a process that dies now
+        left = api.finder.imports.upload("shop")  # by a process that dies now
         left.add(b"x" * 1_500_000)
         assert _uploads(api) == 2
         database = connect(place.url)
@@ -264,7 +264,7 @@ class TestImporting:
         assert workflows.forget_abandoned_uploads(now - timedelta(hours=1)) == 0  # it may still be on its way
         assert workflows.forget_abandoned_uploads(now + timedelta(hours=1)) == 1
         assert _uploads(api) == 1
-        assert api.finder.run_job(begun["job_id"]).state == "completed"
+        assert api.finder.jobs.run(begun["job_id"]).state == "completed"
         database.close()
 
     def test_an_upload_that_stops_coming_is_refused(self, place: Place) -> None:
@@ -280,7 +280,7 @@ class TestImporting:
 
     def test_a_file_that_is_no_export_fails_and_says_why(self, api: Api) -> None:
         begun = api.upload(b"\x00\x01\x02" * 100)
-        api.finder.run_job(begun["job_id"])
+        api.finder.jobs.run(begun["job_id"])
         found = api.get(f"/imports/{begun['id']}")
         assert (found["state"], found["job_state"]) == ("withdrawn", "failed")
         assert found["failure"]["code"] == "unreadable_export"
@@ -405,6 +405,10 @@ class TestKeywords:
         assert [k["keyword"] for k in api.get("/keywords", question="any")["keywords"]] == ["how to lace shoes"]
         assert api.get("/keywords", language="EN")["total"] == api.get("/keywords", language="en")["total"] > 0
         assert api.get("/keywords", q="\b")["keywords"] == [], "nothing that a keyword could hold"
+        assert api.get("/keywords", market="none|pt-BR", source="google_search_console")["notes"] == []
+        assert api.get("/keywords", source="gogle")["notes"] == [
+            "no keyword of project 'default' is from source 'gogle'"
+        ]
 
     def test_pages_follow_each_other_without_a_gap(self, api: Api) -> None:
         api.imported()
@@ -425,7 +429,7 @@ class TestKeywords:
         )
         listed, left = False, []
         with ThreadPoolExecutor(1) as running:
-            job = running.submit(api.finder.run_job, begun["job_id"])
+            job = running.submit(api.finder.jobs.run, begun["job_id"])
             while not job.done():
                 some = bool(api.get("/keywords", limit=1)["keywords"])
                 # A job that has not ended after the list was read had not ended while it was.
@@ -641,7 +645,7 @@ class TestJobs:
 
     def test_a_stream_tells_the_end_and_ends(self, api: Api) -> None:
         job_id = api.upload()["job_id"]
-        api.finder.run_job(job_id)
+        api.finder.jobs.run(job_id)
         answer = api.ask("GET", f"/jobs/{job_id}/stream")
         assert answer.headers["content-type"] == "text/event-stream"
         ((name, _, told),) = _events(answer.text)
@@ -660,7 +664,7 @@ class TestJobs:
         assert [name for name, _, _ in events][:1] == ["progress"]
         assert (events[0][2]["state"], events[-1][0], events[-1][2]["state"]) == ("queued", "end", "completed")
         job_id = api.upload(JUNE)["job_id"]
-        number = int(1000 * api.finder.job(job_id).updated_at.timestamp())
+        number = int(1000 * api.finder.jobs.find(job_id).updated_at.timestamp())
         assert "queued" not in [e[2]["state"] for e in _events(asyncio.run(followed(**{"last-event-id": str(number)})))]
 
     def test_a_stream_says_that_nothing_is_new(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -675,7 +679,7 @@ class TestJobs:
 async def _soon(api: Api, job_id: str) -> None:
     """Run a job once somebody follows it."""
     await asyncio.sleep(0.2)
-    await asyncio.to_thread(api.finder.run_job, job_id)
+    await asyncio.to_thread(api.finder.jobs.run, job_id)
 
 
 def _events(text: str) -> list[tuple[str, str, dict[str, Any]]]:

@@ -89,13 +89,13 @@ class Service:
         self.things: dict[str, dict[str, str]] = {}  # project to what its parts of paths are
         with closing(Finder(settings)) as finder:
             for project, phrase in ((MINE, "red shoes"), (THEIRS, "blue hats")):
-                finder.create_project(project, "test")
-                webhook = finder.create_webhook(project, f"https://1.1.1.1/{project}")
-                begun = finder.start_import(f"query,clicks\n{phrase},3\n".encode(), name="a.csv", project=project)
-                finder.run_job(begun.job_id)
+                finder.projects.create(project, "test")
+                webhook = finder.webhooks.create(project, f"https://1.1.1.1/{project}")
+                begun = finder.imports.start(f"query,clicks\n{phrase},3\n".encode(), name="a.csv", project=project)
+                finder.jobs.run(begun.job_id)
                 finder.searches.catch_up(project)
-                (keyword,) = finder.keywords(project).keywords
-                (delivery,) = [job.id for job in finder.jobs(project) if job.kind == DELIVER]
+                (keyword,) = finder.keywords.page(project).keywords
+                (delivery,) = [job.id for job in finder.jobs.newest(project) if job.kind == DELIVER]
                 self.things[project] = {
                     "project": project,
                     "import_id": begun.import_id,
@@ -105,7 +105,7 @@ class Service:
                     "delivery_id": delivery,
                 }
             self.keys = {
-                scope: finder.create_key(scope, "test", scope=scope, projects=[MINE])[1] for scope in ("read", "admin")
+                scope: finder.keys.create(scope, "test", scope=scope, projects=[MINE])[1] for scope in ("read", "admin")
             }
         self._app = service._application.__wrapped__(settings, folder, service.ROLES, False)
         self.operations = operations(self.send("GET", "/openapi.json").json())

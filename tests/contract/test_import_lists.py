@@ -33,7 +33,7 @@ def test_phrases_and_what_is_known_of_them_become_keywords(api: Api) -> None:
     assert begun.status_code == 202, begun.text
     assert begun.headers["location"] == f"/api/v1/imports/{begun.json()['id']}?project=shop"
     assert begun.json()["name"] == "keywords.jsonl"
-    assert api.finder.run_job(begun.json()["job_id"]).state == "completed"
+    assert api.finder.jobs.run(begun.json()["job_id"]).state == "completed"
     found = api.get(f"/imports/{begun.json()['id']}", project="shop")
     assert (found["state"], found["tool"], found["market"]) == ("completed", "okf", "pt-BR")
     assert (found["progress"]["rows_kept"], found["progress"]["rows_skipped"]) == (2, 0)
@@ -69,7 +69,7 @@ def test_a_key_that_is_sent_again_begins_nothing(api: Api) -> None:
 
 def test_what_is_no_keyword_stops_no_other(api: Api) -> None:
     begun = send(api, {"keywords": ["red shoes", "", "x" * 800, "\b"]}).json()
-    assert api.finder.run_job(begun["job_id"]).state == "completed"
+    assert api.finder.jobs.run(begun["job_id"]).state == "completed"
     assert [one["keyword"] for one in api.get("/keywords")["keywords"]] == ["red shoes"]
     lines = {row["line"] for row in api.get(f"/imports/{begun['id']}/rejects")["rejects"]}
     assert lines == {2, 3, 4}

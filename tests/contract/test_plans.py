@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import polars as pl
 import psycopg
 import pytest
 from sqlalchemy import Engine, event
 
 from omnikeywords.analysis import Options
 from omnikeywords.catalog import listing, log
+from omnikeywords.catalog.keywords import Scope, _rows_of
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.db import Connection, Database, connect
 from omnikeywords.jobs.store import claim
@@ -50,6 +52,18 @@ def place(places: Places) -> Place:
         connection.exec_driver_sql(FILL.format(bucket=BUCKET).replace("%", "%%"))
         for table in ("keywords", "observations", "events", "jobs"):
             connection.exec_driver_sql(f"ANALYZE {table}")
+    owner.close()
+    return made
+
+
+@pytest.fixture(scope="module")
+def uncounted(places: Places) -> Place:
+    """A project alone in its database, of whose rows PostgreSQL knows nothing yet, as during its first import."""
+    made = places.empty("postgresql15")
+    places._migrate(made)
+    owner = connect(made.owner_url)
+    with owner.write() as connection:
+        connection.exec_driver_sql(FILL.format(bucket=BUCKET).replace("%", "%%"))
     owner.close()
     return made
 
@@ -156,6 +170,17 @@ def test_a_keyword_and_its_history_are_found_by_their_keys(place: Place, databas
     month = f"observations_{datetime.now(UTC):%Y%m}"
     assert f"{month}_pkey" in observed.indexes
     assert month not in observed.scanned
+
+
+def test_keywords_are_looked_up_by_their_key_before_anybody_counted_them(uncounted: Place) -> None:
+    database = connect(uncounted.url)
+    ids = pl.Series("id", [A_KEYWORD])
+    (found,) = plans(uncounted, database, lambda: within(database, lambda c: _rows_of(c, Scope(BUCKET, PROJECT), ids)))
+    (one,) = plans(uncounted, database, lambda: listing.find(database, PROJECT, Options(), A_KEYWORD))
+    database.close()
+    for plan in (found, one):
+        (index,) = plan.indexes
+        assert re.fullmatch(r"keywords_\d\d_pkey", index)
 
 
 def test_the_log_is_read_from_a_position_on(place: Place, database: Database) -> None:

@@ -31,7 +31,8 @@ from omnikeywords.catalog.rows import fetch, fetch_parts, put
 from omnikeywords.catalog.tables import events, followers, keywords, metadata, observations, parked
 from omnikeywords.db import Database, connect
 from omnikeywords.errors import NotFound, UnknownEvent
-from omnikeywords.finder import Finder, Importing
+from omnikeywords.finder import Finder
+from omnikeywords.finder.imports import Importing
 from omnikeywords.jobs import Job, JobState, list_jobs
 from omnikeywords.jobs import metadata as jobs_metadata
 from omnikeywords.model import Market
@@ -517,24 +518,24 @@ boots,20,https://example.com/,
 @pytest.fixture
 def finder(place: Place, database: Database) -> Finder:
     made = Finder(Settings.load({"OKF_DATABASE_URL": place.url, "OKF_JOB_POLL_MS": "20"}))
-    made._opened = database
+    made.catalogue._first = database
     return made
 
 
 def bring_marked(finder: Finder, project: str, **how: Any) -> Importing:
-    given = finder.start_import(MARKED.encode(), name="xyzzy.csv", project=project, actor="xyzzy", **how)
-    assert finder.run_job(given.job_id).state is JobState.COMPLETED
+    given = finder.imports.start(MARKED.encode(), name="xyzzy.csv", project=project, actor="xyzzy", **how)
+    assert finder.jobs.run(given.job_id).state is JobState.COMPLETED
     return given
 
 
 def test_a_deleted_project_leaves_no_trace_and_can_be_made_again(finder: Finder, database: Database) -> None:
     given = bring_marked(finder, "shop")
-    assert len(finder.rejects(given.import_id, "shop")) == 1
-    keyword_id = finder.keywords("shop", q="xyzzy").keywords[0]["id"]
-    finder.mark_keyword(keyword_id, "shop", "xyzzy", tags=["xyzzy"])
-    finder.change_project("shop", "xyzzy", {"brands": ["xyzzy"]})
-    finder.start_import(MARKED.encode() + b"again,1,,", name="xyzzy.csv", project="shop", actor="xyzzy")
-    finder.fleet.workflows("first").catch_up()
+    assert len(finder.imports.rejects(given.import_id, "shop")) == 1
+    keyword_id = finder.keywords.page("shop", q="xyzzy").keywords[0]["id"]
+    finder.keywords.mark(keyword_id, "shop", "xyzzy", tags=["xyzzy"])
+    finder.projects.change("shop", "xyzzy", {"brands": ["xyzzy"]})
+    finder.imports.start(MARKED.encode() + b"again,1,,", name="xyzzy.csv", project="shop", actor="xyzzy")
+    finder.catalogue.fleet.workflows("first").catch_up()
     park(database, "shop", "xyzzy")
     holding = trace(database, "xyzzy")
     for column in (
@@ -546,14 +547,14 @@ def test_a_deleted_project_leaves_no_trace_and_can_be_made_again(finder: Finder,
         "marks.tags",
     ):
         assert column in holding
-    finder.delete_project("shop", "ana")
-    finder.fleet.workflows("first").catch_up()
+    finder.projects.delete("shop", "ana")
+    finder.catalogue.fleet.workflows("first").catch_up()
     assert trace(database, "xyzzy") == []
-    assert "shop" not in [project.name for project in finder.projects()]
+    assert "shop" not in [project.name for project in finder.projects.all()]
     again = bring_marked(finder, "shop")
     assert again.import_id != given.import_id
-    assert finder.keywords("shop").total == 2
-    assert finder.keywords("shop", filters={"tag": "xyzzy"}).total == 0
+    assert finder.keywords.page("shop").total == 2
+    assert finder.keywords.page("shop", filters={"tag": "xyzzy"}).total == 0
 
 
 def park(database: Database, project: str, error: str) -> None:
@@ -566,24 +567,24 @@ def park(database: Database, project: str, error: str) -> None:
 
 @straight
 def test_a_deleted_import_leaves_no_trace(finder: Finder, database: Database) -> None:
-    kept = finder.start_import(b"keyword,volume\nboots,5\n", name="kept.csv", project="shop", actor="ana")
-    finder.run_job(kept.job_id)
-    before = finder.keywords("shop").keywords
+    kept = finder.imports.start(b"keyword,volume\nboots,5\n", name="kept.csv", project="shop", actor="ana")
+    finder.jobs.run(kept.job_id)
+    before = finder.keywords.page("shop").keywords
     given = bring_marked(finder, "shop")
-    finder.withdraw_import(given.import_id, "shop", "ana")
+    finder.imports.withdraw(given.import_id, "shop", "ana")
     settle(finder)
     assert trace(database, "xyzzy") == []
-    assert finder.import_(given.import_id, "shop").state == "withdrawn"
-    assert finder.keywords("shop").keywords == before
+    assert finder.imports.find(given.import_id, "shop").state == "withdrawn"
+    assert finder.keywords.page("shop").keywords == before
     assert not bring_marked(finder, "shop").repeated, "what was deleted may come again"
 
 
 def settle(finder: Finder) -> None:
     """Let every job end and every read model catch up."""
-    for job in finder.jobs():
+    for job in finder.jobs.newest():
         if not job.state.ended:
-            finder.run_job(job.id)
-    finder.fleet.workflows("first").catch_up()
+            finder.jobs.run(job.id)
+    finder.catalogue.fleet.workflows("first").catch_up()
 
 
 def test_two_projects_of_one_bucket_never_see_each_other(shop: Catalogue) -> None:

@@ -38,13 +38,13 @@ def finder(primary: Postgres, copy: Postgres) -> Iterator[Finder]:
 
 def bring(finder: Finder, project: str, *keywords: str) -> str:
     file = "\n".join(("keyword", *keywords)).encode()
-    given = finder.start_import(file, name="k.csv", project=project, actor="ana")
-    finder.run_job(given.job_id)
+    given = finder.imports.start(file, name="k.csv", project=project, actor="ana")
+    finder.jobs.run(given.job_id)
     return given.import_id
 
 
 def shown(finder: Finder, project: str) -> list[str]:
-    return sorted(row["keyword"] for row in finder.keywords(project).keywords)
+    return sorted(row["keyword"] for row in finder.keywords.page(project).keywords)
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def lagging(copy: Postgres) -> Iterator[None]:
 
 
 def reads_at(finder: Finder, project: str) -> str:
-    return finder.fleet.reading(project).shown_url.rpartition(":")[2]
+    return finder.catalogue.fleet.reading(project).shown_url.rpartition(":")[2]
 
 
 def test_lists_history_and_exports_are_read_from_a_standby_that_is_up_to_date(
@@ -71,10 +71,10 @@ def test_lists_history_and_exports_are_read_from_a_standby_that_is_up_to_date(
     after = bring(finder, "p1", "running shoes", "blue shoes")
     assert reads_at(finder, "p1") == f"{copy.port}/okf"
     assert shown(finder, "p1") == ["blue shoes", "running shoes", "trail shoes"]
-    assert sum(frame.height for frame in finder.export("p1")) == 3
-    row = next(row for row in finder.keywords("p1").keywords if row["keyword"] == "running shoes")
-    assert len(finder.history(row["id"], "p1")) == 2
-    assert finder.compare(before, after, "p1").new == 1
+    assert sum(frame.height for frame in finder.keywords.export("p1")) == 3
+    row = next(row for row in finder.keywords.page("p1").keywords if row["keyword"] == "running shoes")
+    assert len(finder.keywords.history(row["id"], "p1")) == 2
+    assert finder.imports.compare(before, after, "p1").new == 1
 
 
 def test_a_standby_that_lags_is_passed_over(finder: Finder, primary: Postgres, copy: Postgres) -> None:

@@ -71,16 +71,16 @@ def test_what_cannot_be_is_refused(api: Api) -> None:
 
 
 def test_dead_letters_are_listed_page_by_page_and_sent_once_more(api: Api, kept: Receiver) -> None:
-    database = api.finder.database_of("default")
+    database = api.finder.catalogue.database_of("default")
     quick = Deliveries(database, Sender(allow_loopback=True), Retry(tries=1, first_s=0.01))
-    api.finder.fleet._workflows["first"] = Workflows(database, deliveries=quick)
+    api.finder.catalogue.fleet._workflows["first"] = Workflows(database, deliveries=quick)
     webhook = api.ask("POST", "/webhooks", json={"url": kept.url}).json()
     first, second = api.imported(b"keyword\nboots\n"), api.imported(b"keyword\nshoes\n")
     assert api.get("/dead-letters")["dead_letters"] == [], "nothing was tried yet"
     kept.answers = [500, 503]
-    waiting = [job.id for job in api.finder.jobs("default") if job.kind == DELIVER]
+    waiting = [job.id for job in api.finder.jobs.newest("default") if job.kind == DELIVER]
     for job_id in reversed(waiting):
-        api.finder.run_job(job_id)
+        api.finder.jobs.run(job_id)
     page = api.get("/dead-letters", limit=1)
     (letter,) = page["dead_letters"]
     assert letter.pop("failed_at").endswith("Z")
@@ -97,7 +97,7 @@ def test_dead_letters_are_listed_page_by_page_and_sent_once_more(api: Api, kept:
 
     again = api.ask("POST", f"/dead-letters/{waiting[0]}/redeliver")
     assert (again.status_code, again.json()["id"], again.json()["state"]) == (200, waiting[0], "queued")
-    api.finder.run_job(waiting[0])
+    api.finder.jobs.run(waiting[0])
     assert kept.received[-1][0]["webhook-id"] == f"msg_{second}_completed"
     assert [one["id"] for one in api.get("/dead-letters")["dead_letters"]] == [waiting[1]]
     assert_problem(api.ask("POST", f"/dead-letters/{waiting[0]}/redeliver"), 409, "conflict")

@@ -55,7 +55,7 @@ def _run(asked: Mapping[str, Any]) -> int:
 
 def _stop_when_done(stop: threading.Event) -> None:
     finder = Finder(Settings.load(os.environ))
-    while any(not job.state.ended for job in finder.jobs()):
+    while any(not job.state.ended for job in finder.jobs.newest()):
         time.sleep(0.02)
     stop.set()
 

@@ -16,8 +16,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from omnikeywords import __version__, finder
+from omnikeywords import __version__
 from omnikeywords.cli import run
+from omnikeywords.finder import finder
 from omnikeywords.settings import Settings
 
 SEARCH_CONSOLE = """Top queries,Clicks,Impressions,CTR,Position

@@ -101,7 +101,7 @@ class _DatabaseCheck:
 
     def _look(self) -> None:
         try:
-            self._finder.look_at_database()
+            self._finder.catalogue.check()
         except OmniKeywordsError as error:
             self._trouble = str(error)
         except Exception as error:  # whatever it is, the database is of no use

@@ -44,7 +44,7 @@ class Exports:
     async def export(self, call: Call) -> Reply:
         asked, given = read_query(call, ExportQuery)
         project = allowed(call, "read", asked.project)
-        frames = await self._run(self._finder.export, project, asked.q, filters_of(given))
+        frames = await self._run(self._finder.keywords.export, project, asked.q, filters_of(given))
         sent = _Sent(asyncio.get_running_loop())
         writing = asyncio.ensure_future(self._exports.run(self._write, frames, sent, asked.format))
         pieces = _pieces(writing, sent)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -32,10 +32,12 @@ from omnikeywords.api.uploading import Form, pieces
 from omnikeywords.catalog.imports import Import
 from omnikeywords.catalog.uploads import PART_BYTES, Keeping
 from omnikeywords.errors import Conflict, NotFound
-from omnikeywords.finder import Importing
 from omnikeywords.formats import observations_as_file
 from omnikeywords.jobs import Job
 from omnikeywords.model import days_of
+
+if TYPE_CHECKING:
+    from omnikeywords.finder.imports import Importing
 
 __all__ = ["ImportObject", "import_routes"]
 
@@ -167,7 +169,7 @@ class Imports:
                     whose = self._project_of(call, project, asked, form)
                 while len(held) >= PART_BYTES:
                     if upload is None:
-                        upload = await self._run(self._finder.upload, whose)
+                        upload = await self._run(self._finder.imports.upload, whose)
                     await self._go_on(upload.add, bytes(held[:PART_BYTES]))
                     del held[:PART_BYTES]
             if form is not None:
@@ -220,17 +222,17 @@ class Imports:
 
     def _begin_list(self, project: str, given: KeywordList, said: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         content = observations_as_file(observed(given.keywords, said["period"]))
-        return self._found_or_begun(self._finder.start_import(content, project=project, **said), project)
+        return self._found_or_begun(self._finder.imports.start(content, project=project, **said), project)
 
     def _begin(
         self, project: str, kept: Keeping | None, rest: bytes, said: Mapping[str, Any]
     ) -> tuple[dict[str, Any], bool]:
         """Begin to import what was kept and the rest of it; the import, and whether it was there before."""
-        upload = kept or self._finder.upload(project)
+        upload = kept or self._finder.imports.upload(project)
         upload.add(rest)  # less than a part: in memory until it is kept with the import's first event
-        return self._found_or_begun(self._finder.start_import(upload, **said), project)
+        return self._found_or_begun(self._finder.imports.start(upload, **said), project)
 
-    def _found_or_begun(self, begun: Importing, project: str) -> tuple[dict[str, Any], bool]:
+    def _found_or_begun(self, begun: "Importing", project: str) -> tuple[dict[str, Any], bool]:
         if begun.job is None:
             return self._found(begun.import_id, project), True
         return _object(begun.import_, begun.job), False
@@ -249,27 +251,27 @@ class Imports:
         return await self._run(self._list, project, asked.limit, before)
 
     def _list(self, project: str, limit: int, before: Any) -> Reply:
-        self._finder.project(project)
-        found = self._finder.imports(project, limit=limit + 1, before=before)
+        self._finder.projects.find(project)
+        found = self._finder.imports.newest(project, limit=limit + 1, before=before)
         shown = found[:limit]
-        jobs = self._finder.jobs_of([one.job_id for one in shown], project)
+        jobs = self._finder.jobs.find_many([one.job_id for one in shown], project)
         following = cursor_of("imports", shown[-1].started_at.isoformat(), shown[-1].id) if len(found) > limit else None
         objects = [_object(one, jobs.get(one.job_id)) for one in shown]
-        return json_reply(page("imports", objects, self._finder.count_imports(project), following))
+        return json_reply(page("imports", objects, self._finder.imports.count(project), following))
 
     async def show(self, call: Call) -> Reply:
         return json_reply(await self._run(self._found, *self._asked(call, "read")))
 
     def _found(self, import_id: str, project: str) -> dict[str, Any]:
-        found = self._finder.import_(import_id, project)
-        return _object(found, self._finder.jobs_of([found.job_id], project).get(found.job_id))
+        found = self._finder.imports.find(import_id, project)
+        return _object(found, self._finder.jobs.find_many([found.job_id], project).get(found.job_id))
 
     async def rejects(self, call: Call) -> Reply:
         asked, _ = read_query(call, RejectsQuery)
         project = allowed(call, "read", asked.project)
         import_id = part_of(call, "import_id")
         if asked.format == "csv":
-            await self._run(self._finder.import_, import_id, project)
+            await self._run(self._finder.imports.find, import_id, project)
             file = f'attachment; filename="rejects-{import_id}.csv"'.encode()
             return Reply(
                 b"line,reason\r\n",
@@ -281,8 +283,8 @@ class Imports:
         return await self._run(self._rejects, import_id, project, first, asked.limit)
 
     def _rejects(self, import_id: str, project: str, first: int, limit: int) -> Reply:
-        rows = self._finder.rejects(import_id, project, first=first, limit=limit + 1)
-        total = self._finder.count_rejects(import_id, project)
+        rows = self._finder.imports.rejects(import_id, project, first=first, limit=limit + 1)
+        total = self._finder.imports.count_rejects(import_id, project)
         following = cursor_of("rejects", first + limit) if len(rows) > limit else None
         shown = [{"line": line, "reason": reason} for line, reason in rows[:limit]]
         return json_reply(page("rejects", shown, total, following))
@@ -290,7 +292,9 @@ class Imports:
     async def _all_rejects(self, import_id: str, project: str) -> AsyncGenerator[bytes, None]:
         first = 0
         while True:
-            rows = await self._go_on(self._finder.rejects, import_id, project, first=first, limit=_REJECTS_AT_ONCE)
+            rows = await self._go_on(
+                self._finder.imports.rejects, import_id, project, first=first, limit=_REJECTS_AT_ONCE
+            )
             if rows:
                 yield "".join(_csv_line(line, reason) for line, reason in rows).encode()
             if len(rows) < _REJECTS_AT_ONCE:
@@ -306,14 +310,14 @@ class Imports:
         return steered
 
     def _steer(self, verb: str, import_id: str, project: str) -> dict[str, Any]:
-        found = self._finder.import_(import_id, project)
+        found = self._finder.imports.find(import_id, project)
         if found.state == "withdrawn":
             raise Conflict(
                 f"import {import_id!r} was withdrawn, and what was uploaded is gone: upload it again",
                 import_id=import_id,
             )
-        job = self._finder.steer_job(verb, found.job_id, project)
-        return _object(self._finder.import_(import_id, project), self._finder.job(job.id, project))
+        job = self._finder.jobs.steer(verb, found.job_id, project)
+        return _object(self._finder.imports.find(import_id, project), self._finder.jobs.find(job.id, project))
 
     async def withdraw(self, call: Call) -> Reply:
         import_id, project = self._asked(call, "write")
@@ -328,8 +332,8 @@ class Imports:
     def _withdraw(self, import_id: str, project: str, actor: str, *, erase: bool) -> None:
         if not erase:
             with suppress(Conflict, NotFound):  # its job has ended, is past that, or was forgotten
-                self._finder.steer_job("cancel", self._finder.import_(import_id, project).job_id, project)
-        self._finder.withdraw_import(import_id, project, actor, erase=erase)
+                self._finder.jobs.steer("cancel", self._finder.imports.find(import_id, project).job_id, project)
+        self._finder.imports.withdraw(import_id, project, actor, erase=erase)
 
     def _asked(self, call: Call, scope: Any) -> tuple[str, str]:
         asked, _ = read_query(call, ProjectQuery)

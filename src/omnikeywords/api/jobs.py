@@ -196,24 +196,24 @@ class Jobs:
         return await self._run(self._list, project, asked.limit, before)
 
     def _list(self, project: str, limit: int, before: str | None) -> Reply:
-        self._finder.project(project)
-        listed = self._finder.jobs(project, limit=limit, before=before)
-        with_steps = self._finder.jobs_of([job.id for job in listed], project)
+        self._finder.projects.find(project)
+        listed = self._finder.jobs.newest(project, limit=limit, before=before)
+        with_steps = self._finder.jobs.find_many([job.id for job in listed], project)
         found = [with_steps.get(job.id, job) for job in listed]
         # A full page may be the last: then the next one is empty.
         following = cursor_of("jobs", found[-1].id) if len(found) == limit else None
-        return json_reply(page("jobs", [job_object(job) for job in found], self._finder.count_jobs(project), following))
+        return json_reply(page("jobs", [job_object(job) for job in found], self._finder.jobs.count(project), following))
 
     async def show(self, call: Call) -> Reply:
         job_id, project = self._asked(call, "read")
-        return json_reply(job_object(await self._run(self._finder.job, job_id, project)))
+        return json_reply(job_object(await self._run(self._finder.jobs.find, job_id, project)))
 
     def steer(self, verb: str) -> Callable[[Call], Awaitable[Reply]]:
         """The endpoint that does this to a job."""
 
         async def steered(call: Call) -> Reply:
             job_id, project = self._asked(call, "write")
-            return json_reply(job_object(await self._run(self._finder.steer_job, verb, job_id, project)))
+            return json_reply(job_object(await self._run(self._finder.jobs.steer, verb, job_id, project)))
 
         return steered
 
@@ -221,7 +221,7 @@ class Jobs:
         job_id, project = self._asked(call, "read")
         if self._streams >= _MOST_STREAMS:
             raise Problem("overloaded", "too many streams at once: try again in a second", headers=_LATER)
-        job = await self._run(self._finder.job, job_id, project)
+        job = await self._run(self._finder.jobs.find, job_id, project)
         seen = call.headers.get(b"last-event-id", b"")
         return Reply(b"", content_type=b"text/event-stream", more=self._events(job, seen))
 
@@ -252,7 +252,7 @@ class Jobs:
                     return
                 await asyncio.sleep(_LOOK_SECONDS)
                 try:
-                    job = await self._run(self._finder.job, job.id, job.project)
+                    job = await self._run(self._finder.jobs.find, job.id, job.project)
                 except Exception as error:
                     problem = problem_of(error)
                     if problem.status != 503:

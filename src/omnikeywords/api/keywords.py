@@ -163,6 +163,7 @@ class KeywordList(Struct, frozen=True):
     total: Annotated[int, Meta(ge=0, description=f"In all; beyond {MOST_COUNTED} there are at least that many.")]
     total_is_exact: TotalIsExact
     next_cursor: str | None
+    notes: Annotated[list[str], Meta(description="Why there may be nothing, for people.")]
 
 
 # Without spaces and control characters of any kind, commas and |.
@@ -353,21 +354,22 @@ class Keywords:
     def _list(
         self, project: str, asked: KeywordsQuery, filters: Mapping[str, str], fields: tuple[str, ...] | None
     ) -> Reply:
-        found = self._finder.keywords(
+        found = self._finder.keywords.page(
             project, q=asked.q, filters=filters, order=asked.sort, limit=asked.limit, cursor=asked.cursor
         )
         shown = [shown_object(row) for row in found.keywords]
         if fields is not None:
             shown = [{name: row[name] for name in fields} for row in shown]
-        return json_reply(page("keywords", shown, found.total, found.next_cursor, found.total < MOST_COUNTED))
+        listed = page("keywords", shown, found.total, found.next_cursor, found.total < MOST_COUNTED)
+        return json_reply({**listed, "notes": found.notes})
 
     async def show(self, call: Call) -> Reply:
         keyword_id, project = self._asked(call, "read")
         return await self._run(self._show, keyword_id, project)
 
     def _show(self, keyword_id: str, project: str) -> Reply:
-        version = self._finder.mark(keyword_id, project).version  # first: an older one at worst
-        return _reply(self._finder.keyword(keyword_id, project), version)
+        version = self._finder.keywords.mark_of(keyword_id, project).version  # first: an older one at worst
+        return _reply(self._finder.keywords.find(keyword_id, project), version)
 
     async def change(self, call: Call) -> Reply:
         keyword_id, project = self._asked(call, "write")
@@ -376,7 +378,7 @@ class Keywords:
         return await self._run(self._change, call, keyword_id, project, asked)
 
     def _change(self, call: Call, keyword_id: str, project: str, asked: KeywordChanges) -> Reply:
-        before = self._finder.mark(keyword_id, project)
+        before = self._finder.keywords.mark_of(keyword_id, project)
         expected = expected_version(call, before.version)
         if expected is not None and expected != before.version:
             raise VersionConflict(
@@ -389,11 +391,11 @@ class Keywords:
             corrected["near_duplicate_of"] = asked.near_duplicate_of
         tags = None if asked.tags is UNSET else asked.tags
         if tags is None and not corrected:
-            return _reply(self._finder.keyword(keyword_id, project), before.version)
-        found = self._finder.mark_keyword(
+            return _reply(self._finder.keywords.find(keyword_id, project), before.version)
+        found = self._finder.keywords.mark(
             keyword_id, project, call.caller.name, tags=tags, corrected=corrected or None, expected=expected
         )
-        mark = self._finder.mark(keyword_id, project)
+        mark = self._finder.keywords.mark_of(keyword_id, project)
         # What was just said holds, also where the rows of a large import are to be read before.
         found |= {"tags": list(mark.tags)} | {name: value or None for name, value in mark.corrected.items()}
         found["corrected"] = {name: mark.corrected.get(name) for name in Corrected.__struct_fields__}
@@ -411,7 +413,7 @@ class Keywords:
         if changes is not None:
             corrected = corrections_of(changes)
             if corrected or changes.add_tags or changes.remove_tags:
-                self._finder.mark_keywords(
+                self._finder.keywords.mark_many(
                     asked.ids,
                     project,
                     call.caller.name,
@@ -419,7 +421,7 @@ class Keywords:
                     remove_tags=changes.remove_tags,
                     corrected=corrected or None,
                 )
-        found = self._finder.keywords_of(asked.ids, project)
+        found = self._finder.keywords.find_many(asked.ids, project)
         there = {row["id"] for row in found}
         missing = [one for one in dict.fromkeys(asked.ids) if one not in there]
         return json_reply({"keywords": [shown_object(row) for row in found], "missing": missing})
@@ -429,7 +431,7 @@ class Keywords:
         project = allowed(call, "read", asked.project)
         keyword_id = part_of(call, "keyword_id")
         first = read_cursor("history", asked.cursor, Offset)[0] if asked.cursor else 0
-        rows = await self._run(self._finder.history, keyword_id, project)
+        rows = await self._run(self._finder.keywords.history, keyword_id, project)
         shown = [_observed(row) for row in rows[first : first + asked.limit]]
         following = cursor_of("history", first + asked.limit) if len(rows) > first + asked.limit else None
         return json_reply(page("history", shown, len(rows), following))
@@ -441,16 +443,16 @@ class Keywords:
         return await self._run(self._groups, project, asked.limit, after)
 
     def _groups(self, project: str, limit: int, after: str) -> Reply:
-        found = self._finder.groups(project, limit=limit + 1, after=after)
+        found = self._finder.keywords.groups(project, limit=limit + 1, after=after)
         shown = found[:limit]
         following = cursor_of("groups", shown[-1].head) if len(found) > limit else None
         objects = [{"head": group.head, "members": group.members} for group in shown]
-        return json_reply(page("groups", objects, self._finder.count_groups(project), following))
+        return json_reply(page("groups", objects, self._finder.keywords.count_groups(project), following))
 
     async def compare(self, call: Call) -> Reply:
         asked, _ = read_query(call, CompareQuery)
         project = allowed(call, "read", asked.project)
-        found = await self._run(self._finder.compare, asked.before, asked.after, project, limit=asked.limit)
+        found = await self._run(self._finder.imports.compare, asked.before, asked.after, project, limit=asked.limit)
         return json_reply({"new": found.new, "lost": found.lost, "moved": found.moved, "keywords": found.rows})
 
     def _asked(self, call: Call, scope: Any) -> tuple[str, str]:

@@ -113,7 +113,7 @@ class Projects:
         asked, _ = read_query(call, ProjectsQuery)
         after = read_cursor("projects", asked.cursor, PlainText)[0] if asked.cursor else ""
         mine = call.caller.projects
-        there = await self._run(self._finder.projects)
+        there = await self._run(self._finder.projects.all)
         there = [project for project in there if mine is None or project.name in mine]
         behind = [project for project in there if project.name > after]
         shown = behind[: asked.limit]
@@ -126,7 +126,7 @@ class Projects:
         asked = decode_json(await read_body(call, self._most_bytes, self._seconds), self._new)
         name = call.caller.project(asked.name)
         made = await self._run(
-            self._finder.create_project,
+            self._finder.projects.create,
             name,
             call.caller.name,
             asked.market,
@@ -138,7 +138,7 @@ class Projects:
         return json_reply(_object(made), 201, ((b"location", where), _etag(made)))
 
     async def show(self, call: Call) -> Reply:
-        found = await self._run(self._finder.project, allowed(call, "read", part_of(call, "project")))
+        found = await self._run(self._finder.projects.find, allowed(call, "read", part_of(call, "project")))
         return json_reply(_object(found), headers=(_etag(found),))
 
     async def change(self, call: Call) -> Reply:
@@ -152,7 +152,7 @@ class Projects:
         return json_reply(_object(changed), headers=(_etag(changed),))
 
     def _change(self, call: Call, name: str, changes: dict[str, Any]) -> Project:
-        found = self._finder.project(name)
+        found = self._finder.projects.find(name)
         expected = expected_version(call, found.version)
         if expected is not None and expected != found.version:
             # Also where the change would change nothing.
@@ -161,11 +161,11 @@ class Projects:
                 project=name,
                 version=found.version,
             )
-        return self._finder.change_project(name, call.caller.name, changes, expected)
+        return self._finder.projects.change(name, call.caller.name, changes, expected)
 
     async def delete(self, call: Call) -> Reply:
         name = allowed(call, "admin", part_of(call, "project"))
-        await self._run(self._finder.delete_project, name, call.caller.name)
+        await self._run(self._finder.projects.delete, name, call.caller.name)
         return Reply(b"", 204)
 
 

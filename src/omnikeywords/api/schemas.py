@@ -31,7 +31,11 @@ __all__ = [
 
 _MARKET = r"[A-Za-z]{2,3}([-_]([A-Za-z]{2}|[0-9]{3}))?"
 MarketTexts = Annotated[
-    str, Meta(pattern=rf"^{_MARKET}(\|{_MARKET})*$", description="As `pt-BR`, or several with | between them.")
+    str,
+    Meta(
+        pattern=rf"^({_MARKET}|none)(\|({_MARKET}|none))*$",
+        description="As `pt-BR`, or several with | between them; `none`: without a market.",
+    ),
 ]
 MarketText = Annotated[
     str,

@@ -21,9 +21,9 @@ from omnikeywords.api.route import Answer, Route
 from omnikeywords.api.schemas import Cursor, ProjectName, TotalIsExact
 from omnikeywords.api.threads import Threads
 from omnikeywords.finder import Finder
+from omnikeywords.finder.searches import Searched
 from omnikeywords.search import FACETS, Group, NGram, Request
 from omnikeywords.search.tallying import LONGEST_NGRAM, MOST_TALLIED
-from omnikeywords.searching import Searched
 from omnikeywords.settings import Settings
 
 __all__ = ["Search", "search_routes"]
@@ -197,13 +197,13 @@ class Search:
         wide = waits or facets or not asked.q.strip() or asked.sort != "relevance" or asked.limit > 100
         if wide or not self._searches.is_indexed(project):
             return await self._threads.run(self._slowly, request, fields, asked)
-        return _reply(self._finder.search(request, fields), request, fields)
+        return _reply(self._finder.searches.find(request, fields), request, fields)
 
     def _slowly(self, request: Request, fields: tuple[str, ...] | None, asked: SearchQuery) -> Reply:
         if asked.wait > 0 or asked.index_position > 0:
             seconds = min(self._seconds, asked.wait or _MOST_WAIT)
             self._searches.wait_for(request.project, asked.index_position or None, seconds)
-        return _reply(self._finder.search(request, fields), request, fields)
+        return _reply(self._finder.searches.find(request, fields), request, fields)
 
     async def suggest(self, call: Call) -> Reply:
         """Answer one call. Raises Problem for a wrong parameter, NotFound."""
@@ -262,7 +262,7 @@ def _reply(found: Searched, request: Request, fields: tuple[str, ...] | None) ->
         {
             "query": request.text,
             "total": found.total,
-            "total_is_exact": True,
+            "total_is_exact": found.total_is_exact,
             "hits": hits,
             "facets": found.facets,
             "notes": found.notes,

@@ -122,7 +122,7 @@ class Webhooks:
 
     async def list(self, call: Call) -> Reply:
         asked, _ = read_query(call, ProjectQuery)
-        there = await self._run(self._finder.webhooks, allowed(call, "admin", asked.project))
+        there = await self._run(self._finder.webhooks.all, allowed(call, "admin", asked.project))
         return json_reply(page("webhooks", [_object(one) for one in there], len(there), None))
 
     async def create(self, call: Call) -> Reply:
@@ -130,15 +130,15 @@ class Webhooks:
         check_json(call)
         asked = decode_json(await read_body(call, self._most_bytes, self._seconds), self._new)
         project = call.caller.project(asked.project)
-        made = await self._run(self._finder.create_webhook, project, asked.url, asked.events)
+        made = await self._run(self._finder.webhooks.create, project, asked.url, asked.events)
         where = f"/api/v1/webhooks/{made.id}?project={project}".encode()
         return json_reply({**_object(made), "secret": made.secret}, 201, ((b"location", where),))
 
     async def show(self, call: Call) -> Reply:
-        return json_reply(_object(await self._run(self._finder.webhook, *self._asked(call, "webhook_id"))))
+        return json_reply(_object(await self._run(self._finder.webhooks.find, *self._asked(call, "webhook_id"))))
 
     async def delete(self, call: Call) -> Reply:
-        await self._run(self._finder.delete_webhook, *self._asked(call, "webhook_id"))
+        await self._run(self._finder.webhooks.delete, *self._asked(call, "webhook_id"))
         return Reply(b"", 204)
 
     async def dead(self, call: Call) -> Reply:
@@ -148,7 +148,7 @@ class Webhooks:
         return await self._run(self._dead, project, asked.limit, before)
 
     def _dead(self, project: str, limit: int, before: str | None) -> Reply:
-        found = self._finder.dead_letters(project, limit, before)
+        found = self._finder.webhooks.dead_letters(project, limit, before)
         objects = [
             {
                 "id": letter.job_id,
@@ -162,10 +162,12 @@ class Webhooks:
         ]
         # A full page may be the last: then the next one is empty.
         following = cursor_of("dead-letters", found[-1].job_id) if len(found) == limit else None
-        return json_reply(page("dead_letters", objects, self._finder.count_dead_letters(project), following))
+        return json_reply(page("dead_letters", objects, self._finder.webhooks.count_dead_letters(project), following))
 
     async def redeliver(self, call: Call) -> Reply:
-        return json_reply(job_object(await self._run(self._finder.redeliver, *self._asked(call, "delivery_id"))))
+        return json_reply(
+            job_object(await self._run(self._finder.webhooks.redeliver, *self._asked(call, "delivery_id")))
+        )
 
     def _asked(self, call: Call, part: str) -> tuple[str, str]:
         asked, _ = read_query(call, ProjectQuery)

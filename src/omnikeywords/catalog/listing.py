@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import ColumnElement, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select
 
 from omnikeywords.analysis import Options
 from omnikeywords.analysis.lexicon import QUESTIONS
@@ -23,7 +23,7 @@ from omnikeywords.catalog.derive import OBSERVED_REST, STORED_SCHEMA, analysed, 
 from omnikeywords.catalog.keywords import Scope, at_places, places_of
 from omnikeywords.catalog.marks import CORRECTED
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.tables import keywords, observations
+from omnikeywords.catalog.tables import keyword_listed, keywords, observations
 from omnikeywords.db import Database
 from omnikeywords.errors import InvalidOption, NotFound
 from omnikeywords.model import Funnel, Intent, Market
@@ -74,6 +74,7 @@ ORDERS: Mapping[str, tuple[str, bool]] = {
     "impressions": ("impressions", True),
     "popularity": ("popularity", True),
 }
+NO_MARKET = "none"  # in filters: keywords that have none
 MOST_COUNTED = 10_000  # keywords that a list counts one by one
 _EXPORTED = 10_000  # keywords read at a time
 
@@ -90,7 +91,8 @@ class Filters:
 
         Raises InvalidOption for an unknown filter or a value that it cannot have.
         """
-        parts: list[ColumnElement[bool]] = [keywords.c.bucket == bucket_of(project), keywords.c.project == project]
+        of_project = and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project)
+        parts: list[ColumnElement[bool]] = [of_project, keyword_listed]
         if self.q.strip():
             part = normalise_batch([self.q])[0][0]
             # What people paste may hold nothing that a keyword could.
@@ -129,12 +131,19 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
             return or_(*(keywords.c.source.contains(one, autoescape=True) for one in value.split("|")))
         case "import":
             return or_(*(keywords.c.rows.contains(f"{one}/", autoescape=True) for one in value.split("|")))
+        case "market":
+            return or_(*(_in_market(one) for one in choices_of(name, value)))
         case _:
             return keywords.c[name].in_(choices_of(name, value))
 
 
+def _in_market(market: str) -> ColumnElement[bool]:
+    return keywords.c.market.is_(None) if market == NO_MARKET else keywords.c.market == market
+
+
 def choices_of(name: str, value: str) -> list[str]:
-    """What a filter lets through, of the values with | between them, as keywords have it: `PT_br` is pt-BR.
+    """What a filter lets through, of the values with | between them, as keywords have it: `PT_br` is pt-BR; NO_MARKET
+    stays.
 
     Raises InvalidOption for what the filter cannot be, InvalidMarket.
     """
@@ -144,7 +153,7 @@ def choices_of(name: str, value: str) -> list[str]:
         said = f"filter {name} is {unknown[0]!r}: use {', '.join(known)}, with | between several"
         raise InvalidOption(said, filter=name)
     if name == "market":
-        return [str(Market.parse(one)) for one in chosen]
+        return [one if one == NO_MARKET else str(Market.parse(one)) for one in chosen]
     return [one.lower() for one in chosen] if name == "language" else chosen
 
 
@@ -165,6 +174,7 @@ class Page:
     keywords: list[dict[str, Any]]  # keyword objects
     total: int  # at least so many in all; all of them where it is below MOST_COUNTED
     next_cursor: str | None  # of the page behind it
+    notes: tuple[str, ...] = ()  # why there is nothing, where that may not be meant
 
 
 def page(
@@ -193,10 +203,28 @@ def page(
     with database.read(project) as connection:
         rows = [dict(row._mapping) for row in connection.execute(statement)]
         total = connection.execute(counted).scalar_one()
+        notes = () if total else _unknown_sources(connection, project, filters)
     more = len(rows) > limit
     rows = rows[:limit]
     following = _cursor(order, rows[-1][column], rows[-1]["id"]) if more and rows else None
-    return Page(_objects(rows, options).to_dicts(), total, following)
+    return Page(_objects(rows, options).to_dicts(), total, following, notes)
+
+
+def _unknown_sources(connection: Connection, project: str, filters: Filters) -> tuple[str, ...]:
+    """A note for each source asked for that no keyword of the project has: anything may be a source, a slip too."""
+    asked = filters.given.get("source")
+    names = [] if asked is None else choices_of("source", asked)
+    of_source = {name: Filters(given={"source": name}).where(project) for name in names}
+    return tuple(
+        no_such_source(name, project)
+        for name, where in of_source.items()
+        if connection.execute(select(keywords.c.id).where(where).limit(1)).first() is None
+    )
+
+
+def no_such_source(name: str, project: str) -> str:
+    """What is said of a source that no keyword has."""
+    return f"no keyword of project {project!r} is from source {name!r}"
 
 
 def count(database: Database, project: str) -> int:
@@ -227,10 +255,10 @@ def find_many(database: Database, project: str, options: Options, ids: Sequence[
     return _objects(there, options).to_dicts() if there else []
 
 
-def named(database: Database, project: str, text: str, market: Market | None = None) -> str:
-    """The id of the keyword that a person means: its id, or the phrase as they write it.
+def named(database: Database, project: str, text: str, market: str | None = None) -> str:
+    """The id of the keyword that a person means: its id, or the phrase as they write it, in a market or in NO_MARKET.
 
-    Raises NotFound, InvalidKeyword, and InvalidOption where the phrase is a keyword in several markets.
+    Raises NotFound, InvalidKeyword, InvalidMarket, and InvalidOption where the phrase is a keyword in several markets.
     """
     with database.read(project) as connection:
         if connection.execute(select(keywords.c.id).where(_which(project, text))).scalar() is not None:
@@ -239,15 +267,16 @@ def named(database: Database, project: str, text: str, market: Market | None = N
             keywords.c.bucket == bucket_of(project),
             keywords.c.project == project,
             keywords.c.normalized == normalise(text),
+            keyword_listed,
         )
         if market is not None:
-            which = and_(which, keywords.c.market == str(market))
+            which = and_(which, _condition("market", market))
         found = connection.execute(select(keywords.c.id, keywords.c.market).where(which)).all()
     if not found:
-        where = f" in market {market}" if market else ""
+        where = "" if market is None else " without a market" if market == NO_MARKET else f" in market {market}"
         raise NotFound(f"keyword {text!r} does not exist in project {project!r}{where}", keyword=text)
     if len(found) > 1:
-        markets = sorted(row.market or "none" for row in found)
+        markets = sorted(row.market or NO_MARKET for row in found)
         raise InvalidOption(
             f"keyword {text!r} is in several markets, {', '.join(markets)}: say which, or give its id", keyword=text
         )
@@ -264,7 +293,7 @@ def phrase_of(database: Database, project: str, text: str) -> str:
     which = and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project)
     with database.read(project) as connection:
         found = connection.execute(
-            select(keywords.c.id).where(which, keywords.c.normalized == phrase).limit(1)
+            select(keywords.c.id).where(which, keywords.c.normalized == phrase, keyword_listed).limit(1)
         ).scalar()
     if found is None:
         raise NotFound(f"keyword {text!r} does not exist in project {project!r}", keyword=text)

@@ -4,6 +4,8 @@ All rows of a bucket lie on one server, so `bucket` leads every key. `events` ar
 `keywords` and `observations` are read models, made from the facts and able to be made again.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -30,6 +33,7 @@ __all__ = [
     "followers",
     "homes",
     "imports",
+    "keyword_listed",
     "keywords",
     "marks",
     "metadata",
@@ -224,17 +228,24 @@ keywords = Table(
     Column("model_version", String(64), nullable=False),
     Column("created_at", _Time, nullable=False),
     Column("updated_at", _Time, nullable=False),
-    # SQLite writes a page for each new key of an index that is not in the order of arrival, so it has none of these.
-    Index(None, "bucket", "project", "normalized", "id", info=_ONLY_ON_POSTGRESQL),
-    Index(
-        "ix_keywords_bucket_project_volume_id",
-        "bucket",
-        "project",
-        text("volume DESC NULLS LAST"),  # as lists show it
-        "id",
-        info=_ONLY_ON_POSTGRESQL,
-    ),
-    Index(None, "bucket", "project", "market", "created_at", info=_ONLY_ON_POSTGRESQL),
+)
+
+# True of every row. An index WHERE this is so is used by whoever asks for it, which lists do; a look-up by id is left
+# with the key. Where PostgreSQL has counted no rows yet all indexes look alike to it, and it went through a whole
+# project by another for each id.
+keyword_listed = keywords.c.words >= literal_column("0")
+
+# SQLite writes a page for each new key of an index that is not in the order of arrival, so it has none of these.
+_ONLY_FOR_LISTS: Any = {"postgresql_where": keyword_listed, "info": _ONLY_ON_POSTGRESQL}
+_of_project = (keywords.c.bucket, keywords.c.project)
+Index("ix_keywords_listed_by_normalized", *_of_project, keywords.c.normalized, keywords.c.id, **_ONLY_FOR_LISTS)
+Index("ix_keywords_listed_by_market", *_of_project, keywords.c.market, keywords.c.created_at, **_ONLY_FOR_LISTS)
+Index(
+    "ix_keywords_listed_by_volume",
+    *_of_project,
+    text("volume DESC NULLS LAST"),  # as lists show it
+    keywords.c.id,
+    **_ONLY_FOR_LISTS,
 )
 
 # What people say of keywords: it stays when imports come and go.

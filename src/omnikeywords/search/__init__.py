@@ -5,8 +5,9 @@ order of hits. Callers ask `find` of a view; whoever writes indexes has a `Build
 """
 
 from omnikeywords.search.building import Builder
-from omnikeywords.search.finding import FACETS, SORTS, Found, Request, check, find
+from omnikeywords.search.finding import FACETS, Found, Request, check, find
 from omnikeywords.search.index import Indexes, View
+from omnikeywords.search.paging import SORTS
 from omnikeywords.search.records import RECORDED, to_objects, to_recorded
 from omnikeywords.search.suggesting import phrase_of, related, suggest
 from omnikeywords.search.tallying import Group, NGram, Tally, group_tree, ngrams

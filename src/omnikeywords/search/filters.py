@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from tantivy import FieldType, Occur, Query
 
-from omnikeywords.catalog.listing import FILTERS, choices_of
+from omnikeywords.catalog.listing import FILTERS, NO_MARKET, choices_of
 from omnikeywords.errors import InvalidOption
-from omnikeywords.search.schema import CODES, SCALES, SCHEMA
+from omnikeywords.search.schema import CODES, SCALES, SCHEMA, Terms
 
 __all__ = ["all_of", "any_of", "between", "filter_queries", "has_number", "has_term"]
 
@@ -46,7 +46,7 @@ def any_of(queries: Iterable[Query]) -> Query:
     return listed[0] if len(listed) == 1 else Query.boolean_query([(Occur.Should, query) for query in listed])
 
 
-def filter_query(name: str, value: str) -> Query:
+def filter_query(name: str, value: str, terms: Terms) -> Query:
     """The keywords that a filter lets through.
 
     Raises InvalidOption for an unknown filter or a value that it cannot have.
@@ -73,10 +73,18 @@ def filter_query(name: str, value: str) -> Query:
             raise InvalidOption(f"filter {name} is {value!r}: give a whole number below 10000", filter=name)
         return has_number(name, int(value))
     if name == "import":
-        return any_of(has_term("scope", f"i:{choice}") for choice in choices)
+        return any_of(has_term("term", terms.imported + choice) for choice in choices)
     if name in ("modifier", "tag"):
         return has_term(name, value)
+    if name == "market":
+        return any_of(_in_market(choice) for choice in choices)
     return any_of(has_term(name, choice) for choice in choices)
+
+
+def _in_market(market: str) -> Query:
+    if market == NO_MARKET:
+        return all_of([Query.all_query()], but=[Query.exists_query("market")])
+    return has_term("market", market)
 
 
 def _range(name: str, value: str) -> Query:
@@ -95,6 +103,6 @@ def _range(name: str, value: str) -> Query:
     return between(field, 0, math.floor(scaled))
 
 
-def filter_queries(given: Mapping[str, str]) -> list[Query]:
-    """One for each filter. Raises as `filter_query`."""
-    return [filter_query(name, value) for name, value in given.items()]
+def filter_queries(given: Mapping[str, str], terms: Terms) -> list[Query]:
+    """One for each filter, of a project with these terms. Raises as `filter_query`."""
+    return [filter_query(name, value, terms) for name, value in given.items()]

@@ -13,8 +13,9 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 import polars as pl
@@ -23,12 +24,13 @@ from tantivy import Query
 
 from omnikeywords.analysis import MODEL_VERSION
 from omnikeywords.errors import IndexBusy
-from omnikeywords.search.records import RecordFile, Records, records_of
-from omnikeywords.search.schema import SCHEMA, documents, key_of, register
+from omnikeywords.search.records import RecordFile, Records
+from omnikeywords.search.schema import BANDS, SCHEMA, Terms, documents, gather, key_of, register
 from omnikeywords.search.words import Words
 
 __all__ = [
     "FORMAT",
+    "NOBODY",
     "RECORDS",
     "Index",
     "Indexes",
@@ -42,11 +44,16 @@ __all__ = [
     "publish",
 ]
 
-FORMAT = "1"  # of schema, words and records: another one is another folder
+FORMAT = "2"  # of schema, words and records: another one is another folder
 _CURRENT = "current"
 RECORDS = "records"
 _LOOK_SECONDS = 0.2  # between looks for a newer commit
+_REMEMBERED = 20_000  # things about a commit; then it begins anew
+NOBODY = 0  # number of no project
 _HEAP = 300_000_000  # bytes of documents that wait to be written
+
+
+_Found = TypeVar("_Found")
 
 
 class ProjectSettings(msgspec.Struct, frozen=True):
@@ -65,6 +72,8 @@ class Marker(msgspec.Struct, frozen=True):
     model_version: str = MODEL_VERSION
     records: int = 0  # bytes of the file, all commits together
     projects: dict[str, ProjectSettings] = {}
+    numbers: dict[str, int] = {}  # of projects: what their terms begin with
+    next_number: int = 1  # no number is ever given twice
 
 
 class View:
@@ -74,6 +83,33 @@ class View:
         self.searcher = searcher
         self.records = records
         self.marker = marker
+        self._remembered: dict[object, Any] = {}
+
+    def terms(self, project: str) -> Terms:
+        """The terms of a project; those of one that is not there are nobody's."""
+        return Terms(self.marker.numbers.get(project, NOBODY))
+
+    def bands(self, terms: Terms) -> list[tuple[str, int]]:
+        """The bands that keywords of a project are in, the best first: the term of each, and how many are there."""
+        return self.remembered(terms.band, lambda: self._look_for_bands(terms))
+
+    def _look_for_bands(self, terms: Terms) -> list[tuple[str, int]]:
+        named = [f"{terms.band}{band}" for band in reversed(range(BANDS))]
+        counted = [(name, self.searcher.doc_freq("term", name)) for name in named]
+        return [(name, keywords) for name, keywords in counted if keywords]
+
+    def remembered(self, key: Hashable, find_out: Callable[[], _Found]) -> _Found:
+        """What was found out of this commit under a key, which never changes; found out when first asked for."""
+        found: _Found | None = self._remembered.get(key)
+        if found is None:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[key] = find_out()
+        return found
+
+    def records_at(self, addresses: list[tantivy.DocAddress]) -> list[list[Any]]:
+        """The record of each document."""
+        return self.records.read(gather(self.values("at", addresses)))
 
     def values(self, field: str, addresses: list[tantivy.DocAddress]) -> list[int]:
         """A number of each document; 0 where it is missing."""
@@ -104,6 +140,8 @@ class Writer:
         self.marker = marker_of(index.searcher())
         self._records = RecordFile(folder / RECORDS)
         self._words = Words()
+        self._numbers = dict(self.marker.numbers)
+        self._next_number = self.marker.next_number
 
     def put(self, project: str, rows: pl.DataFrame, *, new: bool = False) -> None:
         """Index rows of the table `keywords`; `new` says that none of them is in it yet."""
@@ -111,7 +149,11 @@ class Writer:
             return
         if not new:
             self.remove(project, rows["id"].to_list())
-        for document in documents(project, rows, self._records.append(records_of(rows)), self._words):
+        if project not in self._numbers:
+            self._numbers[project] = self._next_number
+            self._next_number += 1
+        at = self._records.append(rows)
+        for document in documents(project, Terms(self._numbers[project]), rows, at, self._words):
             self._writer.add_json(document)
 
     def remove(self, project: str, ids: Sequence[str]) -> None:
@@ -123,7 +165,9 @@ class Writer:
 
     def remove_project(self, project: str) -> None:
         """Take all keywords of a project out."""
-        self._writer.delete_documents_by_term("scope", f"p:{project}")
+        if project in self._numbers:
+            # By another number from here on: nothing that may still be on its way is taken for the new one's.
+            self._writer.delete_documents_by_term("term", Terms(self._numbers.pop(project)).all)
 
     def commit(
         self, position: int, changes: int, projects: dict[str, ProjectSettings], model_version: str | None = None
@@ -131,10 +175,12 @@ class Writer:
         """Make all that was put and removed visible, with how far the index is now; `model_version` if all is of it."""
         self._records.sync()
         version = model_version or self.marker.model_version
-        self.marker = Marker(position, changes, version, self._records.end, projects)
-        self._writer.delete_documents_by_term("scope", _MARKER_TERM)
+        self.marker = Marker(
+            position, changes, version, self._records.end, projects, dict(self._numbers), self._next_number
+        )
+        self._writer.delete_documents_by_term("term", _MARKER_TERM)
         document = tantivy.Document()
-        document.add_text("scope", _MARKER_TERM)
+        document.add_text("term", _MARKER_TERM)
         document.add_bytes("marker", msgspec.json.encode(self.marker))
         self._writer.add_document(document)
         self._writer.commit()
@@ -142,6 +188,7 @@ class Writer:
     def abandon(self) -> None:
         """Forget what was put and removed since the last commit."""
         self._writer.rollback()
+        self._numbers = dict(self.marker.numbers)
 
     def close(self) -> None:
         """Let merges end and give the folder back."""
@@ -149,8 +196,8 @@ class Writer:
         self._records.close()
 
 
-_MARKER_TERM = "m"
-_marker_query = Query.term_query(SCHEMA, "scope", _MARKER_TERM)
+_MARKER_TERM = "marker"
+_marker_query = Query.term_query(SCHEMA, "term", _MARKER_TERM)
 _decode_marker = msgspec.json.Decoder(Marker).decode
 
 

@@ -3,6 +3,8 @@
 A record holds what sources observed and people said; what is derived is derived when it is shown, by the analysis that
 every other answer comes from, so a hit says what GET /keywords/{id} says. A document names the byte its record begins
 at. Whatever is replaced stays behind as waste until the index is made anew.
+
+What many keywords have in common lies in a record before theirs, and each says how many bytes before.
 """
 
 import mmap
@@ -26,13 +28,15 @@ from omnikeywords.catalog.derive import OBSERVED_REST
 from omnikeywords.catalog.marks import CORRECTABLE, CORRECTED
 from omnikeywords.model import Market
 
-__all__ = ["RECORDED", "RecordFile", "Records", "recorded", "records_of", "to_objects", "to_recorded"]
+__all__ = ["RECORDED", "RecordFile", "Records", "recorded", "to_objects", "to_recorded"]
 
-_LENGTH = 3  # bytes before each record
+_LONG = 255  # bytes: from here on the length of a record takes three more bytes
+_FURTHEST = 2**16  # bytes back to what it has in common
 _NUMBERS = ("volume", "cpc", "competition", "clicks", "impressions", "position")
+_COMMON = ("created_at", "market", "source")
 # Missing ones at the end are left out, so what most keywords lack comes last.
 _FIELDS = (
-    *("keyword", "created_at", "market", "source", *_NUMBERS, "updated_at", "observed"),
+    *("keyword", *_COMMON, *_NUMBERS, "updated_at", "observed"),
     *("near_duplicate_of", "near_duplicate_reason", "tags", "corrected"),
 )
 _WHERE = {name: number for number, name in enumerate(_FIELDS)}
@@ -42,25 +46,6 @@ _PARTS = {"difficulty": DIFFICULTY_PARTS, "opportunity": OPPORTUNITY_PARTS}
 _DATES = ("period_start", "period_end")
 
 
-def records_of(rows: pl.DataFrame) -> list[bytes]:
-    """The record of each row of the table `keywords`."""
-    times = {name: rows[name].dt.epoch("us").to_list() for name in ("created_at", "updated_at")}
-    times["updated_at"] = [
-        None if updated == created else updated
-        for created, updated in zip(times["created_at"], times["updated_at"], strict=True)
-    ]
-    columns = [times[name] if name in times else rows[name].to_list() for name in _FIELDS]
-    encode = msgspec.msgpack.Encoder().encode
-    made = []
-    for row in zip(*columns, strict=True):
-        last = len(row)
-        while row[last - 1] is None:
-            last -= 1
-        record = encode(row[:last])
-        made.append(len(record).to_bytes(_LENGTH, "little") + record)
-    return made
-
-
 class RecordFile:
     """The file, for the one who appends to it."""
 
@@ -68,13 +53,31 @@ class RecordFile:
         self._file: BinaryIO = path.open("ab")
         self.end = self._file.tell()  # where the next record begins
 
-    def append(self, records: Sequence[bytes]) -> NDArray[np.uint64]:
-        """Append records; returns where each begins."""
-        lengths = np.fromiter(map(len, records), np.uint64, len(records))
-        at = np.uint64(self.end) + np.cumsum(lengths) - lengths
-        self._file.write(b"".join(records))
-        self.end += int(lengths.sum())
-        return at
+    def append(self, rows: pl.DataFrame) -> NDArray[np.uint64]:
+        """Append the records of rows of the table `keywords`; returns where each begins."""
+        times = {name: rows[name].dt.epoch("us").to_list() for name in ("created_at", "updated_at")}
+        times["updated_at"] = [
+            None if updated == created else updated
+            for created, updated in zip(times["created_at"], times["updated_at"], strict=True)
+        ]
+        columns = {name: times[name] if name in times else rows[name].to_list() for name in _FIELDS}
+        commons = zip(*(columns.pop(name) for name in _COMMON), strict=True)
+        encode = msgspec.msgpack.Encoder().encode
+        known: dict[tuple[Any, ...], int] = {}
+        written: list[bytes] = []
+        at = []
+        for common, row in zip(commons, zip(*columns.values(), strict=True), strict=True):
+            there = known.get(common)
+            if there is None or self.end - there >= _FURTHEST:
+                there = known[common] = self.end
+                self.end += _write(written, encode(common))
+            last = len(row)
+            while row[last - 1] is None:
+                last -= 1
+            at.append(self.end)
+            self.end += _write(written, encode((self.end - there, *row[:last])))
+        self._file.write(b"".join(written))
+        return np.array(at, np.uint64)
 
     def sync(self) -> None:
         """See to it that what was appended outlives this process and the machine's power."""
@@ -97,12 +100,26 @@ class Records:
 
     def read(self, at: Sequence[int]) -> list[list[Any]]:
         """The records that begin at these bytes; trailing missing values are left out."""
-        raw, decode = self._bytes, self._decode
         found = []
         for start in at:
-            first = start + _LENGTH
-            found.append(decode(raw[first : first + int.from_bytes(raw[start:first], "little")]))
+            back, keyword, *rest = self._at(start)
+            found.append([keyword, *self._at(start - back), *rest])
         return found
+
+    def _at(self, start: int) -> list[Any]:
+        raw = self._bytes
+        length, first = raw[start], start + 1
+        if length == _LONG:
+            length, first = int.from_bytes(raw[first : first + 3], "little"), first + 3
+        return self._decode(raw[first : first + length])
+
+
+def _write(written: list[bytes], record: bytes) -> int:
+    """Put a record behind others; returns how many bytes it takes."""
+    length = len(record)
+    head = bytes((length,)) if length < _LONG else bytes((_LONG,)) + length.to_bytes(3, "little")
+    written.append(head + record)
+    return len(head) + length
 
 
 def recorded(record: Sequence[Any], name: str) -> Any:

@@ -8,9 +8,11 @@ equals go by their ids. It is made of the keyword alone, never of statistics ove
 position order alike and none tells anything of another project.
 """
 
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import msgspec
 import numpy as np
 import polars as pl
 import tantivy
@@ -19,20 +21,25 @@ from numpy.typing import NDArray
 from omnikeywords.analysis.features import QUESTIONS
 from omnikeywords.analysis.language import LANGUAGES
 from omnikeywords.model import FUNNELS, INTENTS
-from omnikeywords.search.words import Words
+from omnikeywords.search.words import Words, set_of
 
 __all__ = [
-    "BEGINS",
+    "BANDS",
     "BEGUN",
     "CODES",
     "NUMBERS",
     "SCALES",
     "SCHEMA",
+    "SET",
     "TEXTS",
+    "Terms",
+    "band_of",
     "documents",
+    "gather",
     "key_of",
     "keys_of",
     "register",
+    "scatter",
 ]
 
 # Choices that are numbers in the index: their names, in the order of their numbers.
@@ -50,25 +57,47 @@ TEXTS = ("market", "source", "modifier", "tag")
 SCALES = {"difficulty": 1000, "opportunity": 1000, "position": 1000, "popularity": 1000}
 NUMBERS = ("words", "year", "volume", "clicks", "impressions", *SCALES)
 
-BEGINS, SIZE = "b:", "n:"
-BEGUN = 3  # letters
+BEGUN = 3  # letters of a beginning, at most
+SET = 3  # words: of no more than so many, a keyword has them all together as one term
+BANDS = 32  # of ranks, the highest number is the best
 
+_SIZES = 32  # words of nearly all keywords
 _RANK_BITS = 10
 _ID_BITS = 64 - _RANK_BITS
+_BAND_BITS = _ID_BITS + 5
 _OBSERVED_RANK = 1 << (_RANK_BITS - 1)  # from here on somebody counted searches
 _RANKS_A_DOUBLING = 16
 _RANKS_A_ZIPF = 60
 
 
+class Terms:
+    """Terms of the keywords of one project. Its number in the index begins each of them, so whoever asks for a term
+    cannot meet a keyword of another project.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.all = str(number)  # every keyword of the project
+        self.word = f"{number}:"  # and the word, in the field `text`; and all words without spaces, in `whole`
+        self.stem = f"{number}~"  # and a stem
+        self.size = f"{number}#"  # and how many words it has
+        self.set = f"{number}="  # and the set of its stems, where it has few words
+        self.begin = f"{number}^"  # and its first letters: one, two, three
+        self.band = f"{number}@"  # and the band of its rank
+        self.imported = f"{number}/"  # and an import that it is from
+
+
+def band_of(place: int) -> int:
+    """The band of a place."""
+    return place >> _BAND_BITS
+
+
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_bytes_field("marker", stored=True)  # of the one document that says how far the index is
-    # "p:" and the project, "i:" and each import, "n:" and the number of words, "b:" and the first one, two and three
-    # letters, "m" for the marker.
-    builder.add_text_field("scope", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("term", tokenizer_name="whitespace", index_option="basic")  # those of `Terms`
     builder.add_unsigned_field("key", indexed=True)  # project and id, for whoever replaces a document
     builder.add_text_field("text", tokenizer_name="whitespace", index_option="position")
-    builder.add_text_field("whole", tokenizer_name="raw", index_option="basic", fast=True)  # all its words, no spaces
+    builder.add_text_field("whole", tokenizer_name="raw", index_option="basic")
     for name in TEXTS:
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic", fast=True)
     # Few values, so lists of who has each are short, and quicker than to look at every keyword.
@@ -88,31 +117,111 @@ def register(index: tantivy.Index) -> None:
     index.register_tokenizer("raw", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.raw()).build())
 
 
-def documents(project: str, rows: pl.DataFrame, at: NDArray[np.uint64], words: Words) -> list[str]:
+# A column of numbers that grow is packed block by block, and to open it reads the head of every block, which takes ten
+# times as long as a search. Scattered, they are packed in one.
+_AT_BITS = 36  # bytes of records that an index can have
+_SCATTERED = 0x9E3779B97
+_GATHERED = pow(_SCATTERED, -1, 1 << _AT_BITS)
+_AT = (1 << _AT_BITS) - 1
+
+
+def scatter(at: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The bytes at which records begin, as the field `at` has them."""
+    return (at * np.uint64(_SCATTERED)) & np.uint64(_AT)
+
+
+def gather(at: Iterable[int]) -> list[int]:
+    """The bytes at which records begin, from the field `at`."""
+    return [one * _GATHERED & _AT for one in at]
+
+
+class _Document(msgspec.Struct, omit_defaults=True):
+    """A keyword as the index takes it: each field's values, none where it has none."""
+
+    term: str
+    key: int
+    text: str
+    whole: str
+    place: int
+    at: int
+    market: str | None = None
+    source: str | list[str] | None = None
+    modifier: list[str] | None = None
+    tag: list[str] | None = None
+    language: int | None = None
+    intent: int | None = None
+    funnel: int | None = None
+    question: int | None = None
+    local: int | None = None
+    branded: int | None = None
+    words: int | None = None
+    year: int | None = None
+    volume: int | None = None
+    clicks: int | None = None
+    impressions: int | None = None
+    difficulty: int | None = None
+    opportunity: int | None = None
+    position: int | None = None
+    popularity: int | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def documents(project: str, terms: Terms, rows: pl.DataFrame, at: NDArray[np.uint64], words: Words) -> Iterator[str]:
     """Documents as JSON, of rows of the table `keywords` of a project, whose records begin at the bytes `at`."""
     phrases = words.split(rows["normalized"].to_list())
-    imports = rows["rows"].str.extract_all(r"\S+/").list.eval(pl.element().str.strip_suffix("/")).list.unique()
-    whole = pl.Series("whole", ["".join(split) for split in phrases], pl.String)
-    begins = [(BEGINS + whole.str.slice(0, letters)).alias(f"b{letters}") for letters in range(1, BEGUN + 1)]
-    sizes = pl.Series("size", [f"{SIZE}{len(split)}" for split in phrases], pl.String)
-    scope = pl.concat_list(pl.lit(f"p:{project}"), sizes, imports.list.eval("i:" + pl.element()), *begins).list.unique()
-    fields = rows.select(
-        scope.alias("scope"),
-        pl.Series("key", keys_of(project, rows["id"])),
-        pl.Series("text", words.texts(phrases, rows["language"].to_list())),
-        whole,
-        _several(rows["market"].cast(pl.String).to_frame().select(pl.concat_list("market")).to_series()).alias(
-            "market"
-        ),
-        _several(rows["source"].cast(pl.String).str.split("|")).alias("source"),
-        _several(rows["modifiers"].cast(pl.String).str.strip_chars(" ").str.split(" ")).alias("modifier"),
-        _several(rows["tags"].cast(pl.String).str.json_decode(pl.List(pl.String))).alias("tag"),
-        pl.Series("place", places_of(rows)),
-        pl.Series("at", at),
-        *(_code(rows[name], names).alias(name) for name, names in CODES.items()),
-        *(_number(rows[name], SCALES.get(name, 1)).alias(name) for name in NUMBERS),
+    stems = words.stems(phrases, rows["language"].to_list())
+    wholes = ["".join(split) for split in phrases]
+    places = places_of(rows)
+    bands = (places >> np.uint64(_BAND_BITS)).tolist()
+    before, between = terms.word, f" {terms.word}"
+    fields = (
+        map(_term_of(terms), stems, wholes, bands, rows["rows"].to_list()),
+        keys_of(project, rows["id"]).tolist(),
+        (before + between.join(split) for split in phrases),
+        map(before.__add__, wholes),
+        places.tolist(),
+        scatter(at).tolist(),
+        rows["market"].cast(pl.String).to_list(),
+        map(_sources, rows["source"].cast(pl.String).to_list()),
+        map(_modifiers, rows["modifiers"].cast(pl.String).to_list()),
+        map(_tags, rows["tags"].cast(pl.String).to_list()),
+        *(_codes(rows[name], names) for name, names in CODES.items()),
+        *(_numbers(rows[name], SCALES.get(name, 1)) for name in NUMBERS),
     )
-    return fields.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+    for values in zip(*fields, strict=True):
+        yield _encode(_Document(*values)).decode()
+
+
+def _term_of(terms: Terms) -> Callable[[Sequence[str], str, int, str], str]:
+    stem, begin = f" {terms.stem}", f" {terms.begin}"
+    by_size = [f"{terms.all} {terms.size}{size} {terms.band}" for size in range(_SIZES)]
+
+    @functools.lru_cache
+    def imported(rows: str) -> str:  # a keyword names its imports with the chunks of them
+        return "".join([f" {terms.imported}{name.partition('/')[0]}" for name in rows.split()])
+
+    def made(stems: Sequence[str], whole: str, band: int, rows: str) -> str:
+        size = len(stems)
+        of_all = by_size[size] if size < _SIZES else f"{terms.all} {terms.size}{size} {terms.band}"
+        few = f" {terms.set}{set_of(stems)}" if size <= SET else ""
+        begins = f"{begin}{whole[:1]}{begin}{whole[:2]}{begin}{whole[:BEGUN]}"
+        return f"{of_all}{band}{few}{stem}{stem.join(stems)}{begins}{imported(rows)}"
+
+    return made
+
+
+def _sources(text: str | None) -> str | list[str] | None:
+    return list(dict.fromkeys(text.split("|"))) if text and "|" in text else text
+
+
+def _modifiers(text: str | None) -> list[str] | None:
+    return list(dict.fromkeys(text.split())) if text else None
+
+
+def _tags(text: str | None) -> list[str] | None:
+    return msgspec.json.decode(text, type=list[str]) if text else None
 
 
 def places_of(rows: pl.DataFrame) -> NDArray[np.uint64]:
@@ -153,23 +262,14 @@ def _bits_of(ids: pl.Series) -> NDArray[np.uint64]:
     return bits
 
 
-def _several(lists: pl.Series) -> pl.Series:
-    return lists.fill_null([]).list.drop_nulls().list.unique(maintain_order=True)
-
-
-def _code(values: pl.Series, names: Sequence[str]) -> pl.Series:
-    codes = {name: code for code, name in enumerate(names)}
+def _codes(values: pl.Series, names: Sequence[str]) -> list[int | None]:
     if values.dtype == pl.Boolean:
-        values = values.replace_strict({False: "false", True: "true"}, return_dtype=pl.String)
-    return _listed(values.replace_strict(codes, default=None, return_dtype=pl.UInt64))
+        return values.cast(pl.UInt8).to_list()
+    codes = {name: code for code, name in enumerate(names)}
+    return list(map(codes.get, values.to_list()))
 
 
-def _number(values: pl.Series, scale: int) -> pl.Series:
+def _numbers(values: pl.Series, scale: int) -> list[int | None]:
     if scale != 1:
         values = (values.cast(pl.Float64).fill_nan(None) * scale).round()
-    return _listed(values.clip(0).cast(pl.UInt64))
-
-
-def _listed(values: pl.Series) -> pl.Series:
-    """A missing value as an empty list: null would be refused."""
-    return values.to_frame("v").select(pl.concat_list("v").list.drop_nulls()).to_series()
+    return values.clip(0).cast(pl.UInt64).to_list()

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from omnikeywords.analysis.normalise import normalise_batch
 from omnikeywords.analysis.stop_words import STOP_INSIDE
-from omnikeywords.search.finding import Asked, Request, check, matches_of
+from omnikeywords.search.finding import Request, check
 from omnikeywords.search.index import View
+from omnikeywords.search.matching import Asked, matches_of
 from omnikeywords.search.query import parse
 from omnikeywords.search.records import recorded
 from omnikeywords.search.words import Words, alike
@@ -116,16 +117,16 @@ class _Matches:
         query = asked.within([matches_of(asked.tiers())])
         result = view.searcher.search(query, MOST_TALLIED, order_by_field="place")
         self._view = view
-        self._at = view.values("at", [address for _, address in result.hits])
+        self._found = [address for _, address in result.hits]
         self.total: int = result.count  # type: ignore[attr-defined]
-        self.tallied = len(self._at)
+        self.tallied = len(self._found)
         self.spelt: dict[str, str] = {}  # each word as the most searched keyword spells it
 
     def each(self) -> Iterator[tuple[list[str], int]]:
         """The words and the volume of each, 0 where it is not known."""
         splitting = Words()
-        for start in range(0, len(self._at), _AT_ONCE):
-            records = self._view.records.read(self._at[start : start + _AT_ONCE])
+        for start in range(0, len(self._found), _AT_ONCE):
+            records = self._view.records_at(self._found[start : start + _AT_ONCE])
             normalized, _ = normalise_batch([record[0] for record in records])
             for record, phrase, words in zip(records, normalized, splitting.split(normalized), strict=True):
                 for word, spelt in zip(words, splitting.spelt(phrase, words), strict=True):

@@ -1,8 +1,8 @@
 """Words as the index has them and as a query asks for them: folded, without punctuation, and their stems.
 
 Both sides are made by the same functions, so accents, case and punctuation can never tell them apart. Stems are made
-of folded words, for the same reason. A stem stands beside the words of its keyword behind a mark that no word has,
-so that a match by stem can be told from one by the word itself.
+of folded words, for the same reason. A keyword has its words, and beside them the stem of each in its own language; of
+a query nobody knows the language, so it asks for the stems in all of them.
 """
 
 import functools
@@ -15,9 +15,8 @@ import tantivy
 from omnikeywords.analysis.normalise import fold_batch
 from omnikeywords.analysis.roots import pieces
 
-__all__ = ["STEMMED", "STEM_MARK", "Words", "alike", "is_symbol", "split", "stem", "stems_of"]
+__all__ = ["STEMMED", "Words", "alike", "is_symbol", "set_of", "split", "stem", "stems_of"]
 
-STEM_MARK = "~"  # pieces of words have none
 STEMMED = {
     "en": "english",
     "pt": "portuguese",
@@ -39,16 +38,15 @@ class _Pieces(dict[str, tuple[str, ...]]):
 
 
 class _Stems(dict[str, str]):
-    """The stem of each word of a language behind its mark, empty where it is the word itself."""
+    """The stem of each word of a language."""
 
     def __init__(self, language: str) -> None:
         super().__init__()
         self._language = language
 
     def __missing__(self, word: str) -> str:
-        found = stems_of([word], self._language)[word]
-        marked = self[word] = "" if found == word else STEM_MARK + found
-        return marked
+        found = self[word] = stems_of([word], self._language)[word]
+        return found
 
 
 class Words:
@@ -72,18 +70,15 @@ class Words:
         parts = [part for word in normalized.split() for part in (pieces(word) or (word,))]
         return parts if len(parts) == len(words) else words
 
-    def texts(self, phrases: Sequence[Sequence[str]], languages: Sequence[str | None]) -> list[str]:
-        """Each phrase as the index takes it: its words, and behind them their stems in its language, marked."""
+    def stems(self, phrases: Sequence[Sequence[str]], languages: Sequence[str | None]) -> list[Sequence[str]]:
+        """The stems of the words of each phrase in its language; the words where that has no stemmer."""
         for known in self._stems.values():
             if len(known) > _REMEMBERED:
                 known.clear()
-        found = []
+        found: list[Sequence[str]] = []
         for words, language in zip(phrases, languages, strict=True):
             stems = self._stems.get(language or "")
-            if stems is None:
-                found.append(" ".join(words))
-            else:
-                found.append(" ".join((*words, *filter(None, [stems[word] for word in words]))))
+            found.append(words if stems is None else [stems[word] for word in words])
         return found
 
 
@@ -99,15 +94,19 @@ def is_symbol(word: str) -> bool:
 
 @functools.lru_cache(maxsize=65_536)
 def stem(word: str, language: str) -> str:
-    """The stem of a folded word in one of the languages of STEMMED."""
-    return stems_of([word], language)[word]
+    """The stem of a folded word in a language; the word where that has no stemmer."""
+    return stems_of([word], language)[word] if language in STEMMED else word
 
 
 @functools.lru_cache(maxsize=65_536)
 def alike(word: str) -> tuple[str, ...]:
-    """The terms of keywords that have a word, or another form of it in any language: the word itself first."""
-    stems = dict.fromkeys((word, *(stem(word, language) for language in STEMMED)))
-    return tuple(dict.fromkeys((word, *(term for each in stems for term in (each, STEM_MARK + each)))))
+    """The stems that keywords of any language have for a word, each once: by one of them all its forms are found."""
+    return tuple(dict.fromkeys((word, *(stem(word, language) for language in STEMMED))))
+
+
+def set_of(stems: Sequence[str]) -> str:
+    """Stems as one term, the same in whatever order they stand."""
+    return ",".join(sorted(stems))
 
 
 def stems_of(words: Iterable[str], language: str) -> dict[str, str]:

@@ -5,14 +5,15 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.analysis.score import Weights
 from omnikeywords.catalog import changes, log
+from omnikeywords.catalog.listing import choices_of, no_such_source
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.db import Database
 from omnikeywords.errors import IndexBusy, InvalidOption, NotFound, NotReached
+from omnikeywords.finder.catalogue import Catalogue
 from omnikeywords.model import Market
 from omnikeywords.search import (
     RECORDED,
@@ -32,28 +33,11 @@ from omnikeywords.search import (
     to_recorded,
 )
 from omnikeywords.search.tallying import LONGEST_NGRAM
-from omnikeywords.settings import Settings
 
-__all__ = ["Catalogue", "Searched", "Searches"]
+__all__ = ["Searched", "Searches"]
 
 _FOLLOWED_SECONDS = 2.0  # for another process to bring an index up
 _PAUSE = 0.02  # seconds between looks at how far an index is
-
-
-class Catalogue(Protocol):
-    """The finder, as far as searches need it."""
-
-    def project(self, name: str) -> object:
-        """Raises NotFound where there is no such project."""
-        ...
-
-    def database_of(self, project: str) -> Database:
-        """The database that holds a project."""
-        ...
-
-    def locate_projects(self) -> None:
-        """Learn which bucket each project is in, unless that was learnt a moment ago."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +46,7 @@ class Searched:
 
     hits: list[dict[str, Any]]  # keyword objects, or those of their fields that were asked for
     total: int
+    total_is_exact: bool  # else there are so many at least
     facets: dict[str, dict[str, int]]  # by field: how many matches have each value, the most frequent first
     notes: tuple[str, ...]  # what was understood in another way than it may have been meant
     next_cursor: str | None
@@ -69,12 +54,12 @@ class Searched:
 
 
 class Searches:
-    """Search of a catalogue under one set of settings; safe to share between threads."""
+    """Searches of every project; safe to share between threads."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
-        self._settings = settings
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._settings = catalogue.settings
         self._catalogue = catalogue
-        self.indexes = Indexes(settings.search_folder, settings.open_indexes)
+        self.indexes = Indexes(self._settings.search_folder, self._settings.open_indexes)
 
     def find(self, request: Request, fields: Sequence[str] | None = None) -> Searched:
         """Keywords by what people type; `fields` of the keyword objects, None for all.
@@ -84,10 +69,13 @@ class Searches:
         view = self._view(request.project)
         if view is None:
             check(request)
-            return Searched([], 0, {name: {} for name in request.facets}, (), None, 0)
+            return Searched([], 0, True, {name: {} for name in request.facets}, (), None, 0)
         found = find(view, request)
         hits = self._objects(view, request.project, found.records, fields)
-        return Searched(hits, found.total, found.facets, found.notes, found.next_cursor, view.marker.position)
+        notes = found.notes if found.total else (*found.notes, *_unknown_sources(view, request))
+        return Searched(
+            hits, found.total, found.total_is_exact, found.facets, notes, found.next_cursor, view.marker.position
+        )
 
     def suggest(self, project: str, text: str, limit: int = 10) -> list[dict[str, Any]]:
         """The most searched keywords that begin as somebody types: keyword, volume. Raises NotFound."""
@@ -216,3 +204,15 @@ class Searches:
             weights=Weights(**known.weights),
             language_table=self._settings.language_table_path,
         )
+
+
+def _unknown_sources(view: View, request: Request) -> tuple[str, ...]:
+    """A note for each source asked for that no keyword of the project has: anything may be a source, a slip too."""
+    asked = (request.filters or {}).get("source")
+    if asked is None:
+        return ()
+    return tuple(
+        no_such_source(name, request.project)
+        for name in choices_of("source", asked)
+        if not find(view, Request(request.project, filters={"source": name}, limit=1)).total
+    )
