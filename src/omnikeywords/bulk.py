@@ -27,7 +27,7 @@ from omnikeywords.analysis import Options, analyse
 from omnikeywords.analysis.frequency import default_table_path
 from omnikeywords.analysis.language import LanguageModel
 from omnikeywords.analysts import Analysts, map_table
-from omnikeywords.catalog.derive import near_duplicates
+from omnikeywords.catalog.derive import Told, near_duplicates
 from omnikeywords.formats import Export, SkippedRow, open_export
 from omnikeywords.formats.columns import OBSERVATION_SCHEMA
 from omnikeywords.formats.merge import merge_rows, with_parts
@@ -404,7 +404,7 @@ def _group(results: Results) -> None:
     """Find near-duplicates among all keywords."""
     # Without volumes, impressions tell which of two spellings people use.
     asked = "volume" if "volume" in results.observed else "impressions"
-    frame = pl.concat(list(results.frames(["normalized", "language", "popularity", asked])))
-    found = near_duplicates(frame, asked, _table(results.options))
+    told = Told.of(results.frames(["normalized", "language", "popularity", asked]), [asked])
+    found = near_duplicates(told, _table(results.options))
     results._near = found.columns
     results.members, results.groups = found.members, found.groups

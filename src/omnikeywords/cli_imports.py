@@ -72,6 +72,9 @@ def import_(
     project, market and period, is not imported twice. Killed on the way it goes on when the same command is given
     again.
     """
+    from omnikeywords.ops import keep_little_memory
+
+    keep_little_memory()
     period = days_of(date) if date else None
     for name in files:
         _check_file(name)
@@ -331,6 +334,9 @@ def retry(job_id: JobId, wait: Wait = True) -> None:
 
 
 def _steer(verb: str, job_id: str, wait: bool, wanted: str) -> None:
+    from omnikeywords.ops import keep_little_memory
+
+    keep_little_memory()
     with opened() as finder:
         job = finder.jobs.steer(verb, job_id)
         if wait and not job.state.ended:

@@ -309,7 +309,7 @@ def _prepare_sqlite(engine: Engine, limits: Limits, in_use: InUse) -> None:
         # a time. A log that all of them have left begins anew and shrinks to its size limit, so that what is longer
         # holds pages that wait.
         wal = ("journal_mode=WAL", "wal_autocheckpoint=0", f"journal_size_limit={_WAL_BYTES}")
-        for pragma in (*wal, "foreign_keys=ON", "cache_size=-65536"):
+        for pragma in (*wal, "foreign_keys=ON", "cache_size=-16384"):
             _patiently(connection, f"PRAGMA {pragma}", seconds)
 
     @event.listens_for(engine, "begin")

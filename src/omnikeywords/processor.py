@@ -16,7 +16,7 @@ from omnikeywords.bulk import seldom_collected
 from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, OmniKeywordsError, SchemaOutdated, UnknownEvent
 from omnikeywords.finder import Finder
 from omnikeywords.jobs import WorkerOptions, arm_crash_point, run_worker
-from omnikeywords.ops import configure_logs, gauge, get_logger
+from omnikeywords.ops import configure_logs, gauge, get_logger, keep_little_memory
 from omnikeywords.search import Builder
 from omnikeywords.settings import Settings
 from omnikeywords.workflows import Workflows
@@ -46,6 +46,7 @@ def process(settings: Settings, parent: int, roles: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
     configure_logs(settings.log_level, settings.log_format)
+    keep_little_memory()
     if hasattr(os, "nice"):
         os.nice(_GIVES_WAY)
     threading.Thread(target=_end_with_parent, args=(parent, stop), name="parent", daemon=True).start()

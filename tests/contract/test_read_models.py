@@ -27,7 +27,7 @@ from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Follower, Part, outdated_buckets, parked_events, position_of, wait_until
 from omnikeywords.catalog.keywords import KeywordsModel
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.rows import put
+from omnikeywords.catalog.rows import fetch, fetch_parts, put
 from omnikeywords.catalog.tables import events, followers, keywords, metadata, observations, parked
 from omnikeywords.db import Database, connect
 from omnikeywords.errors import NotFound, UnknownEvent
@@ -305,6 +305,23 @@ def test_a_row_that_is_put_as_it_is_already_is_not_written_again(shop: Catalogue
             connection.execute(text("DROP TRIGGER watch"))
         put(connection, keywords, held.with_columns(words=pl.lit(99)))
     assert {row[5] for row in shop.rows()["keywords"]} == {99}
+
+
+@pytest.mark.parametrize("at_a_time", [2, 20_000])
+def test_rows_that_are_fetched_part_by_part_are_all_of_them(
+    shop: Catalogue, monkeypatch: pytest.MonkeyPatch, at_a_time: int
+) -> None:
+    shop.bring("i1a", b"keyword,volume\nboots,5\nshoes,4\nsocks,3\n")
+    monkeypatch.setattr("omnikeywords.catalog.rows._FETCHED", at_a_time)
+    schema = {"keyword": pl.String(), "volume": pl.Int64()}
+    found = select(keywords.c.keyword, keywords.c.volume).where(keywords.c.bucket == shop.bucket)
+    with shop.database.read(shop.project) as connection:
+        for statement in (found, found.where(keywords.c.volume < 0)):
+            parts = list(fetch_parts(connection, statement, schema))
+            rows = sorted(row for part in parts for row in part.rows())
+            assert rows == sorted(fetch(connection, statement, schema).rows())
+            assert all(part.height <= at_a_time for part in parts)
+            assert rows == ([("boots", 5), ("shoes", 4), ("socks", 3)] if statement is found else [])
 
 
 @pytest.mark.parametrize("damage", ["rows lost", "rows altered", "rows too many"])

@@ -1,5 +1,6 @@
 """What can be made of a chunk of rows alone, and where it is made."""
 
+import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -109,6 +110,15 @@ def test_a_process_beside_makes_the_same_and_tells_what_is_wrong(
     with pytest.raises(pl.exceptions.ColumnNotFoundError, match="keyword"):
         digester.digest(broken, OPTIONS)
     same(digester.digest(large(), OPTIONS), here)
+
+
+def test_what_a_process_beside_made_is_small_until_it_is_looked_at(digester: Digester) -> None:
+    many = large(rows={"keyword": [f"shoes {n}" for n in range(3_000)]})
+    started(digester)
+    made = digester.digest(many, OPTIONS)
+    assert len(pickle.dumps(made)) < made.rows.estimated_size() + made.state.estimated_size()
+    same(made, digest(many, OPTIONS))
+    same(digest(many, OPTIONS).packed(), made)
 
 
 def test_where_the_process_is_gone_the_next_is_made_here_and_another_is_started(digester: Digester) -> None:

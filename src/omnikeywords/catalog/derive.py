@@ -5,11 +5,13 @@ and PART_COLUMNS. What is stored of a row has columns of its own where a filter 
 `rest`, a JSON object, for all else.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow
 from numpy.typing import NDArray
 
 from omnikeywords.analysis import Options, analyse, duplicates
@@ -26,6 +28,7 @@ __all__ = [
     "OBSERVED_REST",
     "STORED_SCHEMA",
     "NearDuplicates",
+    "Told",
     "analysed",
     "keywords_of",
     "merged",
@@ -163,29 +166,43 @@ class NearDuplicates:
     groups: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What near-duplicates are told from."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """What the near-duplicates among N keywords are told from, in the least space."""
 
     normalized: Texts
     language: NDArray[np.int8]
     popularity: NDArray[np.float32]
+    asked: NDArray[np.float64]  # which of two spellings people use; NaN where unknown
+
+    @classmethod
+    def of(cls, frames: Iterable[pl.DataFrame], asked: Sequence[str]) -> "Told":
+        """Of keywords a frame at a time: their `normalized`, `language`, `popularity`, and the first of the numeric
+        columns `asked` that has any value."""
+        codes = {name: code for code, name in enumerate(LANGUAGES)}
+        # Each list begins with nothing, so that there may be no frames.
+        data, lengths = [np.empty(0, np.uint8)], [np.zeros(1, np.int64)]
+        language, popularity = [np.empty(0, np.int8)], [np.empty(0, np.float32)]
+        numbers = {name: [np.empty(0)] for name in asked}
+        for frame in frames:
+            letters, bounds = _letters(frame["normalized"])
+            data.append(letters)
+            lengths.append(np.diff(bounds))
+            language.append(frame["language"].replace_strict(codes, default=-1, return_dtype=pl.Int8).to_numpy())
+            popularity.append(frame["popularity"].cast(pl.Float32).fill_null(float("nan")).to_numpy())
+            for name, found in numbers.items():
+                found.append(frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy())
+        texts = Texts(np.concatenate(data), np.cumsum(np.concatenate(lengths)))
+        columns = [np.concatenate(found) for found in numbers.values()]
+        known = next((column for column in columns if not np.isnan(column).all()), columns[0])
+        return cls(texts, np.concatenate(language), np.concatenate(popularity), known)
 
 
-def near_duplicates(keywords: pl.DataFrame, asked: str, language_table: Path) -> NearDuplicates:
-    """The near-duplicates among keywords, from their `normalized`, `language`, `popularity` and the numeric column
-    `asked`, which tells which of two spellings people use."""
-    codes = {name: code for code, name in enumerate(LANGUAGES)}
-    normalized = keywords["normalized"]
-    told = _Told(
-        _texts(normalized),
-        keywords["language"].replace_strict(codes, default=-1, return_dtype=pl.Int8).to_numpy(),
-        keywords["popularity"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
-    )
-    volume = keywords[asked].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    found = duplicates(told, volume=volume, model=LanguageModel.load(language_table))
+def near_duplicates(told: Told, language_table: Path) -> NearDuplicates:
+    """The near-duplicates among keywords."""
+    found = duplicates(told, volume=told.asked, model=LanguageModel.load(language_table))
     member = found.head != np.arange(len(found.head))
-    heads = normalized.gather(pl.Series(found.head.astype(np.int64)))
+    heads = _column(told.normalized).gather(pl.Series(found.head.astype(np.int64)))
     reasons = pl.Series(REASONS).gather(pl.Series(found.reason.astype(np.int64)))
     columns = pl.select(
         pl.when(pl.Series(member)).then(heads).alias("near_duplicate_of"),
@@ -194,9 +211,19 @@ def near_duplicates(keywords: pl.DataFrame, asked: str, language_table: Path) ->
     return NearDuplicates(columns, int(member.sum()), len(np.unique(found.head[member])))
 
 
-def _texts(column: pl.Series) -> Texts:
-    """The texts of a column as Arrow holds them, without a Python string each; what is null is empty."""
+def _letters(column: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The texts of a column end to end, without a Python string each, and where each begins and ends; what is null is
+    empty."""
     array = column.fill_null("").to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets, data = array.buffers()
     bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    return Texts(np.frombuffer(data if data is not None else b"", np.uint8).copy(), bounds.copy())
+    letters = np.frombuffer(data if data is not None else b"", np.uint8)
+    return letters[bounds[0] : bounds[-1]], bounds
+
+
+def _column(texts: Texts) -> pl.Series:
+    """The opposite of `_letters`."""
+    buffers = pyarrow.py_buffer(texts.offsets), pyarrow.py_buffer(texts.data)
+    column = pl.from_arrow(pyarrow.LargeStringArray.from_buffers(len(texts), *buffers))
+    assert isinstance(column, pl.Series)
+    return column

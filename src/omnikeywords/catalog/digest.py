@@ -8,7 +8,6 @@ import contextlib
 import multiprocessing
 import signal
 import threading
-from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -18,6 +17,8 @@ import polars as pl
 from omnikeywords.analysis import Options, load_models
 from omnikeywords.catalog.derive import analysed, keywords_of, stored
 from omnikeywords.catalog.events import Event, frame_of
+from omnikeywords.catalog.packed import Packed
+from omnikeywords.ops import keep_little_memory
 
 __all__ = ["PLACE", "TIME", "Digest", "Digester", "digest"]
 
@@ -28,13 +29,30 @@ _SMALL = 2_000  # rows of a chunk that is not worth sending
 _IDLE_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
 class Digest:
-    """A chunk of rows, analysed; without those that cannot be."""
+    """A chunk of rows, analysed; without those that cannot be.
 
-    rows: pl.DataFrame  # of the table `observations`
-    state: pl.DataFrame  # of the table `keywords`, were each row the only one of its keyword
-    options: Options
+    What another process made stays packed: many of them wait for their turn, and each is looked at once.
+    """
+
+    __slots__ = ("_rows", "_state", "options")
+
+    def __init__(self, rows: pl.DataFrame | Packed, state: pl.DataFrame | Packed, options: Options) -> None:
+        self._rows, self._state, self.options = rows, state, options
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """Of the table `observations`."""
+        return self._rows.frame() if isinstance(self._rows, Packed) else self._rows
+
+    @property
+    def state(self) -> pl.DataFrame:
+        """Of the table `keywords`, were each row the only one of its keyword."""
+        return self._state.frame() if isinstance(self._state, Packed) else self._state
+
+    def packed(self) -> "Digest":
+        """The same, to be sent and kept."""
+        return Digest(Packed(self.rows), Packed(self.state), self.options)
 
 
 def digest(event: Event, options: Options) -> Digest:
@@ -121,13 +139,14 @@ class Digester:
 def _work(pipe: Pipe, options: Options, idle_seconds: float) -> None:
     """What the process runs, until nobody asks for a while or whoever did is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
+    keep_little_memory()
     with contextlib.suppress(EOFError, OSError):
         load_models(options)
         pipe.send(True)
         while pipe.poll(idle_seconds):
             asked: Any = pipe.recv()
             try:
-                made: Digest | Exception = digest(*asked)
+                made: Digest | Exception = digest(*asked).packed()
             except Exception as error:
                 made = error
             pipe.send(made)

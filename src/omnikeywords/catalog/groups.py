@@ -4,7 +4,7 @@ They are looked for among all keywords of the project, by the same code as in a 
 they are what a full run over the project gives, in whatever order its imports came.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -12,9 +12,10 @@ from sqlalchemy import select
 
 from omnikeywords.analysis.frequency import default_table_path
 from omnikeywords.catalog import changes, marks
-from omnikeywords.catalog.derive import near_duplicates
+from omnikeywords.catalog.derive import Told, near_duplicates
+from omnikeywords.catalog.packed import Packed
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.rows import fetch, put_columns
+from omnikeywords.catalog.rows import fetch_parts, put_columns
 from omnikeywords.catalog.tables import keywords
 from omnikeywords.db import Connection, Database
 
@@ -45,24 +46,33 @@ def regroup(
         **dict.fromkeys(("volume", "impressions"), pl.Float64()),
         **dict.fromkeys(("near_duplicate_of", "near_duplicate_reason"), pl.String()),
     }
+    held: list[Packed] = []
+
+    def parts() -> Iterator[pl.DataFrame]:
+        for part in fetch_parts(connection, select(*columns).where(which), schema):
+            held.append(Packed(part.select("id", "normalized", "near_duplicate_of", "near_duplicate_reason")))
+            yield part
+
     with database.read(project, statement_ms=600_000) as connection:
-        frame = fetch(connection, select(*columns).where(which), schema)
+        # Without volumes, impressions tell which of two spellings people use.
+        told = Told.of(parts(), ["volume", "impressions"])
         said = marks.near_duplicates(connection, project)
     attend()
-    if not frame.height:
+    if not held:
         return 0
-    # Without volumes, impressions tell which of two spellings people use.
-    asked = "volume" if frame["volume"].count() else "impressions"
-    now = near_duplicates(frame, asked, language_table or default_table_path()).columns
+    now = near_duplicates(told, language_table or default_table_path()).columns
+    del told
     attend()
-    told = now.rename({"near_duplicate_of": "of", "near_duplicate_reason": "why"}).with_columns(frame["id"])
-    now = _overruled(told, frame["normalized"], said)
-    changed = now.filter(
-        now["of"].ne_missing(frame["near_duplicate_of"]) | now["why"].ne_missing(frame["near_duplicate_reason"])
-    )
-    del frame, told, now
+    now = now.rename({"near_duplicate_of": "of", "near_duplicate_reason": "why"})
+    if said:
+        frame = pl.concat([part.frame().select("id", "normalized") for part in held])
+        now = _overruled(now.with_columns(frame["id"]), frame["normalized"], said)
+        del frame
+    changed = _changed(held, now)
+    held.clear()
+    del now
     key = {"bucket": pl.lit(bucket_of(project), pl.Int32), "project": pl.lit(project)}
-    changed = changed.rename({"of": "near_duplicate_of", "why": "near_duplicate_reason"}).with_columns(**key)
+    changed = changed.with_columns(**key)
     for part in changed.iter_slices(_PART):
         with database.write(project, durable=False) as connection:
             changes.note(connection, bucket_of(project), project, part["id"])
@@ -71,13 +81,25 @@ def regroup(
     return changed.height
 
 
+def _changed(held: Sequence[Packed], now: pl.DataFrame) -> pl.DataFrame:
+    """The keywords of parts whose head, or the reason for it, is another `now`; by the columns of the table."""
+    changed = []
+    first = 0
+    for part in held:
+        was = part.frame()
+        of, why = now["of"].slice(first, was.height), now["why"].slice(first, was.height)
+        other = of.ne_missing(was["near_duplicate_of"]) | why.ne_missing(was["near_duplicate_reason"])
+        becomes = was.select("id", of.alias("near_duplicate_of"), why.alias("near_duplicate_reason"))
+        changed.append(becomes.filter(other))
+        first += was.height
+    return pl.concat(changed)
+
+
 def _overruled(now: pl.DataFrame, normalized: pl.Series, said: Mapping[str, str]) -> pl.DataFrame:
     """The heads `of` keywords with what people said in their place, for as long as what they named is there.
 
     Whose head became a near-duplicate itself follows it to its new head.
     """
-    if not said:
-        return now
     heads = dict(zip(normalized, now["of"], strict=True))
     named = {
         row["id"]: (phrase, said[row["id"]])

@@ -81,7 +81,9 @@ def fetch(
 
 def fetch_parts(connection: Connection, statement: Select[Any], schema: dict[str, Any]) -> Iterator[pl.DataFrame]:
     """What a statement finds, a frame at a time, so that there may be more of it than memory holds."""
-    return _parts(connection, statement.execution_options(stream_results=True), schema, {})
+    # SQLite gives them one by one by itself.
+    streamed = connection.dialect.name != "sqlite"
+    return _parts(connection, statement.execution_options(stream_results=streamed), schema, {})
 
 
 def unlike(
@@ -115,7 +117,13 @@ def _parts(
     # Not through the result's own rows: they cost more than the values in them.
     cursor = result.cursor
     assert cursor is not None
-    while rows := cursor.fetchmany(_FETCHED):
+    # Of what is streamed the result has taken the first row already, to tell whether there is any.
+    streamed = result.context.execution_options.get("stream_results", False)
+    first = [tuple(row) for row in result.fetchmany(1)] if streamed else []
+    if streamed and not first:
+        return
+    while rows := [*first, *cursor.fetchmany(_FETCHED - len(first))]:
+        first = []
         part = pl.DataFrame(rows, schema=raw, orient="row")
         yield part.with_columns(pl.col(name).str.strptime(schema[name], strict=True) for name in texts)
     result.close()
