@@ -375,7 +375,12 @@ def test_keeping_changes_no_answer(tmp_path: Path) -> None:
     from omnikeywords.ops import Health
 
     def application(**environ: str) -> Any:
-        settings = Settings.load(environ)
+        places = {
+            "OKF_DATA_DIR": str(tmp_path),
+            "OKF_DATABASE_URL": f"sqlite:///{tmp_path}/catalogue.sqlite3",
+            "OKF_LANGUAGE_TABLE": str(Settings.load({}).language_table_path),
+        }
+        settings = Settings.load(places | environ)
         return create_app(
             Finder(settings),
             settings,

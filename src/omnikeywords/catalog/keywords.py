@@ -291,16 +291,17 @@ def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
 
 def _wrong(connection: Connection, event: Event, made: Digest) -> Digest:
     """The rows of a chunk that the tables do not hold as they are to be, were each the only one of its keyword."""
-    rows, ids = made.rows, made.rows["id"]
+    rows, derived = made.rows, made.state  # unpacked once
+    ids = rows["id"]
     first = event.payload["first_row"]
     o = observations.c
     chunk = _of_project(event, observations) & (o.import_id == _import_of(event))
     chunk &= o.row.between(first, first + event.payload["rows"] - 1)
     wrong = unlike(connection, rows, "row", select(*(o[name] for name in rows.columns)).where(chunk))
-    state = _finished(made.state, event, _marks(connection, event, ids))
+    state = _finished(derived, event, _marks(connection, event, ids))
     there = _of_ids(connection, event, keywords, state.columns)
     wrong |= unlike(connection, state, "id", there, _listed(connection, ids))
-    return Digest(rows.filter(wrong), made.state.filter(wrong), made.options)
+    return Digest(rows.filter(wrong), derived.filter(wrong), made.options)
 
 
 def _finished(state: pl.DataFrame, of: Event | Scope, said: pl.DataFrame) -> pl.DataFrame:
