@@ -81,10 +81,10 @@ def find(view: View, request: Request) -> Found:
     tiers: Mapping[int, Query] = {}
     total = Total(0)
     if cursor is None or not cursor.loose:
-        if not at_once or not search.wanted or asked.is_wide:
+        if not at_once or not asked.has_words or asked.is_wide:
             tiers = asked.tiers()
             total = asked.total(matches_of(tiers))
-        if at_once and search.wanted and not asked.is_wide and (first := asked.first(limit)) is not None:
+        if at_once and asked.has_words and not asked.is_wide and (first := asked.first(limit)) is not None:
             hits, total = first
         elif not tiers:
             tiers = asked.tiers()

@@ -87,7 +87,7 @@ class View:
 
     def terms(self, project: str) -> Terms:
         """The terms of a project; those of one that is not there are nobody's."""
-        return Terms(self.marker.numbers.get(project, NOBODY))
+        return self.remembered(("terms", project), lambda: Terms(self.marker.numbers.get(project, NOBODY)))
 
     def bands(self, terms: Terms) -> list[tuple[str, int]]:
         """The bands that keywords of a project are in, the best first: the term of each, and how many are there."""

@@ -81,11 +81,15 @@ class Asked:
         self.terms = view.terms(project)
         self.filters = filter_queries(filters, self.terms)
         self._search = search
-        self._project = has_term("term", self.terms.all)
         self._cost = 0
-        self.most = view.searcher.doc_freq("term", self.terms.all)  # matches, as far as is known
+        self.most = self._keywords  # matches, as far as is known
         self.unwanted = [self._part(part).form for part in search.unwanted]
         self._wanted = [self._part(part) for part in search.wanted]
+
+    @property
+    def has_words(self) -> bool:
+        """Whether anything is wanted, not every keyword."""
+        return bool(self._wanted)
 
     @property
     def is_wide(self) -> bool:
@@ -122,8 +126,7 @@ class Asked:
         if not self.is_wide:
             return search(query, limit, count=False, order_by_field="place").hits
         found: list[tuple[int, tantivy.DocAddress]] = []
-        projects = self.view.searcher.doc_freq("term", self.terms.all)
-        for bands in self._bands(below, limit * projects // max(1, self.most)):
+        for bands in self._bands(below, limit * self._keywords // max(1, self.most)):
             within = all_of([query, bands])
             found += search(within, limit - len(found), count=False, order_by_field="place").hits
             if len(found) == limit:
@@ -160,6 +163,16 @@ class Asked:
         if any(part.word is not None for part in self._wanted):
             tiers[EXACT] = self._exact
         return {**tiers, ANY_FORM: self._any_form}
+
+    @property
+    def _keywords(self) -> int:
+        """How many keywords the project has."""
+        every = self.terms.all
+        return self.view.remembered(every, lambda: self.view.searcher.doc_freq("term", every))
+
+    @property
+    def _project(self) -> Query:
+        return has_term("term", self.terms.all)
 
     @property
     def _any_form(self) -> Query:
