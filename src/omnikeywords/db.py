@@ -114,21 +114,10 @@ class Database:
             raise InvalidOption(f"project {project!r} is not a name that a project can have", project=project)
         milliseconds = statement_ms or self.limits.statement_ms
         try:
-            with engine.connect() as connection:
-                if self.dialect == "sqlite":
-                    connection.info["okf_clock"].allow(milliseconds)
-                with connection.begin():
-                    if self.dialect == "postgresql":
-                        # For this transaction alone, as a pooler may give the next one to others.
-                        settings = {
-                            "project": ALL_PROJECTS if project is None else project,
-                            "statement": f"{milliseconds}",
-                            "lock": f"{self.limits.lock_ms}",
-                            "idle": f"{self.limits.idle_ms}",
-                            "commit": "off" if engine is self._writing_again else None,
-                        }
-                        connection.execute(_BEGIN, settings)
-                        connection.info[_TOLD] = {}
+            with self._begin(engine, project, milliseconds) as connection:
+                transaction = connection.get_transaction()
+                assert transaction is not None
+                with transaction:
                     yield connection
                     if self.dialect == "postgresql" and _failed(self.raw(connection)):
                         raise RuntimeError(
@@ -144,6 +133,32 @@ class Database:
             if translated is None:
                 raise
             raise translated from error
+
+    def _begin(self, engine: Engine, project: str | None, milliseconds: int) -> Connection:
+        """A connection with a transaction that has begun; another one where the server closed the first meanwhile."""
+        for is_last in (False, True):
+            connection = engine.connect()
+            try:
+                if self.dialect == "sqlite":
+                    connection.info["okf_clock"].allow(milliseconds)
+                connection.begin()
+                if self.dialect == "postgresql":
+                    # For this transaction alone, as a pooler may give the next one to others.
+                    settings = {
+                        "project": ALL_PROJECTS if project is None else project,
+                        "statement": f"{milliseconds}",
+                        "lock": f"{self.limits.lock_ms}",
+                        "idle": f"{self.limits.idle_ms}",
+                        "commit": "off" if engine is self._writing_again else None,
+                    }
+                    connection.execute(_BEGIN, settings)
+                    connection.info[_TOLD] = {}
+                return connection
+            except BaseException as error:
+                connection.close()
+                if is_last or not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                    raise
+        raise AssertionError("unreachable")
 
     def _checkpoint(self, connection: Connection, *, patient: bool) -> None:
         """Take what was written to its place in the file of SQLite, once there is much of it; nobody waits for that,
@@ -240,7 +255,6 @@ def connect(url: str, limits: Limits | None = None) -> Database:
         pool_size=limits.connections,
         max_overflow=0,
         pool_timeout=limits.checkout_ms / 1000,
-        pool_pre_ping=True,
         # A pooler in transaction mode gives each transaction another server, which knows no statement prepared before.
         connect_args={"prepare_threshold": None, "connect_timeout": max(2, limits.checkout_ms // 1000)},
     )

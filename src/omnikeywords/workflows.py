@@ -130,10 +130,15 @@ class Workflows:
             "period_end": days and days[1],
             "content": request.content,
         }
-        # Others of the bucket wait from here on only.
-        log.take_turn(connection, projects.bucket_of(request.project))
-        projects.ensure(connection, request.project, request.actor)
-        return imports.start(connection, request.project, request.import_id, facts, request.actor), started.job
+        # Others of the bucket wait from here on only; mostly the project is there, and the import is the one event.
+        bucket = projects.bucket_of(request.project)
+        position: int | None = log.take_turn(connection, bucket, 1)
+        if not projects.exists(connection, request.project):
+            log.give_back(connection, bucket, 1)
+            projects.ensure(connection, request.project, request.actor)
+            position = None
+        begun = imports.start(connection, request.project, request.import_id, facts, request.actor, position=position)
+        return begun, started.job
 
     def cancelled(self, connection: Connection, job: Job) -> None:
         """What is left to do, in the caller's transaction, for a job that was cancelled before anybody began it."""

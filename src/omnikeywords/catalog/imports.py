@@ -77,13 +77,21 @@ def stream_of(import_id: str) -> str:
     return f"import/{import_id}"
 
 
-def start(connection: Connection, project: str, import_id: str, facts: Mapping[str, Any], actor: str) -> Import:
-    """Begin an import under a new id.
+def start(
+    connection: Connection,
+    project: str,
+    import_id: str,
+    facts: Mapping[str, Any],
+    actor: str,
+    *,
+    position: int | None = None,
+) -> Import:
+    """Begin an import under a new id, at a position of the log if one was taken.
 
     `facts` are `name`, `job_id`, `market`, `period_start`, `period_end` and `content`.
     """
     event = NewEvent(stream_of(import_id), EventType.IMPORT_STARTED, facts)
-    done = log.append(connection, bucket_of(project), project, [event], actor=actor, new_stream=True)
+    done = log.append(connection, bucket_of(project), project, [event], actor=actor, new_stream=True, first=position)
     apply(connection, done.events[0])
     days = _days(done.events[0])
     return Import(

@@ -28,6 +28,7 @@ __all__ = [
     "append",
     "enter",
     "erase",
+    "give_back",
     "head",
     "list_events",
     "read",
@@ -74,25 +75,27 @@ def append(
     expected: int | None = None,
     idempotency_key: str | None = None,
     new_stream: bool = False,
+    first: int | None = None,
 ) -> Appended:
     """Append events of one project, all in the caller's transaction.
 
     `expected` is the version that the first event's stream must have: 0 where it must not exist. After a conflict the
     caller may go on in the same transaction. A `new_stream` was given a name that no other can have, so nobody looks
-    for its version.
+    for its version. `first` is the first of as many positions as there are events, if `take_turn` has taken them.
 
     Raises VersionConflict where it has another, IdempotencyConflict where the key was used for other events.
     """
     if not new:
         raise ValueError("no events to append")
     schemas = [SCHEMA_VERSIONS[event.type] for event in new]
-    first = _take_positions(connection, bucket, len(new))
+    if first is None:
+        first = _take_positions(connection, bucket, len(new))
     fingerprint = None
     if idempotency_key is not None:
         fingerprint = hashlib.blake2b(b"".join(event.fingerprint() for event in new), digest_size=16).digest()
         before = connection.execute(_BY_KEY, {"b": bucket, "p": project, "key": idempotency_key}).one_or_none()
         if before is not None:
-            connection.execute(_GIVE_BACK, {"b": bucket, "n": len(new)})
+            give_back(connection, bucket, len(new))
             if before.fingerprint != fingerprint:
                 raise IdempotencyConflict(
                     f"idempotency key {idempotency_key!r} was used for something else: give another",
@@ -102,7 +105,7 @@ def append(
     streams = [event.stream for event in new]
     versions = dict.fromkeys(streams, 0) if new_stream else _versions(connection, bucket, project, streams)
     if expected is not None and versions[new[0].stream] != expected:
-        connection.execute(_GIVE_BACK, {"b": bucket, "n": len(new)})
+        give_back(connection, bucket, len(new))
         raise VersionConflict(
             f"{new[0].stream} is at version {versions[new[0].stream]}, not {expected}: read it again",
             stream=new[0].stream,
@@ -145,9 +148,17 @@ def append(
 _ENVELOPE = ("bucket", "position", "project", "stream", "version", "type", "data", "actor", "recorded_at")
 
 
-def take_turn(connection: Connection, bucket: int) -> None:
-    """Let no other writer of a bucket go on before this transaction ends: what it reads from here on stays true."""
-    _take_positions(connection, bucket, 0)
+def take_turn(connection: Connection, bucket: int, positions: int = 0) -> int:
+    """Let no other writer of a bucket go on before this transaction ends: what it reads from here on stays true.
+
+    Returns the first of so many positions, for events that are then appended; else they are to be given back.
+    """
+    return _take_positions(connection, bucket, positions)
+
+
+def give_back(connection: Connection, bucket: int, positions: int) -> None:
+    """Give back positions that were taken with the turn, before any others were."""
+    connection.execute(_GIVE_BACK, {"b": bucket, "n": positions})
 
 
 def read(connection: Connection, bucket: int, after: int, limit: int = 100) -> list[Event]:

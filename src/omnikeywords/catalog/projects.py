@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, literal, select
 
 from omnikeywords.analysis import Weights
 from omnikeywords.catalog import log
@@ -143,6 +143,12 @@ def change(
         kind = EventType.PROJECT_CHANGED if found.version else EventType.PROJECT_CREATED
         _append(connection, changed, kind, actor, (found.version or None) if expected is None else expected)
     return _found(connection, name) or found
+
+
+def exists(connection: Connection, name: str) -> bool:
+    """Whether there is a project that anybody made."""
+    which = (projects.c.bucket == bucket_of(name)) & (projects.c.project == name)
+    return connection.execute(select(literal(1)).select_from(projects).where(which)).first() is not None
 
 
 def ensure(connection: Connection, name: str, actor: str, market: Market | None = None) -> Project:
