@@ -61,6 +61,7 @@ BEGUN = 3  # letters of a beginning, at most
 SET = 3  # words: of no more than so many, a keyword has them all together as one term
 BANDS = 32  # of ranks, the highest number is the best
 
+_REMEMBERED = 4096  # texts of several choices: most are alike
 _SIZES = 32  # words of nearly all keywords
 _RANK_BITS = 10
 _ID_BITS = 64 - _RANK_BITS
@@ -135,7 +136,7 @@ def gather(at: Iterable[int]) -> list[int]:
     return [one * _GATHERED & _AT for one in at]
 
 
-class _Document(msgspec.Struct, omit_defaults=True):
+class _Document(msgspec.Struct, omit_defaults=True, gc=False):
     """A keyword as the index takes it: each field's values, none where it has none."""
 
     term: str
@@ -212,10 +213,12 @@ def _term_of(terms: Terms) -> Callable[[Sequence[str], str, int, str], str]:
     return made
 
 
+@functools.lru_cache(_REMEMBERED)
 def _sources(text: str | None) -> str | list[str] | None:
     return list(dict.fromkeys(text.split("|"))) if text and "|" in text else text
 
 
+@functools.lru_cache(_REMEMBERED)
 def _modifiers(text: str | None) -> list[str] | None:
     return list(dict.fromkeys(text.split())) if text else None
 

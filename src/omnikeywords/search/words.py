@@ -9,6 +9,7 @@ import functools
 import re
 import threading
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import tantivy
 
@@ -61,7 +62,8 @@ class Words:
         known = self._pieces
         if len(known) > _REMEMBERED:
             known.clear()
-        return [[part for word in phrase.split() for part in known[word]] for phrase in fold_batch(normalized)]
+        parts_of = known.__getitem__
+        return [list(chain.from_iterable(map(parts_of, phrase.split()))) for phrase in fold_batch(normalized)]
 
     def spelt(self, normalized: str, words: Sequence[str]) -> Sequence[str]:
         """The words of a phrase with their accents; as they are where its parts are others without."""
@@ -78,7 +80,7 @@ class Words:
         found: list[Sequence[str]] = []
         for words, language in zip(phrases, languages, strict=True):
             stems = self._stems.get(language or "")
-            found.append(words if stems is None else [stems[word] for word in words])
+            found.append(words if stems is None else list(map(stems.__getitem__, words)))
         return found
 
 
