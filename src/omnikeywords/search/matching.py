@@ -115,6 +115,7 @@ class Asked:
             matches += self.count(self.within([query, bands]))
             if matches >= _MOST_COUNTED:
                 return Total(matches, exact=False)
+        self.most = matches
         return Total(matches)
 
     def by_place(self, query: Query, limit: int, below: int | None = None) -> list[tuple[int, tantivy.DocAddress]]:
