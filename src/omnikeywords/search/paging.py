@@ -11,6 +11,7 @@ import msgspec
 from tantivy import DocAddress, Order, Query
 
 from omnikeywords.analysis.normalise import normalise_batch
+from omnikeywords.catalog.listing import ORDERS
 from omnikeywords.errors import InvalidOption
 from omnikeywords.search.filters import all_of, between, has_term
 from omnikeywords.search.matching import Asked, Hit, matches_of
@@ -19,17 +20,10 @@ from omnikeywords.search.words import Words
 
 __all__ = ["SORTS", "Cursor", "Pages", "read_cursor", "write_cursor"]
 
-# Each order, and whether the largest come first.
+# Each order, and whether the largest come first: those of lists, and the best match first.
 SORTS: Mapping[str, tuple[str, bool]] = {
     "relevance": ("place", True),
-    "volume": ("volume", True),
-    "difficulty": ("difficulty", False),
-    "opportunity": ("opportunity", True),
-    "position": ("position", False),
-    "clicks": ("clicks", True),
-    "impressions": ("impressions", True),
-    "popularity": ("popularity", True),
-    "keyword": ("", False),
+    **{name: order for name, order in ORDERS.items() if name != "id"},
 }
 _FEW = 5000  # hits that are put in order here
 
