@@ -105,13 +105,16 @@ def _turn(database: Database) -> Iterator[None]:
     if database.dialect == "sqlite":
         yield
         return
-    with database.write() as connection:
-        # It stands idle as long as it may take.
-        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-        # Not waited for within a statement: an index that is built beside others waits for every statement there is.
-        while not connection.execute(text("SELECT pg_try_advisory_xact_lock(:n)"), {"n": _LOCK}).scalar():
-            time.sleep(_PAUSE_SECONDS)
-        yield
+    # Each look is a transaction of its own: an index that is built beside others waits for all that look at anything.
+    while True:
+        with database.write() as connection:
+            if connection.execute(text("SELECT pg_try_advisory_xact_lock(:n)"), {"n": _LOCK}).scalar():
+                # It stands idle as long as it may take. Behind this statement it looks at nothing any more, which the
+                # one before would until another follows.
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+                yield
+                return
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _apply(connection: Connection, scripts: ScriptDirectory, revision: str) -> None:
