@@ -159,9 +159,7 @@ def columns(database: Database) -> list[str]:
         return [column["name"] for column in inspect(connection).get_columns("buckets")]
 
 
-def test_what_only_adds_goes_first_and_what_takes_away_waits(
-    empty: Database, request: pytest.FixtureRequest
-) -> None:
+def test_what_only_adds_goes_first_and_what_takes_away_waits(empty: Database, request: pytest.FixtureRequest) -> None:
     migrate(empty)
     request.getfixturevalue("more")
     first = migrate(empty, pre_only=True)

@@ -123,7 +123,9 @@ class KeywordsModel:
         # The database and whoever compares have something to do at any time.
         with ThreadPoolExecutor(2, thread_name_prefix="compare") as threads:
             wrong = list(threads.map(partial(_wrong, database), [one for one, _ in there], kept))
-        yield from self._append(database, [one for one, _ in there], [made for made in wrong if made and made.rows.height])
+        yield from self._append(
+            database, [one for one, _ in there], [made for made in wrong if made and made.rows.height]
+        )
 
     def outdated(self, connection: Connection, bucket: int) -> bool:
         """Whether any keyword of a bucket was derived by another version of the analysis."""

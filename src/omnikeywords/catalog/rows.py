@@ -99,7 +99,9 @@ def unlike(
     """
     held = _texts(connection, statement, frame.columns, parameters or {})
     given = _written(frame) if connection.dialect.name == "postgresql" else frame
-    held = given.select(pl.col(key).cast(pl.String)).join(held, on=key, how="left", maintain_order="left", coalesce=False)
+    held = given.select(pl.col(key).cast(pl.String)).join(
+        held, on=key, how="left", maintain_order="left", coalesce=False
+    )
     there = f"{key}_right"
     wrong = held[there].is_null()
     for column in given.iter_columns():
