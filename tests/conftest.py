@@ -1,7 +1,10 @@
-"""Databases for tests: SQLite, PostgreSQL 15 and PostgreSQL 18; each test finds an empty one."""
+"""Databases for tests: SQLite, PostgreSQL 15 and PostgreSQL 18; each test finds an empty one. And a folder for the user's
+data that is not the user's: a test that leaves anything there fails."""
 
 import itertools
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,16 +13,46 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from omnikeywords.analysis.frequency import default_table_path
 from omnikeywords.catalog.migrate import migrate
 from omnikeywords.catalog.tables import metadata
 from omnikeywords.db import Database, connect
 from omnikeywords.jobs import metadata as jobs_metadata
+from omnikeywords.settings import default_data_dir
 from tests.servers.pgbouncer import PgBouncer, pgbouncer
 from tests.servers.postgres import Postgres, postgres
 
 APP_ROLE = "okf_app"
 POSTGRES = {"postgresql15": 15, "postgresql18": 18}
 KINDS = ["sqlite", *POSTGRES]  # and "pgbouncer": PostgreSQL 15 behind a pooler in transaction mode
+
+
+_DATA_HOME = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point the default data folder elsewhere, for the processes that tests start too; the language table is there."""
+    table = default_table_path()
+    config.stash[_DATA_HOME] = Path(tempfile.mkdtemp(prefix="okf-data-"))
+    os.environ["XDG_DATA_HOME"] = str(config.stash[_DATA_HOME])
+    default_data_dir().mkdir()
+    if table.exists():
+        default_table_path().symlink_to(table.resolve())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the folder away."""
+    shutil.rmtree(config.stash[_DATA_HOME], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def leaves_no_data() -> Iterator[None]:
+    """Fail a test that writes where the user's data is by default: it is to name a folder of its own."""
+    yield
+    left = [path for path in default_data_dir().iterdir() if not path.name.startswith("language-")]
+    for path in left:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert not left, f"left in the default data folder: {', '.join(path.name for path in left)}; set OKF_DATA_DIR"
 
 
 @dataclass(frozen=True, slots=True)
