@@ -9,18 +9,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from omnikeywords.api.catalogue import (
-    DATABASE_PROBLEMS,
-    Catalogue,
-    PlainText,
-    allowed,
-    cursor_of,
-    json_reply,
-    page,
-    part_of,
-    read_cursor,
-)
+from omnikeywords.api.catalogue import DATABASE_PROBLEMS, Catalogue, allowed, json_reply, part_of
 from omnikeywords.api.guard import Call, Reply
+from omnikeywords.api.paging import Pages, PlainText
 from omnikeywords.api.problems import Problem, body_of, problem_of
 from omnikeywords.api.reading import read_query
 from omnikeywords.api.route import Answer, Route
@@ -30,6 +21,7 @@ from omnikeywords.ops import Health
 
 __all__ = ["JobObject", "Progress", "TroubleObject", "failure_of", "job_object", "job_routes", "progress_of"]
 
+_JOBS = Pages("jobs", PlainText)
 _LOOK_SECONDS = 0.5  # between looks at a job that somebody follows
 _HEARTBEAT_SECONDS = 15.0
 _MOST_SECONDS = 600.0  # of one stream; clients come again by themselves
@@ -192,17 +184,22 @@ class Jobs:
     async def list(self, call: Call) -> Reply:
         asked, _ = read_query(call, JobsQuery)
         project = allowed(call, "read", asked.project)
-        before = read_cursor("jobs", asked.cursor, PlainText)[0] if asked.cursor else None
+        (before,) = _JOBS.behind(asked.cursor) or (None,)
         return await self._run(self._list, project, asked.limit, before)
 
     def _list(self, project: str, limit: int, before: str | None) -> Reply:
         self._finder.projects.find(project)
-        listed = self._finder.jobs.newest(project, limit=limit, before=before)
+        listed = self._finder.jobs.newest(project, limit=limit + 1, before=before)
         with_steps = self._finder.jobs.find_many([job.id for job in listed], project)
-        found = [with_steps.get(job.id, job) for job in listed]
-        # A full page may be the last: then the next one is empty.
-        following = cursor_of("jobs", found[-1].id) if len(found) == limit else None
-        return json_reply(page("jobs", [job_object(job) for job in found], self._finder.jobs.count(project), following))
+        return json_reply(
+            _JOBS.page(
+                listed,
+                limit,
+                self._finder.jobs.count(project),
+                place=lambda job: (job.id,),
+                shown=lambda job: job_object(with_steps.get(job.id, job)),
+            )
+        )
 
     async def show(self, call: Call) -> Reply:
         job_id, project = self._asked(call, "read")
