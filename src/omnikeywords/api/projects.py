@@ -19,7 +19,6 @@ from omnikeywords.errors import VersionConflict
 
 __all__ = ["project_routes"]
 
-
 _PROJECTS = Pages("projects", PlainText)
 
 Brands = Annotated[
