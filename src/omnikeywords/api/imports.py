@@ -16,7 +16,16 @@ from omnikeywords.api.paging import Moment, Offset, Pages, PlainText
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.reading import check_encoding, decode_json, media_of, printable, read_query, read_texts
 from omnikeywords.api.route import Answer, Route
-from omnikeywords.api.schemas import Cursor, Limit, MarketText, ProjectName, ProjectQuery, Total, TotalIsExact
+from omnikeywords.api.schemas import (
+    Cursor,
+    Limit,
+    MarketText,
+    PageQuery,
+    ProjectName,
+    ProjectQuery,
+    Total,
+    TotalIsExact,
+)
 from omnikeywords.api.uploading import Form, pieces
 from omnikeywords.catalog.imports import Import
 from omnikeywords.catalog.uploads import PART_BYTES, Keeping
@@ -91,14 +100,6 @@ class ImportList(Struct, frozen=True):
     total: Total
     total_is_exact: TotalIsExact
     next_cursor: str | None
-
-
-class ImportsQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which imports."""
-
-    project: ProjectName | None = None
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 class Reject(Struct, frozen=True):
@@ -236,7 +237,7 @@ class Imports:
         return allowed(call, "write", read_texts({"project": named}, ImportQuery).project)
 
     async def list(self, call: Call) -> Reply:
-        asked, _ = read_query(call, ImportsQuery)
+        asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
         return await self._run(self._list, project, asked.limit, _IMPORTS.behind(asked.cursor))
 
@@ -468,7 +469,7 @@ def import_routes(catalogue: Catalogue) -> list[Route]:
             "imports",
             "List imports",
             "Of a project, the newest first.",
-            asks=ImportsQuery,
+            asks=PageQuery,
             answers={200: Answer("A page of imports.", ImportList)},
             problems=asked_wrongly,
         ),

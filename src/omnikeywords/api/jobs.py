@@ -15,7 +15,7 @@ from omnikeywords.api.paging import Pages, PlainText
 from omnikeywords.api.problems import Problem, body_of, problem_of
 from omnikeywords.api.reading import read_query
 from omnikeywords.api.route import Answer, Route
-from omnikeywords.api.schemas import Cursor, Limit, ProjectName, ProjectQuery, Total, TotalIsExact
+from omnikeywords.api.schemas import PageQuery, ProjectQuery, Total, TotalIsExact
 from omnikeywords.jobs import Job, JobState, Trouble
 from omnikeywords.ops import Health
 
@@ -96,14 +96,6 @@ class JobList(Struct, frozen=True):
     next_cursor: str | None
 
 
-class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which jobs."""
-
-    project: ProjectName | None = None
-    limit: Limit = 50
-    cursor: Cursor = None
-
-
 def progress_of(job: Job | None) -> dict[str, Any]:
     """How far a job is, how fast, and how long it still may take; nothing is known of one that was forgotten."""
     if job is None:
@@ -182,7 +174,7 @@ class Jobs:
         self._streams = 0
 
     async def list(self, call: Call) -> Reply:
-        asked, _ = read_query(call, JobsQuery)
+        asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
         (before,) = _JOBS.behind(asked.cursor) or (None,)
         return await self._run(self._list, project, asked.limit, before)
@@ -292,7 +284,7 @@ def job_routes(catalogue: Catalogue, checks: Health) -> list[Route]:
             "jobs",
             "List jobs",
             "Of a project, the newest first.",
-            asks=JobsQuery,
+            asks=PageQuery,
             answers={200: Answer("A page of jobs.", JobList)},
             problems=("invalid_request", *DATABASE_PROBLEMS),
         ),

@@ -25,6 +25,7 @@ from omnikeywords.api.schemas import (
     PARTS,
     Cursor,
     Limit,
+    PageQuery,
     ProjectName,
     ProjectQuery,
     Total,
@@ -133,14 +134,6 @@ class History(Struct, frozen=True):
     total: Total
     total_is_exact: TotalIsExact
     next_cursor: str | None
-
-
-class PageQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """A page of a list of a project."""
-
-    project: ProjectName | None = None
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 class GroupMember(Struct, frozen=True):

@@ -15,8 +15,7 @@ from omnikeywords.api.route import Answer, Route
 from omnikeywords.api.schemas import (
     BODY_PROBLEMS,
     PARTS,
-    Cursor,
-    Limit,
+    PageQuery,
     ProjectName,
     ProjectQuery,
     Total,
@@ -95,14 +94,6 @@ class DeadLetterList(Struct, frozen=True):
     next_cursor: str | None
 
 
-class DeadLettersQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which dead letters."""
-
-    project: ProjectName | None = None
-    limit: Limit = 50
-    cursor: Cursor = None
-
-
 class Webhooks:
     """The endpoints."""
 
@@ -135,7 +126,7 @@ class Webhooks:
         return Reply(b"", 204)
 
     async def dead(self, call: Call) -> Reply:
-        asked, _ = read_query(call, DeadLettersQuery)
+        asked, _ = read_query(call, PageQuery)
         project = allowed(call, "admin", asked.project)
         (before,) = _DEAD_LETTERS.behind(asked.cursor) or (None,)
         return await self._run(self._dead, project, asked.limit, before)
@@ -243,7 +234,7 @@ def webhook_routes(catalogue: Catalogue) -> list[Route]:
             "webhooks",
             "List dead letters",
             "What was tried for a day and could not be delivered, the newest first. Needs scope `admin`.",
-            asks=DeadLettersQuery,
+            asks=PageQuery,
             answers={200: Answer("A page of them.", DeadLetterList)},
             problems=asked_wrongly,
         ),
