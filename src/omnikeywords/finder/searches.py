@@ -39,6 +39,7 @@ from omnikeywords.search.tallying import LONGEST_NGRAM
 __all__ = ["Look", "Searched", "Searches"]
 
 _FOLLOWED_SECONDS = 2.0  # for another process to bring an index up
+_NOT_YET = "the search index does not hold this project yet: ask again in a moment"
 _PAUSE = 0.02  # seconds between looks at how far an index is
 
 
@@ -85,7 +86,8 @@ class Searches:
         view = self._view(request.project)
         if view is None:
             check(request)
-            return Look(Found([], 0, True, {name: {} for name in request.facets}, (), None), fields, Options(), 0)
+            notes = (_NOT_YET,) if self._has_keywords(request.project) else ()
+            return Look(Found([], 0, True, {name: {} for name in request.facets}, notes, None), fields, Options(), 0)
         found = find(view, request)
         if not found.total:
             found = replace(found, notes=(*found.notes, *_unknown_sources(view, request)))
@@ -194,6 +196,10 @@ class Searches:
         with self._catalogue.database_of(project).read() as connection:
             standing = changes.standing(connection, bucket_of(project))
         return 0 if standing.number else standing.position
+
+    def _has_keywords(self, project: str) -> bool:
+        with self._catalogue.database_of(project).read(project) as connection:
+            return bool(changes.rows_behind(connection, bucket_of(project), project, "", 1).height)
 
     def catch_up(self, project: str) -> None:
         """Bring the index of a project up to the read models, where no processor does."""
