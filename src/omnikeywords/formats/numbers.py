@@ -137,6 +137,7 @@ class Number:
 
     @property
     def is_range(self) -> bool:
+        """Whether it is a range or a bound, not one number."""
         return self.low is not None or self.high is not None
 
 

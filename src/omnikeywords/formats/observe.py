@@ -151,6 +151,7 @@ class Plan:
 
     @property
     def keyword_column(self) -> int:
+        """The column that the keywords are in."""
         return self._of["keyword"]
 
     def _texts(self, frame: pl.DataFrame, column: int) -> pl.Series:
