@@ -246,9 +246,10 @@ def test_what_was_erased_while_it_moved_is_erased_where_it_went(spread: Spread) 
     source, target = catalogue.database, spread.fleet.database("second")
     moving.arrive(target, catalogue.bucket)
     moving.copy_log(source, target, catalogue.bucket)
+    workflows = Workflows(source)
     with source.write("shop") as connection:
-        log.erase(connection, catalogue.bucket, "shop", "import/i1")
-    catalogue.withdraw("i1")
+        workflows.delete_import(connection, "shop", "i1", "not wanted", "ana")
+    catalogue.run_jobs(workflows)
     spread.fleet.move(catalogue.bucket, "second", "ana")
     with target.read() as connection:
         types = [event.type for event in log.read(connection, catalogue.bucket, 0)]

@@ -127,7 +127,7 @@ def test_withdrawn_imports_are_told_once_whatever_the_way(finder: Finder, kept: 
     finder.jobs.steer("cancel", cancelled.job_id)
     for erase in (False, True, True):
         finder.imports.withdraw(taken_back.import_id, "shop", "ana", "a mistake", erase=erase)
-    finder.imports.withdraw(erased.import_id, "shop", "ana")
+    finder.imports.delete(erased.import_id, "shop", "ana")
     deliver(finder)
     told = [json.loads(body) for _, body in kept.received]
     assert {each["type"] for each in told} == {"import.withdrawn"}

@@ -17,6 +17,8 @@ import polars as pl
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
+    Delete,
     Select,
     Table,
     Text,
@@ -32,12 +34,12 @@ from sqlalchemy import (
 )
 
 from omnikeywords.analysis import MODEL_VERSION, Options
-from omnikeywords.catalog import changes, projects
+from omnikeywords.catalog import changes, gone, projects
 from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, unstored
 from omnikeywords.catalog.digest import PLACE, TIME, Digest, Digester
 from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.follow import Part
-from omnikeywords.catalog.marks import CORRECTABLE
+from omnikeywords.catalog.marks import CORRECTABLE, lasts
 from omnikeywords.catalog.rows import fetch, fetch_parts, put, unlike
 from omnikeywords.catalog.tables import imports, keywords, marks, observations
 from omnikeywords.db import Connection, Database
@@ -73,9 +75,14 @@ class KeywordsModel:
 
     def digest(self, event: Event) -> Digest | None:
         """Analyse the rows of an event."""
-        if event.type != EventType.ROWS_APPENDED or event.data is None:
+        if event.type != EventType.ROWS_APPENDED or event.data is None or self._is_gone(event):
             return None
         return self._digester.digest(event, self._options(event.project))
+
+    def _is_gone(self, event: Event) -> bool:
+        """Whether what an event says was deleted since; what is to be done of it follows with the deletion."""
+        with self._database.read(event.project) as connection:
+            return gone.is_gone(connection, event)
 
     def _options(self, project: str) -> Options:
         found = projects.find(self._database, project)
@@ -92,9 +99,9 @@ class KeywordsModel:
         match event.type:
             case EventType.ROWS_APPENDED:
                 yield from self._append(database, events, [digest for digest in digests if digest is not None])
-            case EventType.IMPORT_WITHDRAWN:
+            case EventType.IMPORT_WITHDRAWN if not self._is_gone(event):
                 yield from self._without_rows(database, event, _import_of(event))
-            case EventType.KEYWORD_TAGGED | EventType.KEYWORD_CORRECTED:
+            case EventType.KEYWORD_TAGGED | EventType.KEYWORD_CORRECTED if not self._is_gone(event):
                 yield from self._restate(database, event)
             case EventType.PROJECT_DELETED:
                 yield from self._delete_project(database, event)
@@ -227,9 +234,9 @@ class KeywordsModel:
                 known = _observed(connection, of, ids)
                 said = _marks(connection, of, ids)
             options = options or self._options(of.project)
-            gone = pl.concat([places, known.filter(goes).select(places.columns)]).unique(["import_id", "row"])
             left = known.filter(~goes)
-            yield partial(_replace, of, gone, ids, left.clear(), _finished(_state(left, options), of, said))
+            # Their other rows of the import follow in later parts, although nothing names them any more.
+            yield partial(_replace, of, places, ids, left.clear(), _finished(_state(left, options), of, said))
 
     def _mend(self, database: Database, of: Scope, ids: pl.Series) -> Iterator[Part]:
         """Make right those of the keywords `ids` that name observations which are not theirs."""
@@ -257,15 +264,23 @@ class KeywordsModel:
             yield partial(_put_state, state, event)
 
     def _delete_project(self, database: Database, event: Event) -> Iterator[Part]:
-        for table in (keywords, observations):
-            while True:
-                with database.read(event.project) as connection:
-                    there = connection.execute(
-                        select(table.c.project).where(_of_project(event, table)).limit(1)
-                    ).first()
-                if there is None:
-                    break
-                yield partial(_delete_some, table=table, of=event)
+        after = ""
+        while True:
+            with database.read(event.project) as connection:
+                ids = _ids_behind(connection, event, keywords, after)
+            if not len(ids):
+                break
+            yield partial(_drop, event, ids)
+            after = ids[-1]
+        key = list(observations.primary_key)
+        some = select(*key).where(_of_project(event, observations)).limit(_PART)
+        while True:
+            with database.read(event.project) as connection:
+                there = connection.execute(some.limit(1)).first()
+            if there is None:
+                break
+            listed = some.subquery()
+            yield partial(_execute, delete(observations).where(tuple_(*key).in_(select(*listed.columns))))
 
 
 _KEY_SCHEMA: dict[str, Any] = {
@@ -340,21 +355,23 @@ def _replace(
             delete(observations).where(_of_places(connection)),
             places_of(connection, of, drop.select(PLACE).to_series()),
         )
-    gone = ids.filter(~ids.is_in(state["id"].implode()))
-    if len(gone):
-        of_gone = _among(connection, keywords)
-        connection.execute(delete(keywords).where(_of_project(of, keywords), of_gone), _listed(connection, gone))
+    without = ids.filter(~ids.is_in(state["id"].implode()))
+    if len(without):
+        among = _among(connection, keywords)
+        connection.execute(delete(keywords).where(_of_project(of, keywords), among), _listed(connection, without))
     put(connection, observations, rows)
     put(connection, keywords, state)
 
 
-def _delete_some(connection: Connection, table: Table, of: Event | Scope) -> bool:
-    """Delete some rows of a project; returns whether there were any."""
-    if table is keywords:
-        changes.note(connection, of.bucket, of.project, None)
-    key = list(table.primary_key)
-    some = select(*key).where(_of_project(of, table)).limit(_PART).subquery()
-    return connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns)))).rowcount > 0
+def _drop(of: Event | Scope, ids: pl.Series, connection: Connection) -> None:
+    """Take keywords out."""
+    changes.note(connection, of.bucket, of.project, ids)
+    among = _among(connection, keywords)
+    connection.execute(delete(keywords).where(_of_project(of, keywords), among), _listed(connection, ids))
+
+
+def _execute(statement: Delete, connection: Connection) -> None:
+    connection.execute(statement)
 
 
 def _observed(
@@ -381,7 +398,8 @@ def _marks(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.Data
     schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
     if connection.execute(select(marks.c.id).where(_of_project(of, marks)).limit(1)).first() is None:
         return pl.DataFrame(schema=schema)
-    return fetch(connection, _of_ids(connection, of, marks, list(schema)), schema, _listed(connection, ids))
+    there = _of_ids(connection, of, marks, list(schema), lasts(of.project))
+    return fetch(connection, there, schema, _listed(connection, ids))
 
 
 def _rows_of(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
@@ -422,7 +440,8 @@ def _places_of_import(
 
 def _counted_imports(connection: Connection, of: Event | Scope) -> frozenset[str]:
     """The imports of a project that were not withdrawn."""
-    counts = (imports.c.bucket == of.bucket) & (imports.c.project == of.project) & (imports.c.state != "withdrawn")
+    counts = _of_project(of, imports) & (imports.c.state != "withdrawn")
+    counts &= gone.lasts(of.bucket, of.project, "import/" + imports.c.import_id, 1)
     return frozenset(connection.execute(select(imports.c.import_id).where(counts)).scalars())
 
 
@@ -456,15 +475,17 @@ def _listed(connection: Connection, ids: pl.Series) -> dict[str, Any]:
     return {"ids": msgspec.json.encode(listed).decode() if connection.dialect.name == "sqlite" else listed}
 
 
-def _of_ids(connection: Connection, of: Event | Scope, table: Table, names: Sequence[str]) -> Select[Any]:
-    """Columns of the rows of a table that are of the keywords of `_listed`."""
+def _of_ids(
+    connection: Connection, of: Event | Scope, table: Table, names: Sequence[str], *such: ColumnElement[bool]
+) -> Select[Any]:
+    """Columns of the rows of a table that are of the keywords of `_listed`, those `such` as are wanted."""
     columns = [table.c[name] for name in names]
     if connection.dialect.name == "sqlite":
-        return select(*columns).where(_of_project(of, table), _among(connection, table))
+        return select(*columns).where(_of_project(of, table), _among(connection, table), *such)
     # Each by the key. Left to itself PostgreSQL would go through the whole project, until somebody counts its rows.
     wanted = func.unnest(bindparam("ids", type_=ARRAY(Text))).table_valued("id", name="wanted").render_derived()
     which = _of_project(of, table) & (table.c.id == wanted.c.id)
-    one = select(*columns).where(which).offset(literal_column("0")).lateral("one")
+    one = select(*columns).where(which, *such).offset(literal_column("0")).lateral("one")
     return select(*one.c).select_from(wanted.join(one, true()))
 
 
