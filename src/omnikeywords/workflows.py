@@ -199,9 +199,7 @@ class Workflows:
         return start(connection, self.erase, asked, project=project, bucket=bucket, key=key).job
 
     @contextmanager
-    def _withdrawing(
-        self, connection: Connection, project: str, import_id: str
-    ) -> Iterator[imports.Import | None]:
+    def _withdrawing(self, connection: Connection, project: str, import_id: str) -> Iterator[imports.Import | None]:
         """Announce what becomes of an import within the block, unless it was withdrawn before; it is as it was."""
         log.take_turn(connection, projects.bucket_of(project))  # nobody else withdraws it between look and act
         before = imports.begun(connection, project, import_id)

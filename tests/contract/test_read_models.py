@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from omnikeywords.analysis import Options, analyse
 from omnikeywords.bulk import Source, analyse_sources
-from omnikeywords.catalog import listing, log, marks, projects
+from omnikeywords.catalog import listing, log, marks
 from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Follower, Part, outdated_buckets, parked_events, position_of, wait_until
 from omnikeywords.catalog.keywords import KeywordsModel
@@ -546,8 +546,8 @@ def test_a_deleted_project_leaves_no_trace_and_can_be_made_again(finder: Finder,
         "marks.tags",
     ):
         assert column in holding
-    finder.projects.delete("shop", "ana")
-    finder.catalogue.fleet.workflows("first").catch_up()
+    job = finder.projects.delete("shop", "ana")
+    assert finder.jobs.run(job.id).state is JobState.COMPLETED
     assert trace(database, "xyzzy") == []
     assert "shop" not in [project.name for project in finder.projects.all()]
     again = bring_marked(finder, "shop")

@@ -34,7 +34,7 @@ from omnikeywords.errors import (
 from omnikeywords.fleet import Fleet
 from omnikeywords.jobs import JobState, run_until_done, status
 from omnikeywords.settings import Settings
-from omnikeywords.workflows import ImportRequest
+from omnikeywords.workflows import ImportRequest, Workflows
 from tests.catalogue import Catalogue, table_of
 from tests.servers.postgres import Postgres, postgres
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Select, delete, exists, select, tuple_, true
+from sqlalchemy import ColumnElement, Delete, Select, delete, exists, select, true, tuple_
 
 from omnikeywords.catalog import gone, log
 from omnikeywords.catalog.imports import made_at

@@ -94,9 +94,7 @@ class Step:
 class Saga:
     """A kind of job: its steps in order."""
 
-    def __init__(
-        self, kind: str, steps: Sequence[Step], *, at_once: int | None = None, revocable: bool = True
-    ) -> None:
+    def __init__(self, kind: str, steps: Sequence[Step], *, at_once: int | None = None, revocable: bool = True) -> None:
         """`at_once` limits how many jobs of the kind run at a time, all workers of a database together. One that is not
         `revocable` has no way back from its start on.
 
