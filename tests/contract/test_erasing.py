@@ -19,6 +19,7 @@ from omnikeywords.db import Database
 from omnikeywords.errors import Conflict, NotFound
 from omnikeywords.finder import Finder
 from omnikeywords.jobs import JobState, list_jobs
+from omnikeywords.jobs import metadata as jobs_metadata
 from omnikeywords.settings import Settings
 from tests.conftest import Place
 
