@@ -194,7 +194,7 @@ def test_erasing_that_stops_behind_any_part_goes_on(
 ) -> None:
     monkeypatch.setattr("omnikeywords.catalog.erasing._ROWS", 1)
     monkeypatch.setattr("omnikeywords.catalog.log._ERASED", 2)
-    monkeypatch.setattr("omnikeywords.catalog.keywords._PART", 2)
+    monkeypatch.setattr("omnikeywords.catalog.keywords._TAKEN", 2)
     import_id = bring_old(finder, "shop")
     bring_new(finder, "shop")
     workflows = finder.catalogue.workflows_of("shop")
@@ -324,7 +324,7 @@ def log_position(database: Database, project: str) -> int:
 
 # ---- how much one transaction writes
 
-MOST_ROWS = 4000
+MOST_ROWS = 2000
 
 
 @contextmanager

@@ -105,6 +105,7 @@ def bring_all(shop: Catalogue, *, size: int = 10_000) -> None:
 def small_parts(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """Let so few rows be a transaction that there are several of them."""
     monkeypatch.setattr("omnikeywords.catalog.keywords._PART", rows)
+    monkeypatch.setattr("omnikeywords.catalog.keywords._TAKEN", rows)
     monkeypatch.setattr("omnikeywords.catalog.keywords._WRITTEN", {"sqlite": rows, "postgresql": rows})
 
 

@@ -47,7 +47,8 @@ from omnikeywords.db import Connection, Database
 __all__ = ["MODEL", "KeywordsModel", "Scope", "at_places", "places_of"]
 
 MODEL = "keywords"
-_PART = 1500  # rows that are read, replaced or deleted in one transaction
+_PART = 1500  # rows that are read or replaced in one transaction
+_TAKEN = 750  # rows that are deleted in one, with as many keywords that may go or change
 _WRITTEN = {"sqlite": 1200, "postgresql": 20_000}  # rows written in one, which on SQLite makes it some 15 ms
 _NO_END = 2**62  # behind every row of an import
 _LONG_MS = 600_000  # for what reads a whole bucket
@@ -176,7 +177,7 @@ class KeywordsModel:
         """
         options = self._options(of.project)
         with database.read(of.project) as connection:
-            ids = _ids_behind(connection, of, keywords, after)
+            ids = _ids_behind(connection, of, keywords, after, _PART)
             if not len(ids):
                 return None, 0, iter(())
             known = _observed(connection, of, ids)
@@ -267,13 +268,13 @@ class KeywordsModel:
         after = ""
         while True:
             with database.read(event.project) as connection:
-                ids = _ids_behind(connection, event, keywords, after)
+                ids = _ids_behind(connection, event, keywords, after, _TAKEN)
             if not len(ids):
                 break
             yield partial(_drop, event, ids)
             after = ids[-1]
         key = list(observations.primary_key)
-        some = select(*key).where(_of_project(event, observations)).limit(_PART)
+        some = select(*key).where(_of_project(event, observations)).limit(_TAKEN)
         while True:
             with database.read(event.project) as connection:
                 there = connection.execute(some.limit(1)).first()
@@ -433,7 +434,7 @@ def _places_of_import(
     """Some rows of an import, with their keywords."""
     o = observations.c
     which = _of_project(of, observations) & (o.import_id == import_id) & (o.row >= first) & (o.row < behind)
-    found = connection.execute(select(o.import_id, o.row, o.id).where(which).order_by(o.row).limit(_PART)).all()
+    found = connection.execute(select(o.import_id, o.row, o.id).where(which).order_by(o.row).limit(_TAKEN)).all()
     schema = {name: _KEY_SCHEMA[name] for name in ("import_id", "row", "id")}
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
@@ -449,10 +450,10 @@ def _import_of(event: Event) -> str:
     return event.stream.removeprefix("import/")
 
 
-def _ids_behind(connection: Connection, of: Event | Scope, table: Table, after: str) -> pl.Series:
+def _ids_behind(connection: Connection, of: Event | Scope, table: Table, after: str, limit: int) -> pl.Series:
     """The next keywords by id."""
     behind = _of_project(of, table) & (table.c.id > after)
-    found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(_PART))
+    found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(limit))
     return pl.Series("id", found.scalars().all(), pl.String())
 
 
