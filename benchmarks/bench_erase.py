@@ -2,9 +2,9 @@
 
     python benchmarks/bench_erase.py [--rows 1000000] [--data DIR] [--only sqlite|postgresql]
 
-Two projects are made from the rows of bench_cli.py. Of one its import is deleted, the other is deleted as a whole, by one
-`okf` process each, which ends when the last fact is erased; small lists are accepted meanwhile as in bench_import.py, and
-turns to write are measured as there.
+Two projects are made from the rows of bench_cli.py. Of one its import is deleted, the other is deleted as a whole, by
+one `okf` process each, which ends when the last fact is erased; small lists are accepted meanwhile as in
+bench_import.py, and turns to write are measured as there.
 """
 
 import argparse
