@@ -572,6 +572,24 @@ def test_a_snapshot_that_cannot_be_used_is_passed_over(
     assert phrases(search(other)) == ["red shoes"]
 
 
+def test_who_asks_before_there_is_an_index_is_told(place: Place, tmp_path: Path) -> None:
+    settings = replace(Settings.load({}), data_dir=tmp_path, database_url=place.url, language_table=_table())
+    finder = Finder(settings)
+    try:
+        finder.projects.create("empty", "ana")
+        assert finder.searches.find(Request("empty", "shoes")).notes == ()
+        started = finder.imports.start(b"Keyword\nred shoes\n", name="k.csv", project=SHOP)
+        finder.jobs.run(started.job_id)
+        found = finder.searches.find(Request(SHOP, "shoes"))
+        assert found.total == 0
+        assert found.notes == ("the search index does not hold this project yet: ask again in a moment",)
+        finder.searches.catch_up(SHOP)
+        found = finder.searches.find(Request(SHOP, "shoes"))
+        assert (found.total, found.notes) == (1, ())
+    finally:
+        finder.close()
+
+
 def test_what_was_written_is_found_when_one_waits_for_it(place: Place, tmp_path: Path) -> None:
     data = tmp_path / "data"
     settings = replace(Settings.load({}), data_dir=data, database_url=place.url, language_table=_table())
