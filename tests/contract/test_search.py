@@ -38,7 +38,6 @@ from omnikeywords.search import (
     to_objects,
 )
 from omnikeywords.settings import Settings
-from omnikeywords.workflows import Workflows
 from tests.catalogue import Catalogue
 from tests.conftest import Place
 from tests.contract.test_read_models import LATER, QUERIES, SEPTEMBER
@@ -141,8 +140,11 @@ def test_nothing_is_left_of_a_project_that_is_deleted(
     other.bring("i2", b"Keyword\nblue shoes\n")
     shop.bring("i1", b"Keyword\nred shoes\n")
     builder.catch_up()
-    with database.write(SHOP) as connection:
-        Workflows(database).delete_project(connection, SHOP, "ana")
+    shop.delete()
+    builder.catch_up()
+    assert search(indexes).total == 0, "the rows are still there"
+    builder.build(shop.bucket)
+    assert search(indexes).total == 0
     shop.follow()
     builder.catch_up()
     assert search(indexes).total == 0
