@@ -4,22 +4,19 @@
 
 An import is appended to the log chunk by chunk; a chunk is acknowledged once its event is there, which the log says to
 the microsecond. Every search says up to which position of the log it was answered. So a chunk's lag lasts from its
-event to the last search that did not know of it, whichever worker answered that; workers take turns. Two ways to run it:
-everything in one `okf serve` on SQLite, and, on PostgreSQL, one that imports beside one that searches and indexes.
+event to the last search that did not know of it, whichever worker answered that. Two ways to run it: everything in one
+`okf serve` on SQLite; and, on PostgreSQL, one that imports beside one that indexes and searches.
 """
 
 import argparse
 import http.client
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -28,14 +25,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 import traffic
 from bench_import import p95
 from figure import Figure, report
-from serving import await_answer, end, fetch, free_port, okf
+from serving import environment, fetch, service
 
 from omnikeywords.catalog import log
 from omnikeywords.catalog.events import EventType
 from omnikeywords.catalog.migrate import migrate
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.db import Database, connect
-from omnikeywords.settings import Settings
 from tests.servers.postgres import postgres
 
 PROJECT = "default"
@@ -69,19 +65,6 @@ class Searches(threading.Thread):
     def lag(self, position: int, since: float) -> float:
         """Seconds from a moment to the last search that did not know of a position."""
         return max((sent - since for sent, known in self.seen if known < position), default=0.0)
-
-
-@contextmanager
-def service(environ: Mapping[str, str], *options: str) -> Iterator[int]:
-    """`okf serve` until the block ends; gives its port."""
-    port = free_port()
-    command = okf("serve", "--port", str(port), *options)
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, **environ})
-    try:
-        await_answer(port, "/ready", process, 180)
-        yield port
-    finally:
-        end(process)
 
 
 def import_list(port: int, phrases: Sequence[str], name: str) -> None:
@@ -141,12 +124,7 @@ def main() -> int:
     lists = [listed[at : at + given.keywords] for at in range(0, len(listed), given.keywords)]
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="okf-bench-") as folder:
-        environ = {
-            "OKF_DATABASE_URL": f"sqlite:///{folder}/catalogue.sqlite3",
-            "OKF_DATA_DIR": folder,
-            "OKF_LANGUAGE_TABLE": str(Settings.load(os.environ).language_table_path),  # not built again
-            "OKF_DRAIN_DELAY_MS": "0",
-        }
+        environ = environment(Path(folder))
         with service(environ) as port:
             database = connect(environ["OKF_DATABASE_URL"])
             figures += measure("one service, SQLite", database, port, port, lists)

@@ -10,7 +10,7 @@ analysis, an index is built from all rows, and changes over while the old one se
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -130,7 +130,6 @@ class Builder:
                 writer.commit(now.position, 0, marker.projects)
             return False
         notes = _as_many_as_fit(notes)
-        reached = not notes or notes[-1].number >= now.number
         if not notes and now.position == marker.position:
             return False
         settings = dict(marker.projects)
@@ -153,7 +152,7 @@ class Builder:
         except BaseException:
             writer.abandon()
             raise
-        return not reached
+        return number < now.number
 
     def _reached(self, bucket: int, now: changes.Standing, number: int, before: int) -> int:
         """The position of the log that an index holds with the notes up to a number: also while more are written than
@@ -233,7 +232,7 @@ class Builder:
             self._writers.clear()
 
 
-def _as_many_as_fit(notes: Sequence[changes.Change]) -> Sequence[changes.Change]:
+def _as_many_as_fit(notes: list[changes.Change]) -> list[changes.Change]:
     """The first notes, one at least, that have no more keywords than are followed in one commit."""
     keywords = 0
     for at, note in enumerate(notes):
