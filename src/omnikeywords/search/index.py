@@ -44,7 +44,7 @@ __all__ = [
     "publish",
 ]
 
-FORMAT = "2"  # of schema, words and records: another one is another folder
+FORMAT = "3"  # of schema, words and records: another one is another folder
 _CURRENT = "current"
 RECORDS = "records"
 _LOOK_SECONDS = 0.2  # between looks for a newer commit

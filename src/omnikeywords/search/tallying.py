@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from omnikeywords.analysis.normalise import normalise_batch
-from omnikeywords.analysis.stop_words import STOP_INSIDE
 from omnikeywords.search.finding import Request, check
 from omnikeywords.search.index import View
 from omnikeywords.search.matching import Asked, matches_of
 from omnikeywords.search.query import parse
 from omnikeywords.search.records import recorded
-from omnikeywords.search.words import Words, alike
+from omnikeywords.search.words import FUNCTION_WORDS, Words, alike
 
 __all__ = ["LONGEST_NGRAM", "MOST_TALLIED", "Group", "NGram", "Tally", "group_tree", "ngrams"]
 
@@ -57,7 +56,7 @@ class Tally:
 def group_tree(view: View, request: Request) -> Tally:
     """The words of the matches besides those searched for, the most frequent first, each with its next words.
 
-    Words that every phrase may have are no groups. Raises as `finding.find`.
+    Words that only hold others together are no groups. Raises as `finding.find`.
     """
     search = parse(request.text)
     known = {term for part in search.wanted for word in part.words for term in alike(word)}
@@ -66,7 +65,7 @@ def group_tree(view: View, request: Request) -> Tally:
     having: defaultdict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
     matches = _Matches(view, request)
     for words, volume in matches.each():
-        telling = frozenset(word for word in words if word not in STOP_INSIDE and known.isdisjoint(alike(word)))
+        telling = frozenset(word for word in words if word not in FUNCTION_WORDS and known.isdisjoint(alike(word)))
         for word in telling:
             keywords[word] += 1
             volumes[word] += volume
