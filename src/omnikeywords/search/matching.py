@@ -312,8 +312,8 @@ class Asked:
         return all_of([self._project, Query.fuzzy_term_query(SCHEMA, field, self.terms.word + word, errors)])
 
     def _whole_almost(self, errors: int) -> Query:
-        """The phrase with so many errors, none of them in a number or a letter alone: a 5 is not almost a 3."""
-        sure = [self._word(word) for word in self._search.plain if word.isdecimal() or len(word) == 1]
+        """The phrase with so many errors, none of them in a number or a letter alone: a 5 is no 3."""
+        sure = [self._word(word) for word in self._search.plain if _is_sure(word)]
         return all_of([self._fuzzy("whole", self._whole, errors), *sure])
 
     def _joined(self) -> list[Query]:
@@ -406,6 +406,11 @@ def _may_err(part: Part) -> bool:
     """Whether a part is a word that is long enough to be meant where it is spelt in another way, and no number."""
     word = part.words[0]
     return part.kind is PartKind.WORD and len(word) >= _SHORT and not _has_digit(word)
+
+
+def _is_sure(word: str) -> bool:
+    """Whether a word is too short, or too unlike others, to be another's: 5, c, c++."""
+    return word.isdecimal() or len(word) == 1 or (word.isascii() and not word.isalnum())
 
 
 def _has_digit(word: str) -> bool:
