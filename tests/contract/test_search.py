@@ -264,6 +264,7 @@ def test_some_words_may_be_missing_where_nothing_else_is_found(
         "how do i get rid of ants": ["get rid of ants"],  # what holds words together counts least
         "buy cheap red shoes": ["cheap red shoes for sale"],  # three of four
         "cheap red boots": ["cheap red shoes for sale"],  # two of three
+        "running shoes or boots": ["running shoes", "running shoes for women", "best running shoes"],
         "yellow hats": [],  # one of two would be something else
         '"running boots" hats': [],  # what is quoted must be there
         "how to for the": [],
@@ -283,6 +284,7 @@ def test_words_that_hold_others_together_have_no_other_forms(
     builder.catch_up()
     assert phrases(search(indexes, "facebook com")) == ["facebook.com"]
     assert phrases(search(indexes, "paris")) == ["hoteles en paris"]
+    assert phrases(search(indexes, "com")) == ["facebook.com"]
     assert phrases(search(indexes, "como usar facebook")) == ["cómo usar facebook para empresas"]
 
 

@@ -9,7 +9,7 @@ from tantivy import Query
 from omnikeywords.errors import InvalidOption
 from omnikeywords.search.filters import filter_queries
 from omnikeywords.search.index import NOBODY, View
-from omnikeywords.search.matching import TELLING, Asked, Hit, Total, matches_of
+from omnikeywords.search.matching import MOST, TELLING, Asked, Hit, Total, matches_of
 from omnikeywords.search.paging import SORTS, Cursor, Pages, read_cursor, write_cursor
 from omnikeywords.search.query import parse
 from omnikeywords.search.schema import CODES, Terms
@@ -99,7 +99,7 @@ def find(view: View, request: Request) -> Found:
             total = Total(asked.count(asked.within([matches_of(almost)])))
         if total.matches:
             tiers = almost
-            notes.append(_MISSING if min(tiers) >= TELLING else _ALMOST)
+            notes.append(_MISSING if tiers.keys() <= {TELLING, MOST} else _ALMOST)
             break
     if hits is None:
         hits = Pages(asked, tiers, request.sort).behind(cursor, limit)

@@ -24,10 +24,10 @@ from omnikeywords.search.query import Part, PartKind, Search
 from omnikeywords.search.schema import CODES, SCHEMA, SET, band_of
 from omnikeywords.search.words import alike, set_of, telling
 
-__all__ = ["ANY_FORM", "TELLING", "Asked", "Hit", "Total", "matches_of"]
+__all__ = ["ANY_FORM", "MOST", "TELLING", "Asked", "Hit", "Total", "matches_of"]
 
 # Tiers, the best first.
-ITSELF, NO_OTHERS, EXACT, ANY_FORM, WHOLE_ALMOST, UNKNOWN_ALMOST, WORDS_ALMOST, WHOLE_TWICE, TELLING, MOST = range(10)
+ITSELF, NO_OTHERS, EXACT, ANY_FORM, WHOLE_ALMOST, UNKNOWN_ALMOST, WORDS_ALMOST, TELLING, WHOLE_TWICE, MOST = range(10)
 # Scores tell tiers. What is worth less is lost in the rounding of what is worth more (24 bits), so all of a tier have
 # the same, and times the logarithm of a place, which is from 1 to 64, those of a tier stay below those of a better one.
 _ITSELF_SCORE, _NO_OTHERS_SCORE, _EXACT_SCORE, _SCORE = 2.0**58, 2.0**32, 2.0**7, 1.0
@@ -245,9 +245,9 @@ class Asked:
         """
         if (self.filters or self.unwanted) and self.count(matches_of(self.tiers())):
             return
-        for step in (self._with_errors(), self._with_two_errors(), self._with_words_missing()):
-            if step:
-                yield step
+        for step in (self._with_errors, self._without_others, self._with_two_errors, self._with_words_missing):
+            if tiers := step():
+                yield tiers
 
     def _with_errors(self) -> dict[int, Query]:
         """One error in the whole phrase; one in each word that no keyword has, as those that some have may be right;
@@ -268,31 +268,36 @@ class Asked:
             )
         return tiers
 
+    def _without_others(self) -> dict[int, Query]:
+        """All words but those that only hold others together, where there are some of both."""
+        shared, others, left_out = self._telling()
+        return {TELLING: all_of([*(found.form for found in shared.values()), *others])} if shared and left_out else {}
+
     def _with_two_errors(self) -> dict[int, Query]:
-        """Two errors in a whole phrase that is long."""
-        return {WHOLE_TWICE: self._whole_almost(2)} if len(self._whole) >= _LONG else {}
+        """Two errors in a whole phrase that is long and has a word that no keyword has."""
+        if len(self._whole) < _LONG or all(found.documents for found in self._wanted):
+            return {}
+        return {WHOLE_TWICE: self._whole_almost(2)}
 
     def _with_words_missing(self) -> dict[int, Query]:
-        """All words but those that only hold others together; more than half of these, or the one beside a number."""
-        parts = list(zip(self._search.wanted, self._wanted, strict=True))
-        words = [part.words[0] for part, _ in parts if part.kind is PartKind.WORD]
-        kept = set(telling(words))
-        named = [(found, part.words[0]) for part, found in parts if part.kind is PartKind.WORD]
-        named = [(found, word) for found, word in named if word in kept]
-        shared = [found for found, _ in named]
-        others = [found.form for part, found in parts if part.kind is not PartKind.WORD]
-        if sum(found.documents for found in shared) > _MOST_SHARED:
+        """More than half of the words, or the one beside a number, without those that only hold others together."""
+        shared, others, _ = self._telling()
+        if sum(found.documents for found in shared.values()) > _MOST_SHARED:
             return {}
-        tiers = {}
-        if shared and len(kept) < len(set(words)):
-            tiers[TELLING] = all_of([*(found.form for found in shared), *others])
         if len(shared) > 2:
-            should = [(Occur.Should, found.form) for found in shared]
+            should = [(Occur.Should, found.form) for found in shared.values()]
             most = Query.boolean_query(should, minimum_number_should_match=len(shared) // 2 + 1)
-            tiers[MOST] = all_of([most, *others])
-        elif len(shared) == 2 and len(without := [found for found, word in named if not _has_digit(word)]) == 1:
-            tiers[MOST] = all_of([without[0].form, *others])
-        return tiers
+            return {MOST: all_of([most, *others])}
+        words = [word for word in shared if not _has_digit(word)]
+        return {MOST: all_of([shared[words[0]].form, *others])} if len(shared) == 2 and len(words) == 1 else {}
+
+    def _telling(self) -> tuple[dict[str, _Sought], list[Query], bool]:
+        """Who has each of the words that say what is looked for, who has what is no word, and if there are others."""
+        parts = list(zip(self._search.wanted, self._wanted, strict=True))
+        words = {part.words[0]: found for part, found in parts if part.kind is PartKind.WORD}
+        others = [found.form for part, found in parts if part.kind is not PartKind.WORD]
+        kept = {word: words[word] for word in telling(words)}
+        return kept, others, len(kept) < len(words)
 
     def first_of_each(self, tiers: Mapping[int, Query], limit: int) -> tuple[list[Hit], Total]:
         """The same as `first` for tiers that cost much and have few: each is looked up once."""

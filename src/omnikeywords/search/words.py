@@ -43,8 +43,8 @@ STEMMED = {
 _FUNCTION_WORDS = """
 a an the of for and or in on at to from by with without as into about than then if so but not no
 is are was were be been am do does did has have had can could will would should
-i you he she it we they me my your his her its our their this that these those there what which who whom whose when
-where why how vs s t
+i you he she it we they me my your his her its our their this that these those there up out off over
+what which who whom whose when where why how vs s t
 
 o os as um uma uns umas de do da dos das em no na nos nas ao aos por pelo pela para com sem e ou que qual quais quem
 quando onde como porque se mais mas eu tu voce ele ela eles elas seu sua meu minha este esta esse essa isso isto ser
@@ -87,7 +87,7 @@ class _Stems(dict[str, str]):
         self._language = language
 
     def __missing__(self, word: str) -> str:
-        found = self[word] = word if word in FUNCTION_WORDS else stems_of([word], self._language)[word]
+        found = self[word] = stem(word, self._language)
         return found
 
 
@@ -143,8 +143,13 @@ def is_symbol(word: str) -> bool:
 
 @functools.lru_cache(maxsize=65_536)
 def stem(word: str, language: str) -> str:
-    """The stem of a folded word in a language; the word where that has no stemmer, or it only holds others together."""
-    return stems_of([word], language)[word] if language in STEMMED and word not in FUNCTION_WORDS else word
+    """The stem of a folded word in a language; the word where that has no stemmer, and where word or stem only hold
+    others together: ups is no up.
+    """
+    if language not in STEMMED or word in FUNCTION_WORDS:
+        return word
+    found = stems_of([word], language)[word]
+    return word if found in FUNCTION_WORDS else found
 
 
 @functools.lru_cache(maxsize=65_536)
