@@ -246,7 +246,7 @@ def test_words_that_keywords_have_are_taken_for_right(shop: Catalogue, indexes: 
         ("c++ tutorial", [], ()),  # not: ca tutorial
     ],
 )
-def test_a_number_or_a_letter_is_never_another(
+def test_a_number_or_a_sign_is_never_another(
     shop: Catalogue, indexes: Indexes, builder: Builder, text: str, expected: list[str], notes: tuple[str, ...]
 ) -> None:
     shop.bring("i1", b"Keyword,Volume\nplaystation 3,500\nplaystation 2020,50\nca tutorial,9\n")

@@ -37,6 +37,7 @@ _MOST_COST = 20_000_000  # documents that the lists of a query's terms may have,
 _WIDE = 3000  # matches from which on it costs less to go from the best ones down
 _MOST_SHARED = 1_000_000  # documents of all its words together of a query of which some words may be missing
 _MOST_COUNTED = 100_000  # matches that are counted
+_YEAR = 4  # digits of a number that is as it is meant
 _SHORT, _LONG = 4, 8  # letters: from here on a word or phrase may have one error, and a phrase two
 
 
@@ -317,7 +318,7 @@ class Asked:
         return all_of([self._project, Query.fuzzy_term_query(SCHEMA, field, self.terms.word + word, errors)])
 
     def _whole_almost(self, errors: int) -> Query:
-        """The phrase with so many errors, none of them in a number or a letter alone: a 5 is no 3."""
+        """The phrase with so many errors, none of them in a short number or in signs: a 5 is no 3."""
         sure = [self._word(word) for word in self._search.plain if _is_sure(word)]
         return all_of([self._fuzzy("whole", self._whole, errors), *sure])
 
@@ -414,8 +415,8 @@ def _may_err(part: Part) -> bool:
 
 
 def _is_sure(word: str) -> bool:
-    """Whether a word is too short, or too unlike others, to be another's: 5, c, c++."""
-    return word.isdecimal() or len(word) == 1 or (word.isascii() and not word.isalnum())
+    """Whether a word is another where it is spelt in another way: 5, 2020, c++."""
+    return (word.isdecimal() and len(word) <= _YEAR) or (word.isascii() and not word.isalnum())
 
 
 def _has_digit(word: str) -> bool:

@@ -5,7 +5,7 @@ That is counted over the matches themselves, the most searched first, up to a bo
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 from omnikeywords.analysis.normalise import normalise_batch
@@ -60,12 +60,13 @@ def group_tree(view: View, request: Request) -> Tally:
     """
     search = parse(request.text)
     known = {term for part in search.wanted for word in part.words for term in alike(word)}
+    tells = _Tells(known)
     keywords: Counter[str] = Counter()
     volumes: Counter[str] = Counter()
     having: defaultdict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
     matches = _Matches(view, request)
     for words, volume in matches.each():
-        telling = frozenset(word for word in words if word not in FUNCTION_WORDS and known.isdisjoint(alike(word)))
+        telling = frozenset(filter(tells.__getitem__, words))
         for word in telling:
             keywords[word] += 1
             volumes[word] += volume
@@ -105,6 +106,18 @@ def ngrams(view: View, request: Request, length: int) -> Tally:
 def _most(keywords: Counter[str], volumes: Counter[str], limit: int) -> list[str]:
     """The most frequent, ties by volume and then by letters."""
     return sorted(keywords, key=lambda word: (-keywords[word], -volumes[word], word))[:limit]
+
+
+class _Tells(dict[str, bool]):
+    """Whether a word is a group of its own, found out when it is first met: one that was searched for is none."""
+
+    def __init__(self, known: Set[str]) -> None:
+        super().__init__()
+        self._known = known
+
+    def __missing__(self, word: str) -> bool:
+        found = self[word] = word not in FUNCTION_WORDS and (not self._known or self._known.isdisjoint(alike(word)))
+        return found
 
 
 class _Matches:
