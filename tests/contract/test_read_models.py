@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from omnikeywords.analysis import Options, analyse
 from omnikeywords.bulk import Source, analyse_sources
-from omnikeywords.catalog import listing, log, marks, projects
+from omnikeywords.catalog import listing, log, marks
 from omnikeywords.catalog.derive import STORED_SCHEMA
 from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Follower, Part, outdated_buckets, parked_events, position_of, wait_until
