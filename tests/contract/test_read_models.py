@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from omnikeywords.analysis import Options, analyse
 from omnikeywords.bulk import Source, analyse_sources
-from omnikeywords.catalog import listing, log, marks, projects
+from omnikeywords.catalog import listing, log, marks
 from omnikeywords.catalog.derive import STORED_SCHEMA
 from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Follower, Part, outdated_buckets, parked_events, position_of, wait_until
@@ -106,6 +106,7 @@ def bring_all(shop: Catalogue, *, size: int = 10_000) -> None:
 def small_parts(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """Let so few rows be a transaction that there are several of them."""
     monkeypatch.setattr("omnikeywords.catalog.keywords._PART", rows)
+    monkeypatch.setattr("omnikeywords.catalog.keywords._TAKEN", rows)
     monkeypatch.setattr("omnikeywords.catalog.keywords._WRITTEN", {"sqlite": rows, "postgresql": rows})
 
 
@@ -448,8 +449,7 @@ def jobs_of_kind(shop: Catalogue, kind: str) -> list[Job]:
 def test_a_rebuild_keeps_what_was_said_in_a_project_that_was_made_again(shop: Catalogue) -> None:
     bring_all(shop)
     say(shop, id_of(shop, "loja"), tags=["old"])
-    with shop.database.write(shop.project) as connection:
-        projects.delete_all(connection, shop.project, "ana")
+    shop.erase()
     shop.create()
     shop.bring("i1d", SEPTEMBER.encode())
     say(shop, id_of(shop, "loja"), tags=["new"], corrected={"funnel": "decision"})
@@ -599,8 +599,8 @@ def test_a_deleted_project_leaves_no_trace_and_can_be_made_again(finder: Finder,
         "marks.tags",
     ):
         assert column in holding
-    finder.projects.delete("shop", "ana")
-    finder.catalogue.fleet.workflows("first").catch_up()
+    job = finder.projects.delete("shop", "ana")
+    assert finder.jobs.run(job.id).state is JobState.COMPLETED
     assert trace(database, "xyzzy") == []
     assert "shop" not in [project.name for project in finder.projects.all()]
     again = bring_marked(finder, "shop")
@@ -623,7 +623,7 @@ def test_a_deleted_import_leaves_no_trace(finder: Finder, database: Database) ->
     finder.jobs.run(kept.job_id)
     before = finder.keywords.page("shop").keywords
     given = bring_marked(finder, "shop")
-    finder.imports.withdraw(given.import_id, "shop", "ana")
+    finder.imports.delete(given.import_id, "shop", "ana")
     settle(finder)
     assert trace(database, "xyzzy") == []
     assert finder.imports.find(given.import_id, "shop").state == "withdrawn"
@@ -656,9 +656,7 @@ def test_two_projects_of_one_bucket_never_see_each_other(shop: Catalogue) -> Non
         assert "other" not in str(everything)
     shop.withdraw("i1a")
     shop.follow()
-    with shop.database.write(shop.project) as connection:
-        projects.delete_all(connection, shop.project, "ana")
-    shop.follow()
+    shop.erase()
     assert other.rows() == theirs
     assert all(rows == [] for rows in shop.rows().values())
 
@@ -750,8 +748,7 @@ def test_an_event_of_which_a_part_was_written_is_completed(
         elif what == "withdrawal":
             one.withdraw("i1a")
         else:
-            with one.database.write(one.project) as connection:
-                projects.delete_all(connection, one.project, "ana")
+            one.delete()
 
     for one in (shop, undisturbed):
         one.bring("i1a", SEPTEMBER.encode())

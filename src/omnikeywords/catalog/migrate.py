@@ -3,8 +3,8 @@
 Migrations are numbered files. Those marked `phase = "pre"` only add, so that the program of the version before goes on
 working: they run before a roll-out. Those marked `post` take away what only that version needed: they run after it.
 
-A migration may have a function `beforehand`, for what takes long: it works without a transaction while others write, and
-as it may be interrupted anywhere it must be able to begin anew. An empty database has no need of it.
+A migration may have a function `beforehand`, for what takes long: it works without a transaction while others write,
+and as it may be interrupted anywhere it must be able to begin anew. An empty database has no need of it.
 """
 
 import time
