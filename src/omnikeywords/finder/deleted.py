@@ -16,6 +16,7 @@ class Deleted:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "deleted"
+        self._name = str(self._path)  # a path is looked at more slowly
         self._reading = threading.Lock()
         self._read = 0  # bytes
         self._positions: dict[str, int] = {}  # of the log, by project
@@ -29,7 +30,7 @@ class Deleted:
     def holds(self, project: str, position: int) -> bool:
         """Whether a project was deleted and whoever is at this position of the log cannot know yet."""
         try:
-            size = os.stat(self._path).st_size
+            size = os.stat(self._name).st_size
         except FileNotFoundError:
             size = 0
         if size != self._read:
