@@ -39,3 +39,19 @@ def test_division_by_zero_is_that_of_numpy() -> None:
         return a / b
 
     assert divide(1.0, 0.0) == np.inf
+
+
+def test_who_waits_is_told_once_that_a_loop_is_compiled() -> None:
+    told: list[str] = []
+    loop, other = compiler.compiled(count_above), compiler.compiled(lambda value: value + 1)
+    with compiler.told_of_compiling(lambda: told.append("compiling")):
+        other(1)
+        other(1.5)
+        assert told == ["compiling"]
+    with compiler.told_of_compiling(lambda: told.append("again")):
+        other(1)
+    assert told == ["compiling"]
+    loop(np.array([1, 5, 7]), 4)
+    with compiler.told_of_compiling(lambda: told.append("of a type that was compiled before")):
+        loop(np.array([1, 5]), 4)
+    assert told == ["compiling"]
