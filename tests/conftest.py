@@ -1,5 +1,7 @@
-"""Databases for tests: SQLite, PostgreSQL 15 and PostgreSQL 18; each test finds an empty one. And a folder for the user's
-data that is not the user's: a test that leaves anything there fails."""
+"""Databases for tests: SQLite, PostgreSQL 15 and PostgreSQL 18; each test finds an empty one.
+
+The folder for the user's data is not the user's: a test that leaves anything there fails.
+"""
 
 import itertools
 import os
