@@ -35,7 +35,7 @@ def told_of_compiling(tell: Callable[[], object]) -> Iterator[None]:
         yield
 
 
-class _Once(Listener):  # type: ignore[misc]
+class _Once(Listener):
     def __init__(self, tell: Callable[[], object]) -> None:
         self._tell = tell
         self._told = False

@@ -1,8 +1,8 @@
 """Projects that were deleted a moment ago: their search index holds them until it has followed the log.
 
 Every process that searches must know at once, and a search asks no database. So who deletes adds a line to a file
-beside the indexes, and who searches looks whether the file has grown, which takes some microseconds. On another machine,
-with indexes of its own, a project is there until they have followed.
+beside the indexes, and who searches looks whether the file has grown, which takes some microseconds. On another
+machine, with indexes of its own, a project is there until they have followed.
 """
 
 import os
