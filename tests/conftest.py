@@ -1,6 +1,6 @@
 """Databases for tests: SQLite, PostgreSQL 15 and PostgreSQL 18; each test finds an empty one.
 
-The folder for the user's data is not the user's: a test that leaves anything there fails.
+The folder for the user's data is not the user's, and a test that uses the database which is there by default fails.
 """
 
 import itertools
@@ -48,13 +48,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def leaves_no_data() -> Iterator[None]:
-    """Fail a test that writes where the user's data is by default: it is to name a folder of its own."""
+def uses_a_database_of_its_own() -> Iterator[None]:
+    """Fail a test that uses the database of whoever names none: another test would find there what it left."""
     yield
-    left = [path for path in default_data_dir().iterdir() if not path.name.startswith("language-")]
+    left = list(default_data_dir().glob("catalogue.*"))
     for path in left:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert not left, f"left in the default data folder: {', '.join(path.name for path in left)}; set OKF_DATA_DIR"
+    assert not left, f"left in the default data folder: {', '.join(path.name for path in left)}; set OKF_DATABASE_URL"
 
 
 @dataclass(frozen=True, slots=True)

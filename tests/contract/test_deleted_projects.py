@@ -1,5 +1,6 @@
 """A project that was deleted is not searched, in any process, although its index has not followed yet."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -73,3 +74,17 @@ def test_a_process_that_starts_afterwards_knows_it(processes: tuple[Finder, Find
     processes[0].projects.delete("shop", "ana")
     with closing(opened(tmp_path)) as third, pytest.raises(NotFound, match="shop"):
         found(third)
+
+
+def test_one_that_a_restored_database_brought_back_is_searched(
+    processes: tuple[Finder, Finder], tmp_path: Path
+) -> None:
+    file = tmp_path / "catalogue.sqlite3"
+    with closing(sqlite3.connect(file)) as connection, closing(sqlite3.connect(tmp_path / "earlier")) as copy:
+        connection.backup(copy)
+    processes[0].projects.delete("shop", "ana")
+    with pytest.raises(NotFound, match="shop"):
+        found(processes[1])
+    with closing(sqlite3.connect(tmp_path / "earlier")) as copy, closing(sqlite3.connect(file)) as connection:
+        copy.backup(connection)
+    assert found(processes[0]) == found(processes[1]) == ["red shoes"]

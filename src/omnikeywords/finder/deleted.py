@@ -7,6 +7,8 @@ machine, with indexes of its own, a project is there until they have followed.
 
 import os
 import threading
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 __all__ = ["Deleted"]
@@ -20,23 +22,28 @@ class Deleted:
         self._name = str(self._path)  # a path is looked at more slowly
         self._reading = threading.Lock()
         self._read = 0  # bytes
-        self._positions: dict[str, int] = {}  # of the log, by project
+        self._told: dict[str, tuple[int, datetime]] = {}  # by project: position of the log, and when
 
     def tell(self, project: str, position: int) -> None:
         """Say that a project was deleted, and up to where an index must be to know it by itself."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab", buffering=0) as file:  # one write, so that lines of several processes stay whole
-            file.write(f"{project} {position}\n".encode())
+        now = datetime.now(UTC)
+        self._told[project] = position, now
+        # Where nothing can be written there is no index that others beside this process read.
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab", buffering=0) as file:  # one write, so that lines of several stay whole
+                file.write(f"{project} {position} {now.isoformat()}\n".encode())
 
-    def holds(self, project: str, position: int) -> bool:
-        """Whether a project was deleted and whoever is at this position of the log cannot know yet."""
+    def since(self, project: str, position: int) -> datetime | None:
+        """When a project was deleted, if whoever is at this position of the log cannot know it yet."""
         try:
             size = os.stat(self._name).st_size
         except FileNotFoundError:
             size = 0
         if size != self._read:
             self._look()
-        return position < self._positions.get(project, 0)
+        told = self._told.get(project)
+        return told[1] if told is not None and position < told[0] else None
 
     def _look(self) -> None:
         with self._reading:
@@ -44,6 +51,7 @@ class Deleted:
                 whole = self._path.read_bytes()
             except FileNotFoundError:
                 whole = b""
-            lines = whole[: whole.rfind(b"\n") + 1].decode().splitlines()
-            self._positions = {project: int(position) for project, position in (line.split(" ") for line in lines)}
+            for line in whole[: whole.rfind(b"\n") + 1].decode().splitlines():
+                project, position, at = line.split(" ")
+                self._told[project] = int(position), datetime.fromisoformat(at)
             self._read = len(whole)

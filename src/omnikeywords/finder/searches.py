@@ -222,16 +222,23 @@ class Searches:
     def _view(self, project: str) -> View | None:
         """The index of a project, None where there is nothing of it yet. Raises NotFound."""
         view = self._indexed(project)
-        if view is None:
-            self._catalogue.project(project)
-        return view
+        if view is not None:
+            return view
+        project_now = self._catalogue.project(project)
+        view = self._newest(project)
+        if view is None or project not in view.marker.projects:
+            return None
+        # It was deleted, and is there: made again since, or brought back with the database of an earlier time.
+        deleted = self._catalogue.deleted.since(project, view.marker.position)
+        is_same = deleted is None or (project_now.created_at is not None and project_now.created_at < deleted)
+        return view if is_same else None
 
     def _indexed(self, project: str) -> View | None:
         """The index of a project, None where it holds nothing of it or what was deleted since."""
         view = self._newest(project)
         if view is None or project not in view.marker.projects:
             return None
-        return None if self._catalogue.deleted.holds(project, view.marker.position) else view
+        return None if self._catalogue.deleted.since(project, view.marker.position) else view
 
     def _objects(
         self, view: View, project: str, records: list[list[Any]], fields: Sequence[str] | None
