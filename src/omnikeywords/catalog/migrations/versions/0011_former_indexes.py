@@ -11,4 +11,4 @@ def upgrade() -> None:
     """Drop them, which takes a moment; SQLite has none."""
     if op.get_bind().dialect.name == "postgresql":
         for columns in ("normalized_id", "volume_id", "market_created_at"):
-            op.drop_index(f"ix_keywords_bucket_project_{columns}", "keywords")
+            op.drop_index(f"ix_keywords_bucket_project_{columns}", "keywords", if_exists=True)
