@@ -66,7 +66,7 @@ class Execution:
             if record is not None and record.state is StepState.DONE:
                 continue
             if self._job.deaths > step.retry.deaths:
-                return self._give_up(step, self._died(step))
+                return self._give_up(self._died(step))
             context = self._context(step, undo=False)
             try:
                 self._attempt(step, context, undo=False)
@@ -159,9 +159,9 @@ class Execution:
         if undo:
             self._park(trouble)
             return False
-        return self._give_up(step, trouble)
+        return self._give_up(trouble)
 
-    def _give_up(self, step: Step, trouble: Trouble) -> bool:
+    def _give_up(self, trouble: Trouble) -> bool:
         """A step will not succeed: back where that is possible, else to a person."""
         if self._job.pivoted:
             self._park(trouble)
