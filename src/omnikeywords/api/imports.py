@@ -322,19 +322,18 @@ class Imports:
 
     async def withdraw(self, call: Call) -> Reply:
         import_id, project = self._asked(call, "write")
-        await self._run(self._withdraw, import_id, project, call.caller.name, erase=False)
+        await self._run(self._withdraw, import_id, project, call.caller.name)
         return json_reply(await self._go_on(self._found, import_id, project))
 
     async def delete(self, call: Call) -> Reply:
         import_id, project = self._asked(call, "write")
-        await self._run(self._withdraw, import_id, project, call.caller.name, erase=True)
+        await self._run(self._finder.imports.delete, import_id, project, call.caller.name)
         return Reply(b"", 204)
 
-    def _withdraw(self, import_id: str, project: str, actor: str, *, erase: bool) -> None:
-        if not erase:
-            with suppress(Conflict, NotFound):  # its job has ended, is past that, or was forgotten
-                self._finder.jobs.steer("cancel", self._finder.imports.find(import_id, project).job_id, project)
-        self._finder.imports.withdraw(import_id, project, actor, erase=erase)
+    def _withdraw(self, import_id: str, project: str, actor: str) -> None:
+        with suppress(Conflict, NotFound):  # its job has ended, is past that, or was forgotten
+            self._finder.jobs.steer("cancel", self._finder.imports.find(import_id, project).job_id, project)
+        self._finder.imports.withdraw(import_id, project, actor)
 
     def _asked(self, call: Call, scope: Any) -> tuple[str, str]:
         asked, _ = read_query(call, ProjectQuery)

@@ -247,7 +247,7 @@ def project_routes(catalogue: Catalogue) -> list[Route]:
             "deleteProject",
             "projects",
             "Delete a project",
-            "Erases everything that was ever said in it. Needs scope `admin`.",
+            "It is gone at once; a job then erases everything that was ever said in it. Needs scope `admin`.",
             answers={204: Answer("It is gone.", media=None)},
             problems=DATABASE_PROBLEMS,
         ),
