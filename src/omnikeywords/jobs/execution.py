@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable, LeaseLost, OmniKeywordsError
-from omnikeywords.jobs import store
+from omnikeywords.jobs import listing, store
 from omnikeywords.jobs.context import Context, Hold, LetGo, TurnedBack
 from omnikeywords.jobs.crash import crash_point
 from omnikeywords.jobs.job import CANCELLED, Claim, JobState, StepState, Trouble
@@ -220,7 +220,7 @@ class Execution:
     def _read_again(self) -> None:
         def read() -> None:
             with self._database.read(self._job.project) as connection:
-                self._job = store.status(connection, self._job.id)
+                self._job = listing.status(connection, self._job.id)
 
         self._insist(read)
 
