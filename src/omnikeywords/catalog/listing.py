@@ -129,7 +129,8 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
         case "tag":
             return keywords.c.tags.contains(msgspec.json.encode(value).decode(), autoescape=True)
         case "source":
-            return or_(*(keywords.c.source.contains(one, autoescape=True) for one in value.split("|")))
+            listed = "|" + keywords.c.source + "|"
+            return or_(*(listed.contains(f"|{one}|", autoescape=True) for one in choices_of(name, value)))
         case "import":
             return or_(*(keywords.c.rows.contains(f"{one}/", autoescape=True) for one in value.split("|")))
         case "market":
@@ -509,6 +510,8 @@ def _read_cursor(cursor: str, order: str) -> tuple[Any, str]:
 
 def _is_odd(value: Any, keyword_id: str) -> bool:
     """Whether these can be of no row, so that a database might refuse to compare with them."""
+    if isinstance(value, bool):
+        return True
     if isinstance(value, int):
         return not -(2**63) <= value < 2**63 or "\0" in keyword_id
     return "\0" in f"{value}{keyword_id}"
