@@ -82,7 +82,7 @@ class Measured:
 
 def measure(stack: Stack, corpus: Corpus, seconds: float, seed: int, into: Measured) -> None:
     """One run from cold caches."""
-    short = seconds / 4
+    short = seconds / 6
     popular = min(traffic.POPULAR, len(corpus.queries) // 2)  # the rest was never asked before
 
     def loaded(name: str, requests: Requests, span: float, connections: int = CONNECTIONS) -> Load:
@@ -104,9 +104,9 @@ def measure(stack: Stack, corpus: Corpus, seconds: float, seed: int, into: Measu
             rate = knee * per_cent / 100
             done = run(
                 stack.port,
-                mixed(seconds / 2, per_cent),
+                mixed(seconds / 4, per_cent),
                 connections=OPEN_CONNECTIONS,
-                seconds=seconds / 2,
+                seconds=seconds / 4,
                 rate=rate,
             )
             note(into, f"mix, open loop at {per_cent} % of the knee", done)

@@ -60,7 +60,8 @@ def keyword_rows(corpus: pl.DataFrame, copies: int = 1) -> Iterator[pl.DataFrame
                 pl.when(dice % 3 != 0).then(volume).alias("volume"), pl.lit("plain").alias("source")
             )
             rows = keywords_of(chunk, analysed(chunk, Options())).filter(pl.col("id").is_not_null())
-            rows = rows.unique("id", maintain_order=True).filter(~pl.col("id").is_in(seen))
+            rows = rows.unique("id", maintain_order=True)
+            rows = rows.filter(pl.Series([keyword_id not in seen for keyword_id in rows["id"]], dtype=pl.Boolean))
             seen.update(rows["id"])
             yield rows.drop("model_version").with_columns(
                 pl.lit("i101a212f7bbbb6a6ff8474d52/1").alias("rows"),

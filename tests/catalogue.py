@@ -126,6 +126,16 @@ class Catalogue:
         with self.database.write(self.project) as connection:
             imports.withdraw(connection, self.project, import_id, "not wanted", "ana")
 
+    def delete(self) -> None:
+        """Delete the project; what it said is erased when its jobs run."""
+        with self.database.write(self.project) as connection:
+            Workflows(self.database).delete_project(connection, self.project, "ana")
+
+    def erase(self) -> None:
+        """Delete the project, and erase what it said."""
+        self.delete()
+        self.run_jobs(Workflows(self.database))
+
     def change(self, **changes: Any) -> None:
         """Give the project other settings, and do what follows from them."""
         workflows = Workflows(self.database)

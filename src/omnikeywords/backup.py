@@ -36,6 +36,7 @@ from omnikeywords.errors import (
     SchemaOutdated,
 )
 from omnikeywords.in_use import alone, lock_file, locked, settle
+from omnikeywords.jobs import crash_point, declare_crash_points
 
 __all__ = [
     "Backup",
@@ -63,6 +64,15 @@ _BLOCK = 1 << 20
 _SYNC = 32 * _BLOCK
 
 Progress = Callable[[str, int, int], None]  # stage, done, of
+
+declare_crash_points(
+    {
+        "restore.unpacked": "a backup is unpacked beside the database",
+        "restore.prepared": "it is ready to be put in the database's place",
+        "restore.aside": "the database that was there is kept under another name too",
+        "restore.in_place": "it is in the database's place",
+    }
+)
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -305,11 +315,14 @@ def restore(
         try:
             _check_room(to.parent, backup.manifest.database.bytes)
             _unpack(backup, staged, progress)
+            crash_point("restore.unpacked")
             _check_database(backup, staged, progress)
             migrated, behind, rebuilt = _bring_up_to_date(backup, staged, language_table, brands, progress)
             _own_as(to if to.exists() else to.parent, staged)
             _sync(staged)
+            crash_point("restore.prepared")
             aside = _swap(staged, to)
+            crash_point("restore.in_place")
         finally:
             _clear_staged(staged)
     return Restored(backup, to, aside, migrated, behind, rebuilt)
@@ -503,6 +516,7 @@ def _swap(staged: Path, to: Path) -> Path | None:
             beside = to.with_name(to.name + suffix)
             if beside.exists():
                 beside.rename(aside.with_name(aside.name + suffix))
+    crash_point("restore.aside")
     for suffix in ("-wal", "-journal", "-shm"):
         to.with_name(to.name + suffix).unlink(missing_ok=True)
     staged.replace(to)

@@ -111,7 +111,7 @@ def run(arguments: Sequence[str]) -> int:
 def _arm_crash_point() -> None:
     """For tests: where OKF_CRASH_AT names a point, this process kills itself there."""
     if os.environ.get("OKF_CRASH_AT"):
-        from omnikeywords import workflows  # noqa: F401  (it declares its points)
+        from omnikeywords import backup, workflows  # noqa: F401  (they declare their points)
         from omnikeywords.jobs import arm_crash_point
 
         arm_crash_point(load_settings().crash_at)
@@ -272,6 +272,7 @@ def _check_text(text: str) -> None:
 
 
 def source_of(name: str) -> "Source":
+    """The file of a name given on the command line; `-` is stdin."""
     from omnikeywords.bulk import Source
 
     if name == "-":

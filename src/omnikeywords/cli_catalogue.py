@@ -8,7 +8,7 @@ import typer
 
 from omnikeywords.cli import app, make_warm
 from omnikeywords.cli_output import Market, note, print_json, progress
-from omnikeywords.cli_session import Listed, Project, opened, plain, print_rows, record, who
+from omnikeywords.cli_session import Listed, Project, check_erased, opened, plain, print_rows, record, who
 from omnikeywords.errors import InvalidOption
 
 __all__ = ["events", "migrate", "projects", "rebuild"]
@@ -173,8 +173,9 @@ def delete(
             if not sys.stdin.isatty():
                 raise InvalidOption(f"--yes is needed to delete project {name!r} with its {keywords:,} keywords")
             typer.confirm(f"okf: delete project {name} with its {keywords:,} keywords?", abort=True, err=True)
-        finder.projects.delete(name, who())
+        job = finder.projects.delete(name, who())
         finder.catch_up(name)
+        check_erased(finder, job.id)
     note(f"project {name} is deleted")
 
 

@@ -17,6 +17,7 @@ from omnikeywords.cli_session import (
     ListFormat,
     Project,
     Wait,
+    check_erased,
     is_jsonl,
     opened,
     plain,
@@ -257,7 +258,11 @@ def withdraw(
     reason: Annotated[str, typer.Option("--reason", help="Why; kept in the log.")] = "withdrawn",
 ) -> None:
     """Make an import count nowhere from now on; the log keeps what it said."""
-    _take_back(import_id, project, reason, erase=False)
+    with opened() as finder:
+        make_warm(finder, quiet=False)
+        finder.imports.withdraw(import_id, project, who(), reason)
+        finder.catch_up(project)
+    note(f"import {import_id} counts nowhere any more")
 
 
 @imports.command()
@@ -267,15 +272,12 @@ def delete(
     reason: Annotated[str, typer.Option("--reason", help="Why; kept in the log.")] = "deleted",
 ) -> None:
     """Make an import count nowhere and erase everything that it said, also from the log."""
-    _take_back(import_id, project, reason, erase=True)
-
-
-def _take_back(import_id: str, project: str, reason: str, *, erase: bool) -> None:
     with opened() as finder:
         make_warm(finder, quiet=False)
-        finder.imports.withdraw(import_id, project, who(), reason, erase=erase)
+        job = finder.imports.delete(import_id, project, who(), reason)
         finder.catch_up(project)
-    note(f"import {import_id} counts nowhere any more{', and what it said is erased' if erase else ''}")
+        check_erased(finder, job.id)
+    note(f"import {import_id} counts nowhere any more, and what it said is erased")
 
 
 # ---- okf jobs

@@ -24,6 +24,7 @@ __all__ = [
     "Listed",
     "Project",
     "Wait",
+    "check_erased",
     "is_jsonl",
     "opened",
     "plain",
@@ -79,6 +80,14 @@ def who() -> str:
 def record(found: Any, *left_out: str) -> dict[str, Any]:
     """The fields of a record by name."""
     return {field.name: getattr(found, field.name) for field in fields(found) if field.name not in left_out}
+
+
+def check_erased(finder: "Finder", job_id: str) -> None:
+    """End the command unless a job has erased what it was to erase."""
+    job = finder.jobs.find(job_id)
+    if not job.state.ended:
+        note(f"it is gone, but not erased yet: job {job_id} is {job.state}: `okf jobs resume {job_id}` goes on with it")
+        raise typer.Exit(1)
 
 
 def plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 `ImportKeywords`   accept → validate → append, chunk by chunk → follow → group → tidy
 `DeriveKeywords`   derive, some keywords at a time → group
+`Erase`            follow → jobs → facts, for a project or an import that was deleted; there is no way back
 `DeliverWebhook`   deliver; begun by the end of an import, of webhooks/
 
 An import that is refused, cancelled or given up is withdrawn: from that event on it counts nowhere. Once all its rows
@@ -25,14 +26,25 @@ import polars as pl
 from numpy.typing import NDArray
 
 from omnikeywords.analysis.normalise import normalise_batch
-from omnikeywords.catalog import follow, groups, imports, log, migrate, projects, uploads
+from omnikeywords.catalog import erasing, follow, gone, groups, imports, log, migrate, projects, uploads
 from omnikeywords.catalog.events import rows_of
 from omnikeywords.catalog.keywords import MODEL, KeywordsModel, Scope
 from omnikeywords.db import Connection, Database
 from omnikeywords.formats import Export, open_export
 from omnikeywords.formats.merge import with_parts
 from omnikeywords.formats.write import extra_as_text
-from omnikeywords.jobs import Context, Job, Saga, Step, crash_point, declare_crash_points, erase, start
+from omnikeywords.jobs import (
+    Context,
+    Job,
+    Saga,
+    Step,
+    crash_point,
+    declare_crash_points,
+    erase,
+    made_before,
+    of_key,
+    start,
+)
 from omnikeywords.model import Market
 from omnikeywords.ops import get_logger
 from omnikeywords.webhooks import Deliveries, Sender
@@ -60,6 +72,10 @@ declare_crash_points(
         "import.withdrawn": "it counts nowhere any more",
         "derive.part.written": "some keywords of a project were derived anew",
         "derive.completed": "all keywords of a project were derived anew",
+        "erase.followed": "nothing of what was deleted is in the read models",
+        "erase.jobs.erased": "some jobs of a project that was deleted are erased",
+        "erase.part.erased": "some facts that were deleted are erased",
+        "erase.completed": "all of them are",
     }
 )
 
@@ -152,7 +168,12 @@ class Workflows:
             ],
         )
         self.derive_keywords = Saga("derive_keywords", [Step("derive", self._derive), Step("group", self._group)])
-        self.sagas = (self.import_keywords, self.derive_keywords, self.deliveries.saga)
+        self.erase = Saga(
+            "erase",
+            [Step("follow", self._follow_deletion), Step("jobs", self._erase_jobs), Step("facts", self._erase_facts)],
+            revocable=False,
+        )
+        self.sagas = (self.import_keywords, self.derive_keywords, self.erase, self.deliveries.saga)
 
     def start_import(
         self, connection: Connection, request: ImportRequest, key: str | None = None
@@ -199,29 +220,42 @@ class Workflows:
             self.withdraw_import(connection, job.project, import_id, "cancelled: before it began", job.input["actor"])
             uploads.forget(connection, job.project, import_id)
 
-    def delete_project(self, connection: Connection, name: str, actor: str) -> None:
-        """Delete a project and erase everything that was ever said in it, its jobs too."""
-        projects.delete_all(connection, name, actor)
-        erase(connection, name)
+    def delete_project(self, connection: Connection, name: str, actor: str) -> Job:
+        """Delete a project, and begin to erase everything that was ever said in it, its jobs too."""
+        return self._start_erasing(connection, name, projects.remove(connection, name, actor))
 
     def withdraw_import(self, connection: Connection, project: str, import_id: str, reason: str, actor: str) -> None:
         """Make an import count nowhere, and begin to tell who wants to know."""
         with self._withdrawing(connection, project, import_id):
             imports.withdraw(connection, project, import_id, reason, actor)
 
-    def delete_import(self, connection: Connection, found: imports.Import, reason: str, actor: str) -> None:
-        """Make an import count nowhere and erase what it said and how it came; a job that still brings it ends."""
-        with self._withdrawing(connection, found.project, found.id):
-            imports.delete_facts(connection, found.project, found.id, reason, actor)
-        uploads.forget(connection, found.project, found.id)
-        erase(connection, found.project, found.job_id)
+    def delete_import(self, connection: Connection, project: str, import_id: str, reason: str, actor: str) -> Job:
+        """Make an import count nowhere, and begin to erase what it said and how it came; a job that still brings it
+        ends. Again it does nothing. Raises NotFound."""
+        key = f"erase/{import_id}"
+        log.take_turn(connection, projects.bucket_of(project))
+        begun = of_key(connection, project, key)
+        if begun is not None:
+            return begun
+        with self._withdrawing(connection, project, import_id) as there:
+            position = imports.remove(connection, project, import_id, reason, actor)
+        if there is not None:
+            erase(connection, project, [there.job_id])
+        return self._start_erasing(connection, project, position, imports.stream_of(import_id), key)
+
+    def _start_erasing(
+        self, connection: Connection, project: str, position: int, stream: str = gone.WHOLE, key: str | None = None
+    ) -> Job:
+        asked = {"position": position, "stream": stream}
+        bucket = projects.bucket_of(project)
+        return start(connection, self.erase, asked, project=project, bucket=bucket, key=key).job
 
     @contextmanager
-    def _withdrawing(self, connection: Connection, project: str, import_id: str) -> Iterator[None]:
-        """Announce what becomes of an import within the block, unless it was withdrawn before."""
+    def _withdrawing(self, connection: Connection, project: str, import_id: str) -> Iterator[imports.Import | None]:
+        """Announce what becomes of an import within the block, unless it was withdrawn before; it is as it was."""
         log.take_turn(connection, projects.bucket_of(project))  # nobody else withdraws it between look and act
         before = imports.begun(connection, project, import_id)
-        yield
+        yield before
         after = imports.begun(connection, project, import_id)
         if after is not None and before is not None and before.state != after.state:
             self.deliveries.announce(connection, after)
@@ -387,7 +421,10 @@ class Workflows:
 
     def _follow(self, context: Context) -> None:
         """Wait until the read models hold every row; whoever gets there first makes them."""
-        position: int = context.outputs["append"]["position"]
+        self._follow_to(context, context.outputs["append"]["position"])
+        crash_point("import.followed")
+
+    def _follow_to(self, context: Context, position: int) -> None:
         follower = follow.Follower(self._database, self.model, context.bucket)
         alive = 0.0
 
@@ -403,7 +440,6 @@ class Workflows:
         while not reached():
             follower.advance(reached)
             alive = 0.0
-        crash_point("import.followed")
 
     def _group(self, context: Context) -> dict[str, int]:
         changed = groups.regroup(self._database, context.project, self._language_table, context.heartbeat)
@@ -446,10 +482,51 @@ class Workflows:
         uploads.forget_most(self._database, project, import_id)
         with context.transaction() as connection:
             uploads.forget(connection, project, import_id)
+            log.take_turn(connection, context.bucket)  # it is not deleted between look and act
             ended = imports.begun(connection, project, import_id)
             if ended is not None and ended.state == "completed":  # it may be withdrawn by now, which was told then
                 self.deliveries.announce(connection, ended)
             context.record(connection)
+
+    # ---- the steps of Erase
+
+    def _follow_deletion(self, context: Context) -> None:
+        """Let the read models drop what was deleted; what was said since comes behind it."""
+        self._follow_to(context, context.input["position"])
+        crash_point("erase.followed")
+
+    def _erase_jobs(self, context: Context) -> None:
+        """Erase the jobs of a project that was deleted, but those by which imports came since."""
+        if context.input["stream"] != gone.WHOLE:
+            return
+        project, after = context.project, context.state or ""
+        while True:
+            with self._database.read(project) as connection:
+                found = made_before(connection, context.job_id, after)
+                kept = imports.jobs_of(connection, project, found)
+            if not found:
+                return
+            after = found[-1]
+            with context.transaction() as connection:
+                erase(connection, project, set(found) - kept)
+                context.checkpoint(connection, after)
+            crash_point("erase.jobs.erased")
+
+    def _erase_facts(self, context: Context) -> None:
+        """Erase what is left, a part a transaction; what parts there are is found out anew by a later try."""
+        project, stream, position = context.project, context.input["stream"], context.input["position"]
+        done: int = context.state or 0
+        for part in erasing.parts(self._database, context.bucket, project, position, stream):
+            with context.transaction() as connection:
+                part(connection)
+                done += 1
+                context.progress(parts_erased=done)
+                context.checkpoint(connection, done)
+            crash_point("erase.part.erased")
+        with context.transaction() as connection:
+            gone.settle(connection, context.bucket, project, position, stream)
+            context.record(connection)
+        crash_point("erase.completed")
 
     def _upload(self, context: Context) -> BufferedReader:
         return uploads.open_upload(self._database, context.project, context.input["import_id"])

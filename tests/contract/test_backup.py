@@ -123,6 +123,7 @@ def test_a_restored_catalogue_is_that_of_the_backup(catalogue: Path, tmp_path: P
     made = back_up(catalogue, tmp_path / "backups", compress=compress)
     bring_in(finder, BOOTS)
     finder.projects.delete("shop", "somebody")
+    finder.catch_up("shop")
     finder.close()
 
     done = restore(made, catalogue, force=True)

@@ -372,8 +372,10 @@ class TestImports:
         begun = api.upload()
         assert api.ask("DELETE", f"/imports/{begun['id']}").status_code == 204
         assert_problem(api.ask("GET", f"/jobs/{begun['job_id']}"), 404, "not_found")
-        assert _uploads(api) == 0
         assert api.ask("POST", "/imports", content=MAY).status_code == 202  # it counts nowhere, so it is new
+        assert _uploads(api) == 2
+        api.finder.catch_up()
+        assert _uploads(api) == 1
 
     def test_what_is_not_there_is_not_found(self, api: Api) -> None:
         other = api.imported(project="shop")
@@ -622,6 +624,7 @@ class TestJobs:
         assert ([job["id"] for job in page["jobs"]], page["total"]) == ([begun["job_id"]], 2)
         rest = api.get("/jobs", limit=1, cursor=page["next_cursor"])
         (done,) = rest["jobs"]
+        assert rest["next_cursor"] is None, "a full page that is the last one"
         assert (done["state"], done["kind"], done["progress"]["rows_kept"]) == ("completed", "import_keywords", 4)
         assert api.get(f"/jobs/{done['id']}") == done
         assert [step["name"] for step in done["steps"]] == ["accept", "validate", "append", "follow", "group", "tidy"]

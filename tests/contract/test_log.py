@@ -264,8 +264,8 @@ def test_erased_facts_are_gone_and_their_places_stay(database: Database) -> None
     add(database, tagged("keyword/a", "segredo"))
     with database.write("other") as connection:
         log.append(connection, BUCKET, "other", [tagged("keyword/a", "kept")], actor="rui")
+    assert erase(database, 4, "import/i1") == [1]
     with database.write(PROJECT) as connection:
-        assert log.erase(connection, BUCKET, PROJECT, "import/i1") == 1
         log.append(connection, BUCKET, PROJECT, [NewEvent("project", "project.deleted")], actor="ana")
     assert [(e.position, e.version, e.type) for e in everything(database)] == [
         (1, 1, "erased"),
@@ -273,9 +273,9 @@ def test_erased_facts_are_gone_and_their_places_stay(database: Database) -> None
         (3, 1, "keyword.tagged"),
         (4, 1, "project.deleted"),
     ]
-    with database.write(PROJECT) as connection:
-        assert log.erase(connection, BUCKET, PROJECT) == 2
-        assert log.erase(connection, BUCKET, PROJECT) == 0
+    assert erase(database, 4) == [2], "neither what is erased, nor what stands behind"
+    assert erase(database, 5) == [4]
+    assert erase(database, 5) == []
     first, second, kept, last = everything(database)
     for gone in (first, second, last):
         assert (gone.type, gone.payload, gone.data, gone.actor) == ("erased", {}, None, "")
@@ -284,24 +284,22 @@ def test_erased_facts_are_gone_and_their_places_stay(database: Database) -> None
     assert not add(database, tagged("keyword/c"), idempotency_key="k").repeated, "what was erased may come again"
 
 
-def test_what_is_appended_behind_an_erasure_comes_behind_all_that_others_were_appending(many: Database) -> None:
-    appended, erasing = threading.Event(), threading.Event()
+def erase(database: Database, before: int, stream: str | None = None) -> list[int]:
+    """Erase what may be erased in one transaction; returns the positions."""
+    with database.write(PROJECT) as connection:
+        found = log.erasable(connection, BUCKET, PROJECT, before, 0, stream)
+        log.erase(connection, BUCKET, found)
+    return found
 
-    def append_late() -> None:
-        with many.write(PROJECT) as connection:
-            log.append(connection, BUCKET, PROJECT, [tagged("keyword/late")], actor="ana")
-            appended.set()
-            erasing.wait()
 
-    with ThreadPoolExecutor(1) as pool:
-        late = pool.submit(append_late)
-        appended.wait()
-        threading.Timer(0.1, erasing.set).start()
-        with many.write(PROJECT) as connection:
-            assert log.erase(connection, BUCKET, PROJECT) == 1
-            log.append(connection, BUCKET, PROJECT, [NewEvent("project", "project.deleted")], actor="ana")
-        late.result()
-    assert [(event.position, event.type) for event in everything(many)] == [(1, "erased"), (2, "project.deleted")]
+def test_one_transaction_erases_no_more_than_a_hundred_events_and_a_mebibyte(database: Database) -> None:
+    for size in (600_000, 400_000, 2_000_000):
+        add(database, NewEvent("import/i1", "import.rows_appended", {}, b"x" * size))
+    add(database, *(tagged("keyword/a") for _ in range(150)))
+    taken = []
+    while found := erase(database, 154):
+        taken.append(found)
+    assert [(found[0], found[-1]) for found in taken] == [(1, 2), (3, 3), (4, 103), (104, 153)]
 
 
 # ---- events of other versions of the program

@@ -22,12 +22,13 @@ from structlog.testing import capture_logs
 
 from omnikeywords.analysis import Options, analyse
 from omnikeywords.bulk import Source, analyse_sources
-from omnikeywords.catalog import listing, log, marks, projects
+from omnikeywords.catalog import listing, log, marks
+from omnikeywords.catalog.derive import STORED_SCHEMA
 from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Follower, Part, outdated_buckets, parked_events, position_of, wait_until
 from omnikeywords.catalog.keywords import KeywordsModel
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.rows import fetch, fetch_parts, put
+from omnikeywords.catalog.rows import fetch, fetch_parts, put, unlike
 from omnikeywords.catalog.tables import events, followers, keywords, metadata, observations, parked
 from omnikeywords.db import Database, connect
 from omnikeywords.errors import NotFound, UnknownEvent
@@ -106,6 +107,7 @@ def bring_all(shop: Catalogue, *, size: int = 10_000) -> None:
 def small_parts(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """Let so few rows be a transaction that there are several of them."""
     monkeypatch.setattr("omnikeywords.catalog.keywords._PART", rows)
+    monkeypatch.setattr("omnikeywords.catalog.keywords._TAKEN", rows)
     monkeypatch.setattr("omnikeywords.catalog.keywords._WRITTEN", {"sqlite": rows, "postgresql": rows})
 
 
@@ -325,6 +327,57 @@ def test_rows_that_are_fetched_part_by_part_are_all_of_them(
             assert rows == ([("boots", 5), ("shoes", 4), ("socks", 3)] if statement is found else [])
 
 
+AT = datetime(2026, 9, 1, 10, 30, 0, 120_000, tzinfo=UTC)
+OTHER_VALUES: list[tuple[str, Any, Any]] = [
+    ("period_start", date(2026, 9, 1), None),
+    ("period_start", None, date(1969, 12, 31)),
+    ("source", "", None),
+    ("source", None, ""),
+    ("source", None, "NULL"),
+    ("source", 'it\'s "so",\nor \\N', 'it\'s "so",\nor \\n'),
+    ("source", "5", "5 "),
+    ("volume", 2**62, 2**62 + 1),
+    ("volume", 0, None),
+    ("cpc", 0.1 + 0.2, 0.3),
+    ("cpc", 5e-324, 0.0),
+    ("cpc", 1.7976931348623157e308, None),
+    ("ctr", None, 0.0),
+    ("rest", '{"keyword":"tênis, \'é\'"}', '{"keyword":"tenis, \'é\'"}'),
+    ("recorded_at", AT, AT.replace(microsecond=120_001)),
+]
+
+
+@pytest.mark.parametrize(("column", "value", "other"), OTHER_VALUES)
+def test_a_row_is_told_from_one_that_differs_in_the_least(shop: Catalogue, column: str, value: Any, other: Any) -> None:
+    kinds = {**STORED_SCHEMA, "recorded_at": pl.Datetime("us", "UTC"), "id": pl.String(), "row": pl.Int64()}
+    given = {"rest": "{}", "recorded_at": AT, "id": "k1x"}
+    rows = pl.DataFrame(
+        [
+            dict.fromkeys(kinds) | given | {"row": number, column: held}
+            for number, held in enumerate((value, other, value))
+        ],
+        schema=kinds,
+    ).with_columns(bucket=pl.lit(shop.bucket, pl.Int32), project=pl.lit(shop.project), import_id=pl.lit("i1a"))
+    there = select(*(observations.c[name] for name in rows.columns)).where(observations.c.row < 2)
+    with shop.database.write(shop.project) as connection:
+        put(connection, observations, rows[:2])
+        assert unlike(connection, rows, "row", there).to_list() == [False, False, True]
+        swapped = rows.with_columns(row=pl.Series([1, 0, 2]))
+        assert unlike(connection, swapped, "row", there).to_list() == [True, True, True]
+        assert unlike(connection, rows, "row", there.where(observations.c.row < 0)).to_list() == [True, True, True]
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])  # PostgreSQL takes nothing that is no value of its column
+def test_what_is_no_value_of_its_column_is_told_from_none(shop: Catalogue) -> None:
+    rows = pl.DataFrame({"row": [0], "volume": [None]}, schema={"row": pl.Int64(), "volume": pl.Int64()})
+    there = select(observations.c.row, observations.c.volume)
+    shop.bring("i1a", b"keyword\nboots\n")
+    with shop.database.write(shop.project) as connection:
+        assert unlike(connection, rows, "row", there).to_list() == [False]
+        connection.execute(text("UPDATE observations SET volume = 'many'"))
+        assert unlike(connection, rows, "row", there).to_list() == [True]
+
+
 @pytest.mark.parametrize("damage", ["rows lost", "rows altered", "rows too many"])
 def test_a_rebuild_mends_what_was_damaged(shop: Catalogue, damage: str) -> None:
     bring_all(shop, size=5)
@@ -397,8 +450,7 @@ def jobs_of_kind(shop: Catalogue, kind: str) -> list[Job]:
 def test_a_rebuild_keeps_what_was_said_in_a_project_that_was_made_again(shop: Catalogue) -> None:
     bring_all(shop)
     say(shop, id_of(shop, "loja"), tags=["old"])
-    with shop.database.write(shop.project) as connection:
-        projects.delete_all(connection, shop.project, "ana")
+    shop.erase()
     shop.create()
     shop.bring("i1d", SEPTEMBER.encode())
     say(shop, id_of(shop, "loja"), tags=["new"], corrected={"funnel": "decision"})
@@ -548,8 +600,8 @@ def test_a_deleted_project_leaves_no_trace_and_can_be_made_again(finder: Finder,
         "marks.tags",
     ):
         assert column in holding
-    finder.projects.delete("shop", "ana")
-    finder.catalogue.fleet.workflows("first").catch_up()
+    job = finder.projects.delete("shop", "ana")
+    assert finder.jobs.run(job.id).state is JobState.COMPLETED
     assert trace(database, "xyzzy") == []
     assert "shop" not in [project.name for project in finder.projects.all()]
     again = bring_marked(finder, "shop")
@@ -572,7 +624,7 @@ def test_a_deleted_import_leaves_no_trace(finder: Finder, database: Database) ->
     finder.jobs.run(kept.job_id)
     before = finder.keywords.page("shop").keywords
     given = bring_marked(finder, "shop")
-    finder.imports.withdraw(given.import_id, "shop", "ana")
+    finder.imports.delete(given.import_id, "shop", "ana")
     settle(finder)
     assert trace(database, "xyzzy") == []
     assert finder.imports.find(given.import_id, "shop").state == "withdrawn"
@@ -605,9 +657,7 @@ def test_two_projects_of_one_bucket_never_see_each_other(shop: Catalogue) -> Non
         assert "other" not in str(everything)
     shop.withdraw("i1a")
     shop.follow()
-    with shop.database.write(shop.project) as connection:
-        projects.delete_all(connection, shop.project, "ana")
-    shop.follow()
+    shop.erase()
     assert other.rows() == theirs
     assert all(rows == [] for rows in shop.rows().values())
 
@@ -699,8 +749,7 @@ def test_an_event_of_which_a_part_was_written_is_completed(
         elif what == "withdrawal":
             one.withdraw("i1a")
         else:
-            with one.database.write(one.project) as connection:
-                projects.delete_all(connection, one.project, "ana")
+            one.delete()
 
     for one in (shop, undisturbed):
         one.bring("i1a", SEPTEMBER.encode())

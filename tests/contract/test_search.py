@@ -38,7 +38,6 @@ from omnikeywords.search import (
     to_objects,
 )
 from omnikeywords.settings import Settings
-from omnikeywords.workflows import Workflows
 from tests.catalogue import Catalogue
 from tests.conftest import Place
 from tests.contract.test_read_models import LATER, QUERIES, SEPTEMBER
@@ -141,8 +140,11 @@ def test_nothing_is_left_of_a_project_that_is_deleted(
     other.bring("i2", b"Keyword\nblue shoes\n")
     shop.bring("i1", b"Keyword\nred shoes\n")
     builder.catch_up()
-    with database.write(SHOP) as connection:
-        Workflows(database).delete_project(connection, SHOP, "ana")
+    shop.delete()
+    builder.catch_up()
+    assert search(indexes).total == 0, "the rows are still there"
+    builder.build(shop.bucket)
+    assert search(indexes).total == 0
     shop.follow()
     builder.catch_up()
     assert search(indexes).total == 0
@@ -654,6 +656,24 @@ def test_a_snapshot_that_cannot_be_used_is_passed_over(
     assert second.catch_up() == 1
     second.close()
     assert phrases(search(other)) == ["red shoes"]
+
+
+def test_who_asks_before_there_is_an_index_is_told(place: Place, tmp_path: Path) -> None:
+    settings = replace(Settings.load({}), data_dir=tmp_path, database_url=place.url, language_table=_table())
+    finder = Finder(settings)
+    try:
+        finder.projects.create("empty", "ana")
+        assert finder.searches.find(Request("empty", "shoes")).notes == ()
+        started = finder.imports.start(b"Keyword\nred shoes\n", name="k.csv", project=SHOP)
+        finder.jobs.run(started.job_id)
+        found = finder.searches.find(Request(SHOP, "shoes"))
+        assert found.total == 0
+        assert found.notes == ("the search index does not hold this project yet: ask again in a moment",)
+        finder.searches.catch_up(SHOP)
+        found = finder.searches.find(Request(SHOP, "shoes"))
+        assert (found.total, found.notes) == (1, ())
+    finally:
+        finder.close()
 
 
 def test_what_was_written_is_found_when_one_waits_for_it(place: Place, tmp_path: Path) -> None:

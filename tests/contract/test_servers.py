@@ -11,17 +11,19 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
 
-from omnikeywords.catalog import homes, log, marks, moving
+from omnikeywords import fleet
+from omnikeywords.catalog import erasing, follow, homes, log, marks, moving, placement
 from omnikeywords.catalog import uploads as uploads_of
 from omnikeywords.catalog.homes import bucket_of, hashed
 from omnikeywords.catalog.migrate import migrate
 from omnikeywords.catalog.placement import FIRST, Placement, Server, balance, list_moves
-from omnikeywords.catalog.tables import events, keywords, observations, uploads
-from omnikeywords.db import connect
+from omnikeywords.catalog.tables import erasures, events, keywords, observations, uploads
+from omnikeywords.db import Connection, connect
 from omnikeywords.errors import (
     BucketMoved,
     Conflict,
@@ -34,7 +36,7 @@ from omnikeywords.errors import (
 from omnikeywords.fleet import Fleet
 from omnikeywords.jobs import JobState, run_until_done, status
 from omnikeywords.settings import Settings
-from omnikeywords.workflows import ImportRequest
+from omnikeywords.workflows import ImportRequest, Workflows
 from tests.catalogue import Catalogue, table_of
 from tests.servers.postgres import Postgres, postgres
 
@@ -246,14 +248,52 @@ def test_what_was_erased_while_it_moved_is_erased_where_it_went(spread: Spread) 
     source, target = catalogue.database, spread.fleet.database("second")
     moving.arrive(target, catalogue.bucket)
     moving.copy_log(source, target, catalogue.bucket)
+    workflows = Workflows(source)
     with source.write("shop") as connection:
-        log.erase(connection, catalogue.bucket, "shop", "import/i1")
-    catalogue.withdraw("i1")
+        workflows.delete_import(connection, "shop", "i1", "not wanted", "ana")
+    catalogue.run_jobs(workflows)
     spread.fleet.move(catalogue.bucket, "second", "ana")
     with target.read() as connection:
         types = [event.type for event in log.read(connection, catalogue.bucket, 0)]
     assert types == ["project.created", "erased", "erased", "erased", "import.withdrawn"]
     assert spread.catalogue("shop").rows()["keywords"] == []
+
+
+@pytest.mark.parametrize("copied", [True, False], ids=["copied before", "copied then"])
+def test_a_project_that_was_deleted_is_erased_where_its_bucket_goes_meanwhile(spread: Spread, copied: bool) -> None:
+    catalogue = spread.catalogue("shop")
+    bucket, source, target = catalogue.bucket, catalogue.database, spread.fleet.database("second")
+    catalogue.create()
+    catalogue.bring("i1", CSV)
+    shoes = catalogue.rows()["keywords"][0][0]
+    with source.write("shop") as connection:
+        marks.put(connection, "shop", shoes, "ana", tags=["old"])
+    if copied:
+        moving.arrive(target, bucket)
+        moving.copy_log(source, target, bucket)
+        Catalogue(target, "shop").follow()
+    catalogue.delete()
+    with source.read() as connection:
+        deletion = log.head(connection, bucket)
+    catalogue.create()
+    catalogue.bring("i2", b"keyword\nblue shoes\nrunning shoes\n")
+    for _ in range(2):  # one import, and what was said of its keyword
+        part = next(erasing.parts(source, bucket, "shop", deletion))
+        with source.write("shop") as connection:
+            part(connection)
+    spread.fleet.move(bucket, "second", "ana")
+    moved = spread.catalogue("shop")
+    moved.follow()
+    assert [row["keyword"] for row in moved.page(order="keyword").keywords] == ["blue shoes", "running shoes"]
+    moved.run_jobs(Workflows(target))
+    assert [row["keyword"] for row in moved.page(order="keyword").keywords] == ["blue shoes", "running shoes"]
+    assert {name: len(rows) for name, rows in moved.rows().items()} == {"keywords": 2, "observations": 2, "marks": 0}
+    with target.read() as connection:
+        types = [event.type for event in log.read(connection, bucket, 0)]
+        assert follow.parked_events(connection) == []
+        assert connection.execute(select(erasures)).all() == []
+    assert types[:deletion] == ["erased"] * (deletion - 1) + ["project.deleted"]
+    assert types[deletion:] == ["project.created", "import.started", "import.rows_appended", "import.completed"]
 
 
 @pytest.mark.parametrize("at", ["copy", "switch", "purge"])
@@ -352,6 +392,30 @@ def test_what_lies_where_is_remembered_while_the_first_server_is_away(spread: Sp
     finally:
         servers[0].start()
     assert len(spread.catalogue("loja").rows()["keywords"]) == 3
+
+
+def test_nobody_waits_to_hear_again_what_lies_where(spread: Spread, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = spread.fleet.placement()
+    asked, answered = threading.Event(), threading.Event()
+
+    def load(connection: Connection, region: str) -> Placement:
+        asked.set()
+        assert answered.wait(30)
+        return placement.load(connection, region)
+
+    monkeypatch.setattr(fleet, "placement", SimpleNamespace(load=load))
+    monkeypatch.setattr(fleet, "_FRESH", -1.0)
+    monkeypatch.setattr(fleet, "_LATE", 1e9)
+    try:
+        assert spread.fleet.placement() is known
+        assert asked.wait(30)
+        assert spread.fleet.placement() is known, "the first server hangs"
+    finally:
+        answered.set()
+    until = time.monotonic() + 30
+    while spread.fleet.placement() is known:
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_bucket_leaves_its_region_only_by_a_command_that_says_why(spread: Spread) -> None:

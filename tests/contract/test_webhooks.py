@@ -125,9 +125,9 @@ def test_withdrawn_imports_are_told_once_whatever_the_way(finder: Finder, kept: 
     assert finder.imports.find(refused.import_id, "shop").state == "withdrawn"
     cancelled = finder.imports.start(CSV + b"other,1\n", name="june.csv", project="shop", actor="ana")
     finder.jobs.steer("cancel", cancelled.job_id)
-    for erase in (False, True, True):
-        finder.imports.withdraw(taken_back.import_id, "shop", "ana", "a mistake", erase=erase)
-    finder.imports.withdraw(erased.import_id, "shop", "ana")
+    for take_back in (finder.imports.withdraw, finder.imports.delete, finder.imports.delete):
+        take_back(taken_back.import_id, "shop", "ana", "a mistake")
+    finder.imports.delete(erased.import_id, "shop", "ana")
     deliver(finder)
     told = [json.loads(body) for _, body in kept.received]
     assert {each["type"] for each in told} == {"import.withdrawn"}

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from omnikeywords import workflows  # noqa: F401  (it declares its points)
+from omnikeywords import workflows
 from omnikeywords.catalog.migrate import migrate
 from omnikeywords.catalog.tables import events, imports, keywords, marks, observations, parked, rejects
 from omnikeywords.db import connect
@@ -195,6 +195,31 @@ class Proof:
             if phase is not None:
                 return phase
 
+    def erased(self, kind: str, *, of: str, at: str | None = None, by: str = "command") -> dict[str, Any]:
+        """Import twice, delete the project, or the first import `of` it, and let whoever erases it be killed at a named
+        point, if one is named, and go on; returns what is left."""
+        with self.places.new(kind) as place:
+            again = {"args": [*place.importing["args"], "--again"]}
+            for asked in (place.importing, again):
+                assert self.killer.run(place, asked)[0] == 0
+            killing = {"OKF_CRASH_AT": at} if at else {}
+            if by == "command":
+                with place.database.read() as connection:
+                    ids = connection.execute(select(imports.c.import_id).order_by(imports.c.import_id)).scalars().all()
+                commands_ = {
+                    "project": ["projects", "delete", "shop", "--yes"],
+                    "import": ["imports", "delete", ids[0], "--project", "shop"],
+                }
+                code, _ = self.killer.run(place, {"args": commands_[of]}, **killing)
+            else:
+                workflows_ = workflows.Workflows(place.database)
+                with place.database.write("shop") as connection:
+                    workflows_.delete_project(connection, "shop", "ana")
+                code, _ = self.killer.run(place, {"process": True}, **killing)
+            assert code == (-signal.SIGKILL if at else 0)
+            assert self.killer.run(place, {"process": True})[0] == 0
+            return place.final()
+
     def killed(self, kind: str, *, by: str = "import", after: float | None = None, at: str | None = None) -> str | None:
         """Kill an import, after some seconds or at a named point, and let it go on; returns the phase that was hit,
         None where it had ended by then.
@@ -260,11 +285,20 @@ POINTS = {
 OFTEN = [point for point in POINTS if point.startswith("import.")]
 SELDOM = random.Random(SEED).sample([point for point in POINTS if point not in OFTEN], 3)
 ELSEWHERE = {"import.withdrawn", "derive.part.written", "derive.completed"}  # see below
+# Those that an erasure passes.
+ERASING = {
+    "erase.followed": 1,
+    "erase.jobs.erased": 1,
+    "erase.part.erased": 3,
+    "erase.completed": 1,
+    "saga.checkpoint.before_commit": 3,
+    "saga.end.before_commit": 1,
+}
 
 
 def test_every_point_of_an_import_is_passed() -> None:
-    ours = {point for point in crash_points() if point.split(".")[0] in ("import", "derive")}
-    assert ours == {*OFTEN, *ELSEWHERE}
+    ours = {point for point in crash_points() if point.split(".")[0] in ("import", "derive", "erase")}
+    assert ours == {*OFTEN, *ELSEWHERE, *(point for point in ERASING if point.startswith("erase."))}
 
 
 @pytest.mark.parametrize("point", [*OFTEN, *SELDOM])
@@ -316,6 +350,38 @@ def test_a_project_whose_settings_change_is_derived_whole_although_its_process_i
             ended.append(place.final())
             assert ended[-1]["keywords"] != before["keywords"]
     assert ended[0] == ended[1]
+
+
+@pytest.fixture(scope="module")
+def erased(proof: Proof) -> Callable[[str, str], dict[str, Any]]:
+    """What is left of what nobody kills."""
+    return cache(lambda kind, of: proof.erased(kind, of=of))
+
+
+@pytest.mark.parametrize("point", [point for point in ERASING if point.startswith("erase.")])
+def test_what_was_deleted_is_erased_whole_although_the_process_is_killed(
+    proof: Proof, erased: Callable[[str, str], dict[str, Any]], point: str
+) -> None:
+    left = proof.erased("sqlite", of="project", at=f"{point}:{ERASING[point]}")
+    assert left == erased("sqlite", "project")
+    assert {name: len(rows) for name, rows in left.items() if name not in ("job states", "events")} == dict.fromkeys(
+        (table.name for table in _COMPARED), 0
+    )
+    assert {kind for _, kind, _, _ in left["events"]} == {"erased", "project.deleted"}
+    assert left["job states"] == ["completed"]
+
+
+def test_a_deleted_import_is_erased_whole_although_the_process_is_killed(
+    proof: Proof, erased: Callable[[str, str], dict[str, Any]]
+) -> None:
+    assert proof.erased("sqlite", of="import", at="erase.part.erased") == erased("sqlite", "import")
+
+
+def test_a_processor_that_is_killed_erases_the_rest_on_postgresql_too(
+    proof: Proof, erased: Callable[[str, str], dict[str, Any]]
+) -> None:
+    left = proof.erased("postgresql", of="project", by="processor", at="erase.part.erased:2")
+    assert left == erased("postgresql", "project")
 
 
 @contextmanager

@@ -12,9 +12,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from omnikeywords.analysis import MODEL_VERSION
+from omnikeywords.api.batching import Batches
 from omnikeywords.api.catalogue import DATABASE_PROBLEMS, allowed, json_reply, part_of
 from omnikeywords.api.guard import Call, Reply
-from omnikeywords.api.keywords import KeywordFilters, KeywordObject, field_names, filters_of, shown_object
+from omnikeywords.api.keyword_object import KeywordFilters, KeywordObject, field_names, filters_of, shown_object
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.reading import read_query
 from omnikeywords.api.route import Answer, Route
@@ -32,6 +33,7 @@ _Sort = Literal[
     "relevance", "keyword", "volume", "difficulty", "opportunity", "position", "clicks", "impressions", "popularity"
 ]
 _MOST_WAIT = 10.0
+_SHOWN_TOGETHER = 16  # answers of searches: more gain little, and hold up the other calls
 _Position = Annotated[
     int, Meta(ge=0, le=2**62, description="Answer when the index is as far as the `position` of an earlier answer.")
 ]
@@ -174,9 +176,9 @@ class Search:
     """The endpoints."""
 
     def __init__(self, finder: Finder, settings: Settings) -> None:
-        self._finder = finder
         self.stamp = finder.searches.stamp  # what an answer is made from
         self._searches = finder.searches
+        self._shown = Batches(finder.searches.shown, _SHOWN_TOGETHER)
         self._seconds = settings.request_timeout_ms / 1000
         self._threads = Threads(
             "search", settings.threads, settings.queue, self._seconds, busy="too many wide searches", advice=""
@@ -197,13 +199,13 @@ class Search:
         wide = waits or facets or not asked.q.strip() or asked.sort != "relevance" or asked.limit > 100
         if wide or not self._searches.is_indexed(project):
             return await self._threads.run(self._slowly, request, fields, asked)
-        return _reply(self._finder.searches.find(request, fields), request, fields)
+        return _reply(await self._shown.run(self._searches.look(request, fields)), request, fields)
 
     def _slowly(self, request: Request, fields: tuple[str, ...] | None, asked: SearchQuery) -> Reply:
         if asked.wait > 0 or asked.index_position > 0:
             seconds = min(self._seconds, asked.wait or _MOST_WAIT)
             self._searches.wait_for(request.project, asked.index_position or None, seconds)
-        return _reply(self._finder.searches.find(request, fields), request, fields)
+        return _reply(self._searches.find(request, fields), request, fields)
 
     async def suggest(self, call: Call) -> Reply:
         """Answer one call. Raises Problem for a wrong parameter, NotFound."""

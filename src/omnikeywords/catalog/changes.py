@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import bindparam, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, insert, select, update
 
+from omnikeywords.catalog.gone import shown
 from omnikeywords.catalog.rows import fetch
 from omnikeywords.catalog.tables import followers, keyword_changes, keywords
 from omnikeywords.db import Connection
@@ -75,7 +76,7 @@ def newest(connection: Connection) -> dict[int, Standing]:
 
 def rows_of(connection: Connection, bucket: int, project: str, ids: Sequence[str]) -> pl.DataFrame:
     """The rows of `keywords` that there are of these ids."""
-    which = (keywords.c.bucket == bucket) & (keywords.c.project == project) & keywords.c.id.in_(ids)
+    which = _of_project(bucket, project) & keywords.c.id.in_(ids)
     return fetch(connection, select(*_COLUMNS).where(which), _SCHEMA)
 
 
@@ -87,8 +88,12 @@ def projects_of(connection: Connection, bucket: int) -> list[str]:
 
 def rows_behind(connection: Connection, bucket: int, project: str, after: str, limit: int) -> pl.DataFrame:
     """The next rows of a project's `keywords` behind an id, by id."""
-    which = (keywords.c.bucket == bucket) & (keywords.c.project == project) & (keywords.c.id > after)
+    which = _of_project(bucket, project) & (keywords.c.id > after)
     return fetch(connection, select(*_COLUMNS).where(which).order_by(keywords.c.id).limit(limit), _SCHEMA)
+
+
+def _of_project(bucket: int, project: str) -> ColumnElement[bool]:
+    return (keywords.c.bucket == bucket) & (keywords.c.project == project) & shown(bucket, project)
 
 
 _KINDS: dict[str, Any] = {

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from omnikeywords.catalog import log
+from omnikeywords.catalog import gone, log
 from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.tables import buckets, followers, parked
 from omnikeywords.db import Connection, Database
@@ -355,7 +355,8 @@ class Follower:
                 return
             with self._database.read() as connection:
                 (now,) = log.read(connection, self._bucket, events[0].position - 1, 1)
-            if now.type == events[0].type:  # not erased meanwhile
+                there = not gone.is_gone(connection, now)
+            if there and now.type == events[0].type:  # not deleted meanwhile, nor erased
                 self._park(now, error, again=True)
 
     def amend(self, parts: Callable[[], Iterator[Part]]) -> None:

@@ -6,14 +6,14 @@ in the transaction that appends.
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, select
+from sqlalchemy import ColumnElement, Row, func, select
 
-from omnikeywords.catalog import log
+from omnikeywords.catalog import gone, log
 from omnikeywords.catalog.events import Event, EventType, NewEvent
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import imports, rejects
@@ -28,16 +28,18 @@ __all__ = [
     "complete",
     "count_imports",
     "count_rejects",
-    "delete_facts",
     "find",
+    "jobs_of",
     "list_imports",
     "list_rejects",
     "made_at",
     "new_id",
     "reject",
+    "remove",
     "same_content",
     "start",
     "withdraw",
+    "withdrawn",
 ]
 
 
@@ -129,9 +131,7 @@ def append_rows(
     Again for the same number it does nothing, so that a chunk is never there twice. Raises Conflict where the import
     was withdrawn.
     """
-    state = connection.execute(select(imports.c.state).where(_which(project, import_id)).with_for_update()).scalar()
-    if state != "running":
-        raise Conflict(f"import {import_id!r} is {state or 'gone'}: nothing more can be appended", import_id=import_id)
+    _check_running(connection, project, import_id)
     payload = {"number": number, "first_row": first_row, "rows": rows}
     return _append(
         connection,
@@ -149,36 +149,49 @@ def complete(connection: Connection, project: str, import_id: str, facts: Mappin
     """End an import well; returns the position in the log.
 
     `facts` are `skipped`, the rows not taken by reason, and what was found out of the file: `tool`, `market`,
-    `period_start`, `period_end`.
+    `period_start`, `period_end`. Again it does nothing. Raises Conflict where the import was withdrawn.
     """
+    _check_running(connection, project, import_id, "completed")
     return _append(connection, project, import_id, EventType.IMPORT_COMPLETED, facts, actor, key="completed")
+
+
+def _check_running(connection: Connection, project: str, import_id: str, *or_: str) -> None:
+    log.take_turn(connection, bucket_of(project))
+    state = connection.execute(select(imports.c.state).where(_which(project, import_id), _lasts(project))).scalar()
+    if state not in ("running", *or_):
+        raise Conflict(f"import {import_id!r} is {state or 'gone'}: nothing more can be appended", import_id=import_id)
 
 
 def withdraw(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
     """Make an import count nowhere from now on; returns the position in the log.
 
-    One that was withdrawn before stays so, for the reason that it had then.
+    One that was withdrawn before stays so, for the reason that it had then; one that is gone is left alone.
     """
     log.take_turn(connection, bucket_of(project))
-    state = connection.execute(select(imports.c.state).where(_which(project, import_id))).scalar()
-    if state == "withdrawn":
+    there = begun(connection, project, import_id)
+    if there is None or there.state == "withdrawn":
         return log.head(connection, bucket_of(project))
-    return _withdrawn(connection, project, import_id, reason, actor)
-
-
-def delete_facts(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
-    """Withdraw an import and erase everything that it said; returns the position in the log."""
-    log.erase(connection, bucket_of(project), project, stream_of(import_id))
-    connection.execute(delete(rejects).where(_rejected(project, import_id)))
-    connection.execute(imports.update().where(_which(project, import_id)).values(name=None, content=""))
-    # Again where it was withdrawn before: that event was erased with the others, perhaps before anyone followed it.
-    return _withdrawn(connection, project, import_id, reason, actor)
-
-
-def _withdrawn(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
     return _append(
         connection, project, import_id, EventType.IMPORT_WITHDRAWN, {"reason": reason}, actor, key="withdrawn"
     )
+
+
+def remove(connection: Connection, project: str, import_id: str, reason: str, actor: str) -> int:
+    """Withdraw an import whose facts are to be erased below the position in the log that is returned; what it said is
+    gone from now on.
+
+    Raises NotFound.
+    """
+    log.take_turn(connection, bucket_of(project))
+    if begun(connection, project, import_id) is None:
+        raise _unknown(project, import_id)
+    # Again where it was withdrawn before: that event is to be erased with the others.
+    event = NewEvent(stream_of(import_id), EventType.IMPORT_WITHDRAWN, {"reason": reason})
+    done = log.append(connection, bucket_of(project), project, [event], actor=actor)
+    apply(connection, done.events[0])
+    connection.execute(imports.update().where(_which(project, import_id)).values(name=None, content=""))
+    gone.declare(connection, bucket_of(project), project, done.position, event.stream)
+    return done.position
 
 
 def find(database: Database, project: str, import_id: str) -> Import:
@@ -189,7 +202,7 @@ def find(database: Database, project: str, import_id: str) -> Import:
     with database.read(project) as connection:
         found = begun(connection, project, import_id)
     if found is None:
-        raise NotFound(f"import {import_id!r} does not exist in project {project!r}", import_id=import_id)
+        raise _unknown(project, import_id)
     return found
 
 
@@ -217,21 +230,28 @@ def count_imports(database: Database, project: str) -> int:
 
 def begun(connection: Connection, project: str, import_id: str) -> Import | None:
     """An import as it stands, or None."""
-    row = connection.execute(select(imports).where(_which(project, import_id))).one_or_none()
+    row = connection.execute(select(imports).where(_which(project, import_id), _lasts(project))).one_or_none()
     return None if row is None else _import(row)
 
 
 def same_content(connection: Connection, project: str, content: str, *, but: str) -> Import | None:
     """Another import of the same content for the same market and period that counts, or is about to."""
-    which = (
-        (imports.c.bucket == bucket_of(project))
-        & (imports.c.project == project)
-        & (imports.c.content == content)
-        & (imports.c.import_id != but)
-        & (imports.c.state != "withdrawn")
-    )
+    c = imports.c
+    which = _of_project(project) & (c.content == content) & (c.import_id != but) & (c.state != "withdrawn")
     row = connection.execute(select(imports).where(which).order_by(imports.c.started_at)).first()
     return None if row is None else _import(row)
+
+
+def withdrawn(connection: Connection, project: str, among: Collection[str]) -> frozenset[str]:
+    """Those of some imports that count nowhere, though the read models may hold something of them for a while."""
+    which = _of_project(project) & imports.c.import_id.in_(among) & (imports.c.state == "withdrawn")
+    return frozenset(connection.execute(select(imports.c.import_id).where(which)).scalars())
+
+
+def jobs_of(connection: Connection, project: str, among: Collection[str]) -> frozenset[str]:
+    """Those of some jobs by which imports come that are there."""
+    which = _of_project(project) & imports.c.job_id.in_(among)
+    return frozenset(connection.execute(select(imports.c.job_id).where(which)).scalars())
 
 
 def apply(connection: Connection, event: Event) -> None:
@@ -263,9 +283,6 @@ def apply(connection: Connection, event: Event) -> None:
         case EventType.IMPORT_WITHDRAWN:
             values = {"state": "withdrawn", "reason": event.payload["reason"], "ended_at": event.recorded_at}
             connection.execute(imports.update().where(which).values(**values))
-        case EventType.PROJECT_DELETED:
-            whole = (imports.c.bucket == event.bucket) & (imports.c.project == event.project)
-            connection.execute(delete(imports).where(whole))
 
 
 def _days(event: Event) -> dict[str, date | None]:
@@ -293,8 +310,17 @@ def _append(
     return done.position
 
 
+def _unknown(project: str, import_id: str) -> NotFound:
+    return NotFound(f"import {import_id!r} does not exist in project {project!r}", import_id=import_id)
+
+
 def _of_project(project: str) -> ColumnElement[bool]:
-    return (imports.c.bucket == bucket_of(project)) & (imports.c.project == project)
+    return (imports.c.bucket == bucket_of(project)) & (imports.c.project == project) & _lasts(project)
+
+
+def _lasts(project: str) -> ColumnElement[bool]:
+    """That an import is none of a project of that name which was deleted."""
+    return gone.lasts(bucket_of(project), project, "import/" + imports.c.import_id, 1)
 
 
 def _which(project: str, import_id: str) -> ColumnElement[bool]:
@@ -305,7 +331,8 @@ def _which(project: str, import_id: str) -> ColumnElement[bool]:
 
 def _rejected(project: str, import_id: str) -> ColumnElement[bool]:
     r = rejects.c
-    return (r.bucket == bucket_of(project)) & (r.project == project) & (r.import_id == import_id)
+    kept = gone.is_kept(bucket_of(project), project, stream_of(import_id))
+    return (r.bucket == bucket_of(project)) & (r.project == project) & (r.import_id == import_id) & kept
 
 
 def _import(row: Row[Any]) -> Import:

@@ -6,6 +6,7 @@ observations of its id, merged by the rule of `formats.merge`, of the project's 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ import polars as pl
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
+    Delete,
     Select,
     Table,
     Text,
@@ -32,12 +35,12 @@ from sqlalchemy import (
 )
 
 from omnikeywords.analysis import MODEL_VERSION, Options
-from omnikeywords.catalog import changes, projects
+from omnikeywords.catalog import changes, gone, projects
 from omnikeywords.catalog.derive import STORED_SCHEMA, analysed, keywords_of, merged, unstored
 from omnikeywords.catalog.digest import PLACE, TIME, Digest, Digester
 from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.follow import Part
-from omnikeywords.catalog.marks import CORRECTABLE
+from omnikeywords.catalog.marks import CORRECTABLE, lasts
 from omnikeywords.catalog.rows import fetch, fetch_parts, put, unlike
 from omnikeywords.catalog.tables import imports, keywords, marks, observations
 from omnikeywords.db import Connection, Database
@@ -45,7 +48,8 @@ from omnikeywords.db import Connection, Database
 __all__ = ["MODEL", "KeywordsModel", "Scope", "at_places", "places_of"]
 
 MODEL = "keywords"
-_PART = 1500  # rows that are read, replaced or deleted in one transaction
+_PART = 1500  # rows that are read or replaced in one transaction
+_TAKEN = 750  # rows that are deleted in one, with as many keywords that may go or change
 _WRITTEN = {"sqlite": 1200, "postgresql": 20_000}  # rows written in one, which on SQLite makes it some 15 ms
 _NO_END = 2**62  # behind every row of an import
 _LONG_MS = 600_000  # for what reads a whole bucket
@@ -73,9 +77,14 @@ class KeywordsModel:
 
     def digest(self, event: Event) -> Digest | None:
         """Analyse the rows of an event."""
-        if event.type != EventType.ROWS_APPENDED or event.data is None:
+        if event.type != EventType.ROWS_APPENDED or event.data is None or self._is_gone(event):
             return None
         return self._digester.digest(event, self._options(event.project))
+
+    def _is_gone(self, event: Event) -> bool:
+        """Whether what an event says was deleted since; what is to be done of it follows with the deletion."""
+        with self._database.read(event.project) as connection:
+            return gone.is_gone(connection, event)
 
     def _options(self, project: str) -> Options:
         found = projects.find(self._database, project)
@@ -92,9 +101,9 @@ class KeywordsModel:
         match event.type:
             case EventType.ROWS_APPENDED:
                 yield from self._append(database, events, [digest for digest in digests if digest is not None])
-            case EventType.IMPORT_WITHDRAWN:
+            case EventType.IMPORT_WITHDRAWN if not self._is_gone(event):
                 yield from self._without_rows(database, event, _import_of(event))
-            case EventType.KEYWORD_TAGGED | EventType.KEYWORD_CORRECTED:
+            case EventType.KEYWORD_TAGGED | EventType.KEYWORD_CORRECTED if not self._is_gone(event):
                 yield from self._restate(database, event)
             case EventType.PROJECT_DELETED:
                 yield from self._delete_project(database, event)
@@ -119,9 +128,12 @@ class KeywordsModel:
         options = self._options(event.project) if there else None
         # The project may have other settings by now.
         kept = [made if made is None or made.options == options else self.digest(one) for one, made in there]
-        with database.read(event.project) as connection:
-            wrong = [_wrong(connection, one, made) for (one, _), made in zip(there, kept, strict=True) if made]
-        yield from self._append(database, [one for one, _ in there], [made for made in wrong if made.rows.height])
+        # The database and whoever compares have something to do at any time.
+        with ThreadPoolExecutor(2, thread_name_prefix="compare") as threads:
+            wrong = list(threads.map(partial(_wrong, database), [one for one, _ in there], kept))
+        yield from self._append(
+            database, [one for one, _ in there], [made for made in wrong if made and made.rows.height]
+        )
 
     def outdated(self, connection: Connection, bucket: int) -> bool:
         """Whether any keyword of a bucket was derived by another version of the analysis."""
@@ -169,7 +181,7 @@ class KeywordsModel:
         """
         options = self._options(of.project)
         with database.read(of.project) as connection:
-            ids = _ids_behind(connection, of, keywords, after)
+            ids = _ids_behind(connection, of, keywords, after, _PART)
             if not len(ids):
                 return None, 0, iter(())
             known = _observed(connection, of, ids)
@@ -227,9 +239,9 @@ class KeywordsModel:
                 known = _observed(connection, of, ids)
                 said = _marks(connection, of, ids)
             options = options or self._options(of.project)
-            gone = pl.concat([places, known.filter(goes).select(places.columns)]).unique(["import_id", "row"])
             left = known.filter(~goes)
-            yield partial(_replace, of, gone, ids, left.clear(), _finished(_state(left, options), of, said))
+            # Their other rows of the import follow in later parts, although nothing names them any more.
+            yield partial(_replace, of, places, ids, left.clear(), _finished(_state(left, options), of, said))
 
     def _mend(self, database: Database, of: Scope, ids: pl.Series) -> Iterator[Part]:
         """Make right those of the keywords `ids` that name observations which are not theirs."""
@@ -257,15 +269,23 @@ class KeywordsModel:
             yield partial(_put_state, state, event)
 
     def _delete_project(self, database: Database, event: Event) -> Iterator[Part]:
-        for table in (keywords, observations):
-            while True:
-                with database.read(event.project) as connection:
-                    there = connection.execute(
-                        select(table.c.project).where(_of_project(event, table)).limit(1)
-                    ).first()
-                if there is None:
-                    break
-                yield partial(_delete_some, table=table, of=event)
+        after = ""
+        while True:
+            with database.read(event.project) as connection:
+                ids = _ids_behind(connection, event, keywords, after, _TAKEN)
+            if not len(ids):
+                break
+            yield partial(_drop, event, ids)
+            after = ids[-1]
+        key = list(observations.primary_key)
+        some = select(*key).where(_of_project(event, observations)).limit(_TAKEN)
+        while True:
+            with database.read(event.project) as connection:
+                there = connection.execute(some.limit(1)).first()
+            if there is None:
+                break
+            listed = some.subquery()
+            yield partial(_execute, delete(observations).where(tuple_(*key).in_(select(*listed.columns))))
 
 
 _KEY_SCHEMA: dict[str, Any] = {
@@ -289,18 +309,21 @@ def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
     return keywords_of(chunk, analysed(chunk, options)).join(times, on="id")
 
 
-def _wrong(connection: Connection, event: Event, made: Digest) -> Digest:
+def _wrong(database: Database, event: Event, made: Digest | None) -> Digest | None:
     """The rows of a chunk that the tables do not hold as they are to be, were each the only one of its keyword."""
+    if made is None:
+        return None
     rows, derived = made.rows, made.state  # unpacked once
     ids = rows["id"]
     first = event.payload["first_row"]
     o = observations.c
     chunk = _of_project(event, observations) & (o.import_id == _import_of(event))
     chunk &= o.row.between(first, first + event.payload["rows"] - 1)
-    wrong = unlike(connection, rows, "row", select(*(o[name] for name in rows.columns)).where(chunk))
-    state = _finished(derived, event, _marks(connection, event, ids))
-    there = _of_ids(connection, event, keywords, state.columns)
-    wrong |= unlike(connection, state, "id", there, _listed(connection, ids))
+    with database.read(event.project) as connection:
+        wrong = unlike(connection, rows, "row", select(*(o[name] for name in rows.columns)).where(chunk))
+        state = _finished(derived, event, _marks(connection, event, ids))
+        there = _of_ids(connection, event, keywords, state.columns)
+        wrong |= unlike(connection, state, "id", there, _listed(connection, ids))
     return Digest(rows.filter(wrong), derived.filter(wrong), made.options)
 
 
@@ -340,21 +363,23 @@ def _replace(
             delete(observations).where(_of_places(connection)),
             places_of(connection, of, drop.select(PLACE).to_series()),
         )
-    gone = ids.filter(~ids.is_in(state["id"].implode()))
-    if len(gone):
-        of_gone = _among(connection, keywords)
-        connection.execute(delete(keywords).where(_of_project(of, keywords), of_gone), _listed(connection, gone))
+    without = ids.filter(~ids.is_in(state["id"].implode()))
+    if len(without):
+        among = _among(connection, keywords)
+        connection.execute(delete(keywords).where(_of_project(of, keywords), among), _listed(connection, without))
     put(connection, observations, rows)
     put(connection, keywords, state)
 
 
-def _delete_some(connection: Connection, table: Table, of: Event | Scope) -> bool:
-    """Delete some rows of a project; returns whether there were any."""
-    if table is keywords:
-        changes.note(connection, of.bucket, of.project, None)
-    key = list(table.primary_key)
-    some = select(*key).where(_of_project(of, table)).limit(_PART).subquery()
-    return connection.execute(delete(table).where(tuple_(*key).in_(select(*some.columns)))).rowcount > 0
+def _drop(of: Event | Scope, ids: pl.Series, connection: Connection) -> None:
+    """Take keywords out."""
+    changes.note(connection, of.bucket, of.project, ids)
+    among = _among(connection, keywords)
+    connection.execute(delete(keywords).where(_of_project(of, keywords), among), _listed(connection, ids))
+
+
+def _execute(statement: Delete, connection: Connection) -> None:
+    connection.execute(statement)
 
 
 def _observed(
@@ -381,7 +406,8 @@ def _marks(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.Data
     schema = {"id": pl.String(), "tags": pl.String(), "corrected": pl.String()}
     if connection.execute(select(marks.c.id).where(_of_project(of, marks)).limit(1)).first() is None:
         return pl.DataFrame(schema=schema)
-    return fetch(connection, _of_ids(connection, of, marks, list(schema)), schema, _listed(connection, ids))
+    there = _of_ids(connection, of, marks, list(schema), lasts(of.project))
+    return fetch(connection, there, schema, _listed(connection, ids))
 
 
 def _rows_of(connection: Connection, of: Event | Scope, ids: pl.Series) -> pl.DataFrame:
@@ -415,14 +441,15 @@ def _places_of_import(
     """Some rows of an import, with their keywords."""
     o = observations.c
     which = _of_project(of, observations) & (o.import_id == import_id) & (o.row >= first) & (o.row < behind)
-    found = connection.execute(select(o.import_id, o.row, o.id).where(which).order_by(o.row).limit(_PART)).all()
+    found = connection.execute(select(o.import_id, o.row, o.id).where(which).order_by(o.row).limit(_TAKEN)).all()
     schema = {name: _KEY_SCHEMA[name] for name in ("import_id", "row", "id")}
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
 
 def _counted_imports(connection: Connection, of: Event | Scope) -> frozenset[str]:
     """The imports of a project that were not withdrawn."""
-    counts = (imports.c.bucket == of.bucket) & (imports.c.project == of.project) & (imports.c.state != "withdrawn")
+    counts = _of_project(of, imports) & (imports.c.state != "withdrawn")
+    counts &= gone.lasts(of.bucket, of.project, "import/" + imports.c.import_id, 1)
     return frozenset(connection.execute(select(imports.c.import_id).where(counts)).scalars())
 
 
@@ -430,10 +457,10 @@ def _import_of(event: Event) -> str:
     return event.stream.removeprefix("import/")
 
 
-def _ids_behind(connection: Connection, of: Event | Scope, table: Table, after: str) -> pl.Series:
+def _ids_behind(connection: Connection, of: Event | Scope, table: Table, after: str, limit: int) -> pl.Series:
     """The next keywords by id."""
     behind = _of_project(of, table) & (table.c.id > after)
-    found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(_PART))
+    found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(limit))
     return pl.Series("id", found.scalars().all(), pl.String())
 
 
@@ -456,15 +483,17 @@ def _listed(connection: Connection, ids: pl.Series) -> dict[str, Any]:
     return {"ids": msgspec.json.encode(listed).decode() if connection.dialect.name == "sqlite" else listed}
 
 
-def _of_ids(connection: Connection, of: Event | Scope, table: Table, names: Sequence[str]) -> Select[Any]:
-    """Columns of the rows of a table that are of the keywords of `_listed`."""
+def _of_ids(
+    connection: Connection, of: Event | Scope, table: Table, names: Sequence[str], *such: ColumnElement[bool]
+) -> Select[Any]:
+    """Columns of the rows of a table that are of the keywords of `_listed`, those `such` as are wanted."""
     columns = [table.c[name] for name in names]
     if connection.dialect.name == "sqlite":
-        return select(*columns).where(_of_project(of, table), _among(connection, table))
+        return select(*columns).where(_of_project(of, table), _among(connection, table), *such)
     # Each by the key. Left to itself PostgreSQL would go through the whole project, until somebody counts its rows.
     wanted = func.unnest(bindparam("ids", type_=ARRAY(Text))).table_valued("id", name="wanted").render_derived()
     which = _of_project(of, table) & (table.c.id == wanted.c.id)
-    one = select(*columns).where(which).offset(literal_column("0")).lateral("one")
+    one = select(*columns).where(which, *such).offset(literal_column("0")).lateral("one")
     return select(*one.c).select_from(wanted.join(one, true()))
 
 

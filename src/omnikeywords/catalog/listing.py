@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select
 from omnikeywords.analysis import Options
 from omnikeywords.analysis.lexicon import QUESTIONS
 from omnikeywords.analysis.normalise import normalise, normalise_batch
+from omnikeywords.catalog import gone, imports
 from omnikeywords.catalog.derive import OBSERVED_REST, STORED_SCHEMA, analysed, unstored
 from omnikeywords.catalog.keywords import Scope, at_places, places_of
 from omnikeywords.catalog.marks import CORRECTED
@@ -91,7 +92,7 @@ class Filters:
 
         Raises InvalidOption for an unknown filter or a value that it cannot have.
         """
-        of_project = and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project)
+        of_project = _of_project(project)
         parts: list[ColumnElement[bool]] = [of_project, keyword_listed]
         if self.q.strip():
             part = normalise_batch([self.q])[0][0]
@@ -229,7 +230,7 @@ def no_such_source(name: str, project: str) -> str:
 
 def count(database: Database, project: str) -> int:
     """How many keywords a project has."""
-    which = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    which = _of_project(project)
     with database.read(project) as connection:
         return connection.execute(select(func.count()).select_from(keywords).where(which)).scalar_one()
 
@@ -247,7 +248,7 @@ def find(database: Database, project: str, options: Options, keyword_id: str) ->
 
 def find_many(database: Database, project: str, options: Options, ids: Sequence[str]) -> list[dict[str, Any]]:
     """The keyword objects of those ids that there are, in the order of the ids."""
-    of_project = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    of_project = _of_project(project)
     with database.read(project) as connection:
         found = connection.execute(select(keywords).where(of_project, keywords.c.id.in_(ids)))
         rows = {row.id: dict(row._mapping) for row in found}
@@ -263,12 +264,7 @@ def named(database: Database, project: str, text: str, market: str | None = None
     with database.read(project) as connection:
         if connection.execute(select(keywords.c.id).where(_which(project, text))).scalar() is not None:
             return text
-        which = and_(
-            keywords.c.bucket == bucket_of(project),
-            keywords.c.project == project,
-            keywords.c.normalized == normalise(text),
-            keyword_listed,
-        )
+        which = and_(_of_project(project), keywords.c.normalized == normalise(text), keyword_listed)
         if market is not None:
             which = and_(which, _condition("market", market))
         found = connection.execute(select(keywords.c.id, keywords.c.market).where(which)).all()
@@ -290,7 +286,7 @@ def phrase_of(database: Database, project: str, text: str) -> str:
     Raises NotFound, InvalidKeyword.
     """
     phrase = normalise(text)
-    which = and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project)
+    which = _of_project(project)
     with database.read(project) as connection:
         found = connection.execute(
             select(keywords.c.id).where(which, keywords.c.normalized == phrase, keyword_listed).limit(1)
@@ -313,6 +309,8 @@ def history(database: Database, project: str, keyword_id: str) -> list[dict[str,
             at_places(connection, observations.columns.keys()),
             places_of(connection, Scope(bucket_of(project), project), [places]),
         ).all()
+        withdrawn = imports.withdrawn(connection, project, list({row.import_id for row in found}))
+    found = [row for row in found if row.import_id not in withdrawn]
     order = ("period_end", "period_start", "recorded_at", "row")
     rows = _frame([dict(row._mapping) for row in found], STORED_SCHEMA)
     frame = unstored(rows).sort(order, nulls_last=True)
@@ -331,7 +329,7 @@ class Group:
 def groups(database: Database, project: str, *, limit: int = 50, after: str = "") -> list[Group]:
     """Groups of near-duplicates by their heads, those behind the head `after`."""
     c = keywords.c
-    of_project = (c.bucket == bucket_of(project)) & (c.project == project)
+    of_project = _of_project(project)
     heads = select(c.near_duplicate_of).where(of_project, c.near_duplicate_of > after).distinct()
     head = func.coalesce(c.near_duplicate_of, c.normalized).label("head")
     columns = [head, c.id, c.normalized.label("keyword"), c.market, c.volume, c.impressions]
@@ -351,7 +349,7 @@ def groups(database: Database, project: str, *, limit: int = 50, after: str = ""
 
 def count_groups(database: Database, project: str) -> int:
     """How many groups of near-duplicates a project has."""
-    of_project = (keywords.c.bucket == bucket_of(project)) & (keywords.c.project == project)
+    of_project = _of_project(project)
     with database.read(project) as connection:
         found: int = connection.execute(
             select(func.count(keywords.c.near_duplicate_of.distinct())).where(of_project)
@@ -391,9 +389,7 @@ def compare(database: Database, project: str, before: str, after: str, limit: in
             row.id: row.normalized
             for row in connection.execute(
                 select(keywords.c.id, keywords.c.normalized).where(
-                    keywords.c.bucket == bucket_of(project),
-                    keywords.c.project == project,
-                    keywords.c.id.in_(rows["id"].to_list()),
+                    _of_project(project), keywords.c.id.in_(rows["id"].to_list())
                 )
             )
         }
@@ -462,7 +458,13 @@ def _frame(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, pl.DataType]) 
 
 
 def _which(project: str, keyword_id: str) -> ColumnElement[bool]:
-    return and_(keywords.c.bucket == bucket_of(project), keywords.c.project == project, keywords.c.id == keyword_id)
+    return and_(_of_project(project), keywords.c.id == keyword_id)
+
+
+def _of_project(project: str) -> ColumnElement[bool]:
+    """Keywords of a project, none of one that was deleted."""
+    bucket = bucket_of(project)
+    return and_(keywords.c.bucket == bucket, keywords.c.project == project, gone.shown(bucket, project))
 
 
 def _of_import(database: Database, project: str, import_id: str) -> pl.DataFrame:
@@ -471,8 +473,11 @@ def _of_import(database: Database, project: str, import_id: str) -> pl.DataFrame
     numbers = [func.min(o.position), func.sum(o.clicks), func.sum(o.impressions), func.max(o.volume)]
     names = ("position", "clicks", "impressions", "volume")
     which = and_(o.bucket == bucket_of(project), o.project == project, o.import_id == import_id)
+    counts = gone.shown(bucket_of(project), project)
     with database.read(project) as connection:
-        found = connection.execute(select(o.id, *numbers).where(which).group_by(o.id)).all()
+        if import_id in imports.withdrawn(connection, project, [import_id]):
+            counts = false()
+        found = connection.execute(select(o.id, *numbers).where(which, counts).group_by(o.id)).all()
     schema = {"id": pl.String(), "position": pl.Float64(), **dict.fromkeys(names[1:], pl.Int64())}
     frame = pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
     return frame.with_columns(pl.lit(True).alias("there"))

@@ -12,12 +12,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from omnikeywords.catalog.events import SCHEMA_VERSIONS, Event, EventType, NewEvent, encode, upcast
+from omnikeywords.catalog.gone import stands
 from omnikeywords.catalog.tables import buckets, events
 from omnikeywords.db import Connection
 from omnikeywords.errors import BucketMoved, IdempotencyConflict, UnknownEvent, VersionConflict
@@ -27,6 +29,7 @@ __all__ = [
     "Appended",
     "append",
     "enter",
+    "erasable",
     "erase",
     "give_back",
     "head",
@@ -38,6 +41,8 @@ __all__ = [
     "version",
 ]
 
+_ERASED = 100  # events erased in one transaction
+_ERASED_BYTES = 1 << 20  # and what they hold; an event that holds more is erased alone
 
 # What is left of an event that was erased.
 ERASED = {
@@ -188,12 +193,14 @@ def read_stream(connection: Connection, bucket: int, project: str, stream: str) 
 def list_events(
     connection: Connection, bucket: int, project: str, after: int | None = None, limit: int = 100
 ) -> list[Event]:
-    """Events of one project without their rows, in their order: the first behind a position, or else the last.
+    """Events of one project without their rows, in their order: the first behind a position, or else the last. What was
+    deleted is left out while it is being erased.
 
     They end before one that a newer version of the program wrote.
     """
     statement: Select[Any] = select(*(c for c in events.c if c.name != "data"), literal(None).label("data"))
-    statement = statement.where(events.c.bucket == bucket, events.c.project == project).limit(limit)
+    which = (events.c.bucket == bucket) & (events.c.project == project) & stands(bucket, project)
+    statement = statement.where(which).limit(limit)
     if after is None:
         rows = connection.execute(statement.order_by(events.c.position.desc())).all()[::-1]
     else:
@@ -217,19 +224,31 @@ def head(connection: Connection, bucket: int) -> int:
     return connection.execute(_HEAD, {"b": bucket}).scalar() or 0
 
 
-def erase(connection: Connection, bucket: int, project: str, stream: str | None = None) -> int:
-    """Take the facts out of a project's events, or of one stream of it; their places in the order stay.
-
-    Nothing is appended to the bucket meanwhile, so an event appended next in the same transaction comes right behind
-    all that was erased. Idempotency keys are forgotten too: what was erased may come again. Returns how many events
-    there were.
-    """
-    _take_positions(connection, bucket, 0)
-    which = (events.c.bucket == bucket) & (events.c.project == project) & (events.c.type != EventType.ERASED)
+def erasable(
+    connection: Connection, bucket: int, project: str, before: int, after: int, stream: str | None = None
+) -> list[int]:
+    """Positions between two others of events that hold facts, of a project or of one stream of it: the next ones, as
+    many as may be erased in one transaction."""
+    c = events.c
+    which = (c.bucket == bucket) & (c.project == project) & (c.position > after) & (c.position < before)
+    which &= c.type != EventType.ERASED
+    size = func.length(c.payload) + func.coalesce(func.length(c.data), 0)
+    # A stream is read by its own index.
+    found = select(c.position, size).where(which).order_by(c.position)
     if stream is not None:
-        which &= events.c.stream == stream
-    done = connection.execute(update(events).where(which).values(**ERASED))
-    return done.rowcount
+        found = select(c.position, size).where(which, c.stream == stream).order_by(c.version)
+    rows = connection.execute(found.limit(_ERASED)).all()
+    so_far = accumulate(length for _, length in rows)
+    return [row[0] for row, length in zip(rows, so_far, strict=True) if length <= _ERASED_BYTES or row is rows[0]]
+
+
+def erase(connection: Connection, bucket: int, positions: Sequence[int]) -> None:
+    """Take the facts out of events; their places in the order stay.
+
+    Idempotency keys are forgotten too: what was erased may come again.
+    """
+    which = (events.c.bucket == bucket) & events.c.position.in_(positions)
+    connection.execute(update(events).where(which).values(**ERASED))
 
 
 def _take_positions(connection: Connection, bucket: int, n: int) -> int:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 
 from omnikeywords.analysis.frequency import LANGUAGES
-from omnikeywords.catalog import log
+from omnikeywords.catalog import gone, log
 from omnikeywords.catalog.events import Event, EventType, NewEvent
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import marks
@@ -17,7 +17,7 @@ from omnikeywords.db import Connection
 from omnikeywords.errors import InvalidOption, VersionConflict
 from omnikeywords.model import FUNNELS, INTENTS
 
-__all__ = ["CORRECTABLE", "CORRECTED", "Mark", "apply", "find", "near_duplicates", "put"]
+__all__ = ["CORRECTABLE", "CORRECTED", "Mark", "apply", "find", "lasts", "near_duplicates", "put"]
 
 # What a person may put right, and the values there are.
 CORRECTABLE: Mapping[str, tuple[str, ...]] = {
@@ -41,7 +41,7 @@ class Mark:
 
 def find(connection: Connection, project: str, keyword_id: str) -> Mark:
     """What people said of a keyword."""
-    row = connection.execute(select(marks).where(_which(project, keyword_id))).one_or_none()
+    row = connection.execute(select(marks).where(_which(project, keyword_id), lasts(project))).one_or_none()
     if row is None:
         return Mark()
     return Mark(tuple(msgspec.json.decode(row.tags)), msgspec.json.decode(row.corrected), row.version)
@@ -97,11 +97,16 @@ def put(
 
 def near_duplicates(connection: Connection, project: str) -> dict[str, str]:
     """What people said that keywords are near-duplicates of, by id; nothing: of none."""
-    said = (marks.c.bucket == bucket_of(project)) & (marks.c.project == project)
+    said = (marks.c.bucket == bucket_of(project)) & (marks.c.project == project) & lasts(project)
     rows = connection.execute(
         select(marks.c.id, marks.c.corrected).where(said, marks.c.corrected.contains('"near_duplicate_of"'))
     )
     return {row.id: msgspec.json.decode(row.corrected)["near_duplicate_of"] for row in rows}
+
+
+def lasts(project: str) -> ColumnElement[bool]:
+    """That something was said in a project as it is now, and not in one of that name which was deleted."""
+    return gone.lasts(bucket_of(project), project, "keyword/" + marks.c.id, marks.c.version)
 
 
 def apply(connection: Connection, event: Event) -> None:

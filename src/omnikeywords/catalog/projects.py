@@ -14,10 +14,10 @@ import msgspec
 from sqlalchemy import Row, delete, literal, select
 
 from omnikeywords.analysis import Weights
-from omnikeywords.catalog import log
+from omnikeywords.catalog import changes, gone, log
 from omnikeywords.catalog.events import Event, EventType, NewEvent
 from omnikeywords.catalog.homes import BUCKETS, bucket_of
-from omnikeywords.catalog.tables import events, imports, marks, parked, projects, rejects, uploads, webhooks
+from omnikeywords.catalog.tables import projects, webhooks
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import Conflict, InvalidOption, NotFound
 from omnikeywords.model import Market
@@ -33,6 +33,7 @@ __all__ = [
     "create",
     "find",
     "list_projects",
+    "remove",
 ]
 
 DEFAULT_PROJECT = "default"
@@ -157,16 +158,15 @@ def ensure(connection: Connection, name: str, actor: str, market: Market | None 
     return _found(connection, name) or create(connection, Project(name, market), actor)
 
 
-def delete_all(connection: Connection, name: str, actor: str) -> int:
-    """Delete a project and erase all its facts; the read models follow. Returns the position in the log."""
+def remove(connection: Connection, name: str, actor: str) -> int:
+    """Delete a project: from now on nothing of it is there. Returns the position in the log, below which its facts are
+    to be erased; the read models come to it by themselves."""
     bucket = bucket_of(name)
-    log.erase(connection, bucket, name)
-    positions = select(events.c.position).where(events.c.bucket == bucket, events.c.project == name)
-    connection.execute(delete(parked).where(parked.c.bucket == bucket, parked.c.position.in_(positions)))
-    for table in (uploads, rejects, imports, marks, webhooks):
-        connection.execute(delete(table).where((table.c.bucket == bucket) & (table.c.project == name)))
     done = log.append(connection, bucket, name, [NewEvent(STREAM, EventType.PROJECT_DELETED)], actor=actor)
     apply(connection, done.events[0])
+    # A few rows, which nothing of the log tells from those that are added next.
+    connection.execute(delete(webhooks).where(webhooks.c.bucket == bucket, webhooks.c.project == name))
+    changes.note(connection, bucket, name, None)
     return done.position
 
 
@@ -175,6 +175,7 @@ def apply(connection: Connection, event: Event) -> None:
     which = (projects.c.bucket == event.bucket) & (projects.c.project == event.project)
     if event.type == EventType.PROJECT_DELETED:
         connection.execute(delete(projects).where(which))
+        gone.declare(connection, event.bucket, event.project, event.position)
         return
     before = connection.execute(select(projects.c.created_at).where(which)).scalar()
     values = {

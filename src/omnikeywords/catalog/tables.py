@@ -29,6 +29,7 @@ from sqlalchemy import (
 __all__ = [
     "api_keys",
     "buckets",
+    "erasures",
     "events",
     "followers",
     "homes",
@@ -101,6 +102,16 @@ events = Table(
         sqlite_where=Column("idempotency_key").isnot(None),
         postgresql_where=Column("idempotency_key").isnot(None),
     ),
+)
+
+# What is gone although it is not erased yet: all of it that stands below a position.
+erasures = Table(
+    "erasures",
+    metadata,
+    _key("bucket", Integer),
+    _key("project", String(64)),
+    _key("stream", String(160)),  # empty: all of the project
+    Column("position", BigInteger, nullable=False),  # of the event that deleted it
 )
 
 # What was uploaded, until it is imported: where every process that may import it can read it.

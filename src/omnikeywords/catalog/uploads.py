@@ -16,7 +16,7 @@ from omnikeywords.catalog.imports import made_at
 from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.tables import imports, uploads
 from omnikeywords.db import Connection, Database
-from omnikeywords.errors import NotFound
+from omnikeywords.errors import Conflict, NotFound
 
 __all__ = [
     "PART_BYTES",
@@ -68,6 +68,15 @@ class Keeping:
         """Keep what is left, in the caller's transaction, in which it must take its turn to append."""
         if self._rest:
             _insert(connection, self.project, self.import_id, self._parts, bytes(self._rest))
+
+    def check(self, connection: Connection) -> None:
+        """See to it that all of it is there, once the caller's transaction has its turn: the project may have been
+        deleted while it arrived. Raises Conflict."""
+        if self._parts:
+            which = _of(self.project, self.import_id) & (uploads.c.part < self._parts)
+            there = connection.execute(select(func.count()).select_from(uploads).where(which)).scalar_one()
+            if there < self._parts:
+                raise Conflict(f"project {self.project!r} was deleted during the upload: upload it again")
 
     def drop(self) -> None:
         """Keep nothing of it."""

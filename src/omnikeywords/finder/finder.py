@@ -74,7 +74,8 @@ class Finder:
     ) -> Analysis:
         """Analyse phrases in their order; one that cannot be analysed is an error of its own row.
 
-        Projects have no settings of their own: every one is analysed by those of this finder.
+        It touches no disk, so what a project is analysed by in the catalogue is not looked up: all are by the settings
+        of this finder.
 
         Raises InvalidMarket, InvalidOption, LanguageTableMissing.
         """
@@ -206,11 +207,11 @@ class Finder:
 
     def catch_up(self, project: str = DEFAULT_PROJECT) -> None:
         """Move the read models on as far as the log goes, where no processor does, derive what is to be derived of a
-        project, and look for its near-duplicates anew."""
+        project, erase what was deleted of it, and look for its near-duplicates anew."""
         workflows = self.catalogue.workflows_of(project)
         workflows.catch_up()
         for job in self.jobs.newest(project, limit=1000):
-            if job.kind == workflows.derive_keywords.kind and not job.state.ended:
+            if job.kind in (workflows.derive_keywords.kind, workflows.erase.kind) and not job.state.ended:
                 self.jobs.run(job.id)
         workflows.regroup(project)
 

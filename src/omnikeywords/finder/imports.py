@@ -94,6 +94,7 @@ class Imports:
                     self._check_key(connection, project, content, key)
                 upload.finish(connection)
                 begun, job = self._catalogue.workflows_of(project).start_import(connection, request, key)
+                upload.check(connection)
                 # Of several at once, those behind the first find it, as each has waited for its turn by now.
                 there = None if again else imports.same_content(connection, project, content, but=import_id)
                 if there is not None:
@@ -149,17 +150,17 @@ class Imports:
         """How many rows of an import are listed as not taken."""
         return imports.count_rejects(self._catalogue.database_of(project), project, import_id)
 
-    def withdraw(
-        self, import_id: str, project: str, actor: str, reason: str = "withdrawn", *, erase: bool = True
-    ) -> None:
-        """Make an import count nowhere, and erase what it said unless the log is to keep it. Raises NotFound."""
-        found = self.find(import_id, project)
-        with self._catalogue.database_of(project).write(project, statement_ms=600_000) as connection:
-            workflows = self._catalogue.workflows_of(project)
-            if erase:
-                workflows.delete_import(connection, found, reason, actor)
-            else:
-                workflows.withdraw_import(connection, project, import_id, reason, actor)
+    def withdraw(self, import_id: str, project: str, actor: str, reason: str = "withdrawn") -> None:
+        """Make an import count nowhere; the log keeps what it said. Raises NotFound."""
+        self.find(import_id, project)
+        with self._catalogue.database_of(project).write(project) as connection:
+            self._catalogue.workflows_of(project).withdraw_import(connection, project, import_id, reason, actor)
+
+    def delete(self, import_id: str, project: str, actor: str, reason: str = "deleted") -> Job:
+        """Make an import count nowhere; returns the job that erases what it said. Raises NotFound."""
+        self.find(import_id, project)
+        with self._catalogue.database_of(project).write(project) as connection:
+            return self._catalogue.workflows_of(project).delete_import(connection, project, import_id, reason, actor)
 
     def compare(self, before: str, after: str, project: str = DEFAULT_PROJECT, *, limit: int = 1000) -> Compared:
         """What is new, lost or moved in one import against another. Raises NotFound."""

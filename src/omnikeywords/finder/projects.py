@@ -7,6 +7,7 @@ from omnikeywords.catalog import projects
 from omnikeywords.catalog.projects import Project
 from omnikeywords.errors import InvalidOption
 from omnikeywords.finder.catalogue import Catalogue
+from omnikeywords.jobs import Job
 from omnikeywords.model import Market
 
 __all__ = ["Projects"]
@@ -72,8 +73,9 @@ class Projects:
         with self._catalogue.database_of(name).write(name) as connection:
             return self._catalogue.workflows_of(name).change_project(connection, name, actor, given, expected)
 
-    def delete(self, name: str, actor: str) -> None:
-        """Delete a project and erase everything that was ever said in it. Raises NotFound."""
+    def delete(self, name: str, actor: str) -> Job:
+        """Delete a project: from now on nothing of it is there, and its name may be used again. Returns the job that
+        erases everything that was ever said in it. Raises NotFound."""
         self._catalogue.project(name)
-        with self._catalogue.database_of(name).write(name, statement_ms=600_000) as connection:
-            self._catalogue.workflows_of(name).delete_project(connection, name, actor)
+        with self._catalogue.database_of(name).write(name) as connection:
+            return self._catalogue.workflows_of(name).delete_project(connection, name, actor)

@@ -2,10 +2,11 @@
 which there is nothing in them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, TypeGuard
 
 from omnikeywords.analysis import MODEL_VERSION, Options
 from omnikeywords.analysis.score import Weights
@@ -18,6 +19,7 @@ from omnikeywords.model import Market
 from omnikeywords.search import (
     RECORDED,
     Builder,
+    Found,
     Indexes,
     Request,
     Tally,
@@ -34,10 +36,21 @@ from omnikeywords.search import (
 )
 from omnikeywords.search.tallying import LONGEST_NGRAM
 
-__all__ = ["Searched", "Searches"]
+__all__ = ["Look", "Searched", "Searches"]
 
 _FOLLOWED_SECONDS = 2.0  # for another process to bring an index up
+_NOT_YET = "the search index does not hold this project yet: ask again in a moment"
 _PAUSE = 0.02  # seconds between looks at how far an index is
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a search found, before it is shown."""
+
+    found: Found
+    fields: Sequence[str] | None  # of the keyword objects, None for all
+    options: Options  # by which they were analysed
+    position: int  # of the log: every event up to it is in what was searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +79,41 @@ class Searches:
 
         Raises NotFound for the project, InvalidQuery, InvalidOption.
         """
+        return self.shown([self.look(request, fields)])[0]
+
+    def look(self, request: Request, fields: Sequence[str] | None = None) -> Look:
+        """What `find` finds, before it is shown. Raises as that."""
         view = self._view(request.project)
         if view is None:
             check(request)
-            return Searched([], 0, True, {name: {} for name in request.facets}, (), None, 0)
+            notes = (_NOT_YET,) if self._has_keywords(request.project) else ()
+            return Look(Found([], 0, True, {name: {} for name in request.facets}, notes, None), fields, Options(), 0)
         found = find(view, request)
-        hits = self._objects(view, request.project, found.records, fields)
-        notes = found.notes if found.total else (*found.notes, *_unknown_sources(view, request))
-        return Searched(
-            hits, found.total, found.total_is_exact, found.facets, notes, found.next_cursor, view.marker.position
-        )
+        if not found.total:
+            found = replace(found, notes=(*found.notes, *_unknown_sources(view, request)))
+        return Look(found, fields, self._options(view, request.project), view.marker.position)
+
+    def shown(self, looks: Sequence[Look]) -> list[Searched]:
+        """What each of several looks found; for many together it takes little longer than for one."""
+        records: dict[Options, list[list[Any]]] = {}
+        for look in looks:
+            if not _is_recorded(look.fields):
+                records.setdefault(look.options, []).extend(look.found.records)
+        objects = {options: iter(to_objects(listed, options)) for options, listed in records.items()}
+        return [
+            Searched(
+                to_recorded(look.found.records, look.fields, look.options.market)
+                if _is_recorded(look.fields)
+                else _chosen(islice(objects[look.options], len(look.found.records)), look.fields),
+                look.found.total,
+                look.found.total_is_exact,
+                look.found.facets,
+                look.found.notes,
+                look.found.next_cursor,
+                look.position,
+            )
+            for look in looks
+        ]
 
     def suggest(self, project: str, text: str, limit: int = 10) -> list[dict[str, Any]]:
         """The most searched keywords that begin as somebody types: keyword, volume. Raises NotFound."""
@@ -159,6 +197,10 @@ class Searches:
             standing = changes.standing(connection, bucket_of(project))
         return 0 if standing.number else standing.position
 
+    def _has_keywords(self, project: str) -> bool:
+        with self._catalogue.database_of(project).read(project) as connection:
+            return bool(changes.rows_behind(connection, bucket_of(project), project, "", 1).height)
+
     def catch_up(self, project: str) -> None:
         """Bring the index of a project up to the read models, where no processor does."""
         database, bucket = self._catalogue.database_of(project), bucket_of(project)
@@ -190,13 +232,15 @@ class Searches:
         self, view: View, project: str, records: list[list[Any]], fields: Sequence[str] | None
     ) -> list[dict[str, Any]]:
         options = self._options(view, project)
-        if fields is not None and RECORDED.issuperset(fields):
+        if _is_recorded(fields):
             return to_recorded(records, fields, options.market)
-        objects = to_objects(records, options)
-        return objects if fields is None else [{name: row[name] for name in fields} for row in objects]
+        return _chosen(to_objects(records, options), fields)
 
     def _options(self, view: View, project: str) -> Options:
         """How the keywords of an index were analysed."""
+        return view.remembered(("options", project), lambda: self._make_options(view, project))
+
+    def _make_options(self, view: View, project: str) -> Options:
         known = view.marker.projects[project]
         return Options(
             market=Market.parse(known.market) if known.market else None,
@@ -204,6 +248,16 @@ class Searches:
             weights=Weights(**known.weights),
             language_table=self._settings.language_table_path,
         )
+
+
+def _is_recorded(fields: Sequence[str] | None) -> TypeGuard[Sequence[str]]:
+    """Whether all these fields are shown without an analysis."""
+    return fields is not None and RECORDED.issuperset(fields)
+
+
+def _chosen(objects: Iterable[dict[str, Any]], fields: Sequence[str] | None) -> list[dict[str, Any]]:
+    """Keyword objects with these fields alone, None for all."""
+    return list(objects) if fields is None else [{name: row[name] for name in fields} for row in objects]
 
 
 def _unknown_sources(view: View, request: Request) -> tuple[str, ...]:

@@ -94,14 +94,16 @@ class Step:
 class Saga:
     """A kind of job: its steps in order."""
 
-    def __init__(self, kind: str, steps: Sequence[Step], *, at_once: int | None = None) -> None:
-        """`at_once` limits how many jobs of the kind run at a time, all workers of a database together.
+    def __init__(self, kind: str, steps: Sequence[Step], *, at_once: int | None = None, revocable: bool = True) -> None:
+        """`at_once` limits how many jobs of the kind run at a time, all workers of a database together. One that is not
+        `revocable` has no way back from its start on.
 
         Raises ValueError for steps that make no saga.
         """
         self.kind = kind
         self.steps = tuple(steps)
         self.at_once = at_once
+        self.revocable = revocable
         self._places = {step.name: place for place, step in enumerate(self.steps)}
         pivots = [place for place, step in enumerate(self.steps) if step.pivot]
         for name in (kind, *self._places):
@@ -114,6 +116,8 @@ class Saga:
         if at_once is not None and at_once < 1:
             raise ValueError(f"saga {kind} may run {at_once} at once: give 1 or more, or None")
         self._pivot = pivots[0] if pivots else len(self.steps) - 1
+        if not revocable and any(step.undo for step in self.steps):
+            raise ValueError(f"saga {kind} is not revocable: none of its steps is ever undone")
         for step in self.steps[self._pivot + 1 :]:
             if step.undo is not None:
                 raise ValueError(f"step {step.name} of saga {kind} comes after the pivot and is never undone")

@@ -62,6 +62,7 @@ __all__ = [
     "claim",
     "count_jobs",
     "end",
+    "erase",
     "forget_ended",
     "free",
     "give_back",
@@ -71,6 +72,7 @@ __all__ = [
     "list_jobs",
     "listen",
     "look",
+    "made_before",
     "of_key",
     "oldest_waiting_ms",
     "park",
@@ -121,7 +123,7 @@ def start(
         "state": JobState.QUEUED.value,
         "run": 1,
         "step": saga.steps[0].name,
-        "pivoted": False,
+        "pivoted": not saga.revocable,
         "backwards": False,
         "attempt": 0,
         "due_at": now if not_before is None else ms_of(not_before),
@@ -539,13 +541,20 @@ def forget_ended(connection: Connection, older_than_ms: int, most: int) -> int:
     return forgotten
 
 
-def erase(connection: Connection, project: str, job_id: str | None = None) -> int:
+def made_before(connection: Connection, job_id: str, after: str = "", limit: int = 100) -> list[str]:
+    """The next jobs behind the id `after` that are of the same project as a job and were made before it."""
+    one = jobs.alias()
+    earlier = (jobs.c.project == one.c.project) & (jobs.c.created_at < one.c.created_at) & (jobs.c.id != one.c.id)
+    found = select(jobs.c.id).join(one, earlier).where(one.c.id == job_id, jobs.c.id > after)
+    return list(connection.execute(found.order_by(jobs.c.id).limit(limit)).scalars())
+
+
+def erase(connection: Connection, project: str, ids: Collection[str]) -> int:
     """Delete jobs of a project with all that was told of them; returns how many there were.
 
     A worker that holds one of them finds out at its next transaction, which is not kept.
     """
-    which = (jobs.c.project == project) if job_id is None else _named(job_id, project)
-    erased: int = connection.execute(delete(jobs).where(which)).rowcount
+    erased: int = connection.execute(delete(jobs).where(jobs.c.project == project, jobs.c.id.in_(ids))).rowcount
     return erased
 
 

@@ -7,6 +7,7 @@ at. Whatever is replaced stays behind as waste until the index is made anew.
 What many keywords have in common lies in a record before theirs, and each says how many bytes before.
 """
 
+import functools
 import mmap
 import os
 from collections.abc import Mapping, Sequence
@@ -39,11 +40,17 @@ _FIELDS = (
     *("keyword", *_COMMON, *_NUMBERS, "updated_at", "observed"),
     *("near_duplicate_of", "near_duplicate_reason", "tags", "corrected"),
 )
+_NOTHING = dict.fromkeys(_FIELDS)
 _WHERE = {name: number for number, name in enumerate(_FIELDS)}
 # Fields that are shown without an analysis.
 RECORDED = frozenset(("keyword", "normalized", "id", "market", "source", *_NUMBERS))
 _PARTS = {"difficulty": DIFFICULTY_PARTS, "opportunity": OPPORTUNITY_PARTS}
 _DATES = ("period_start", "period_end")
+# What scores are made from: columns of a record, and what else was observed by its name there.
+_SCORED = tuple(name for name in OBSERVED_COLUMNS if name in _WHERE)
+_REST_SCORED = {
+    name: "vendor_difficulty" if name == "difficulty" else name for name in OBSERVED_COLUMNS if name not in _WHERE
+}
 
 
 class RecordFile:
@@ -145,29 +152,39 @@ def to_recorded(records: Sequence[Sequence[Any]], fields: Sequence[str], market:
 def to_objects(records: Sequence[Sequence[Any]], options: Options) -> list[dict[str, Any]]:
     """Records as the keyword objects that the catalogue makes of the same rows."""
     by_market: dict[str | None, list[int]] = {}
-    filled = [{name: recorded(record, name) for name in _FIELDS} for record in records]
+    filled = [{**_NOTHING, **dict(zip(_FIELDS, record, strict=False))} for record in records]
     for i, row in enumerate(filled):
         by_market.setdefault(row["market"], []).append(i)
     made: list[dict[str, Any]] = [{} for _ in records]
     for market, indexes in by_market.items():
         chosen = [filled[i] for i in indexes]
         rest = [_rest(row["observed"]) for row in chosen]
-        seen = {
-            name: [row[name] if name in _WHERE else more["vendor_difficulty" if name == "difficulty" else name]
-                   for row, more in zip(chosen, rest, strict=True)]
-            for name in OBSERVED_COLUMNS
-        }  # fmt: skip
-        there = {name: values for name, values in seen.items() if any(value is not None for value in values)}
-        in_market = options if market is None else replace(options, market=Market.parse(market))
-        rows = analyse([row["keyword"] for row in chosen], in_market, there or None).rows()
+        in_market = options if market is None else _in_market(options, market)
+        rows = analyse([row["keyword"] for row in chosen], in_market, _observations(chosen, rest)).rows()
         for i, row, more, derived in zip(indexes, chosen, rest, rows, strict=True):
             made[i] = _object(derived, row, more)
     return made
 
 
+@functools.lru_cache(maxsize=1024)
+def _in_market(options: Options, market: str) -> Options:
+    return replace(options, market=Market.parse(market))
+
+
+def _observations(rows: Sequence[Mapping[str, Any]], rest: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]] | None:
+    """The columns from which scores are made, as far as any row has them."""
+    columns = {name: [row[name] for row in rows] for name in _SCORED}
+    if any(row["observed"] is not None for row in rows):
+        columns.update({name: [row[_REST_SCORED[name]] for row in rest] for name in _REST_SCORED})
+    there = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    return there or None
+
+
 def _object(derived: dict[str, Any], row: Mapping[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
-    said = dict.fromkeys(CORRECTED) | (msgspec.json.decode(row["corrected"]) if row["corrected"] else {})
-    derived.update({name: said[name] for name in CORRECTABLE if said[name] is not None})
+    said = dict.fromkeys(CORRECTED)
+    if row["corrected"]:
+        said |= msgspec.json.decode(row["corrected"])
+        derived.update({name: said[name] for name in CORRECTABLE if said[name] is not None})
     for name, parts in _PARTS.items():
         if derived[name] is not None:
             derived[name]["parts"] = dict.fromkeys(parts) | derived[name]["parts"]
@@ -195,5 +212,6 @@ def _rest(observed: str | None) -> dict[str, Any]:
     return rest
 
 
+@functools.lru_cache(maxsize=4096)  # keywords of a chunk came at the same time
 def _time(microseconds: int) -> datetime:
     return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(microsecond=microseconds % 1_000_000)

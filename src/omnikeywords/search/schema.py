@@ -140,9 +140,9 @@ class _Document(msgspec.Struct, omit_defaults=True, gc=False):
     """A keyword as the index takes it: each field's values, none where it has none."""
 
     term: str
-    key: int
     text: str
     whole: str
+    key: int
     place: int
     at: int
     market: str | None = None
@@ -171,17 +171,19 @@ _encode = msgspec.json.Encoder().encode
 
 def documents(project: str, terms: Terms, rows: pl.DataFrame, at: NDArray[np.uint64], words: Words) -> Iterator[str]:
     """Documents as JSON, of rows of the table `keywords` of a project, whose records begin at the bytes `at`."""
-    phrases = words.split(rows["normalized"].to_list())
-    stems = words.stems(phrases, rows["language"].to_list())
-    wholes = ["".join(split) for split in phrases]
     places = places_of(rows)
-    bands = (places >> np.uint64(_BAND_BITS)).tolist()
-    before, between = terms.word, f" {terms.word}"
-    fields = (
-        map(_term_of(terms), stems, wholes, bands, rows["rows"].to_list()),
+    term_of = _term_of(terms)
+    first, further = terms.word, f" {terms.word}"
+    # One keyword after another, not column by column: what is made of each is gone before the next, so nothing is
+    # there for the collector of garbage to go through again and again.
+    phrases = zip(
+        words.stemmed(rows["normalized"].to_list(), rows["language"].to_list()),
+        (places >> np.uint64(_BAND_BITS)).tolist(),
+        rows["rows"].to_list(),
+        strict=True,
+    )
+    rest = zip(
         keys_of(project, rows["id"]).tolist(),
-        (before + between.join(split) for split in phrases),
-        map(before.__add__, wholes),
         places.tolist(),
         scatter(at).tolist(),
         rows["market"].cast(pl.String).to_list(),
@@ -190,9 +192,12 @@ def documents(project: str, terms: Terms, rows: pl.DataFrame, at: NDArray[np.uin
         map(_tags, rows["tags"].cast(pl.String).to_list()),
         *(_codes(rows[name], names) for name, names in CODES.items()),
         *(_numbers(rows[name], SCALES.get(name, 1)) for name in NUMBERS),
+        strict=True,
     )
-    for values in zip(*fields, strict=True):
-        yield _encode(_Document(*values)).decode()
+    for ((split, stems), band, imports), values in zip(phrases, rest, strict=True):
+        whole = "".join(split)
+        text = first + further.join(split)
+        yield _encode(_Document(term_of(stems, whole, band, imports), text, first + whole, *values)).decode()
 
 
 def _term_of(terms: Terms) -> Callable[[Sequence[str], str, int, str], str]:

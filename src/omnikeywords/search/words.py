@@ -8,7 +8,7 @@ a query nobody knows the language, so it asks for the stems in all of them.
 import functools
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import tantivy
@@ -98,13 +98,14 @@ class Words:
         self._pieces = _Pieces()
         self._stems = {language: _Stems(language) for language in STEMMED}
 
-    def split(self, normalized: Sequence[str]) -> list[list[str]]:
+    def split(self, normalized: Sequence[str]) -> Iterator[list[str]]:
         """The words of each phrase, in their order; a word of nothing but punctuation is that punctuation."""
         known = self._pieces
         if len(known) > _REMEMBERED:
             known.clear()
         parts_of = known.__getitem__
-        return [list(chain.from_iterable(map(parts_of, phrase.split()))) for phrase in fold_batch(normalized)]
+        for phrase in fold_batch(normalized):
+            yield list(chain.from_iterable(map(parts_of, phrase.split())))
 
     def spelt(self, normalized: str, words: Sequence[str]) -> Sequence[str]:
         """The words of a phrase with their accents; as they are where its parts are others without."""
@@ -113,16 +114,17 @@ class Words:
         parts = [part for word in normalized.split() for part in (pieces(word) or (word,))]
         return parts if len(parts) == len(words) else words
 
-    def stems(self, phrases: Sequence[Sequence[str]], languages: Sequence[str | None]) -> list[Sequence[str]]:
-        """The stems of the words of each phrase in its language; the words where that has no stemmer."""
+    def stemmed(
+        self, normalized: Sequence[str], languages: Sequence[str | None]
+    ) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+        """The words of each phrase, and their stems in its language; the words where that has no stemmer."""
         for known in self._stems.values():
             if len(known) > _REMEMBERED:
                 known.clear()
-        found: list[Sequence[str]] = []
-        for words, language in zip(phrases, languages, strict=True):
-            stems = self._stems.get(language or "")
-            found.append(words if stems is None else list(map(stems.__getitem__, words)))
-        return found
+        stems_in = {language: known.__getitem__ for language, known in self._stems.items()}.get
+        for words, language in zip(self.split(normalized), languages, strict=True):
+            stem_of = stems_in(language or "")
+            yield words, words if stem_of is None else list(map(stem_of, words))
 
 
 def split(normalized: str) -> list[str]:
