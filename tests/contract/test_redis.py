@@ -24,11 +24,15 @@ KEY = b"k" * 20
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """The client library leaves connections to nodes that it has no more use for to the collector of garbage."""
+    """The client library leaves connections to nodes that it has no more use for to the collector of garbage, which is
+    to come to them here and not before.
+    """
+    gc.disable()
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+    gc.enable()
 
 
 @pytest.fixture(scope="module")
