@@ -42,6 +42,7 @@ from omnikeywords.settings import Settings
 from omnikeywords.workflows import Workflows
 from tests.catalogue import Catalogue, Chunk, chunks_of
 from tests.conftest import Place
+from tests.servers.redis import until
 
 WAIT = 30  # seconds for what must come
 
@@ -925,3 +926,40 @@ def test_near_duplicate_groups_of_fifty_shuffled_chunks_are_those_of_a_full_run(
     columns = ["id", "near_duplicate_of", "near_duplicate_reason"]
     assert expected["near_duplicate_of"].count() > 30
     assert_frame_equal(shop.objects().select(columns), expected.select(columns))
+
+
+@straight
+def test_what_was_digested_ahead_is_digested_anew_where_settings_changed(
+    shop: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second chunk comes while the first is written, and between both the project gets a brand."""
+    first, second = chunks_of("i1", b"Keyword\nacme shoes\nacme boots\n", size=1)
+    shop.start("i1")
+    shop.follow()
+    shop.append(first)
+    digested: list[int] = []
+    write, position, digest = Follower._write, Follower._position, shop.model.digest
+
+    def appending(self: Follower, *of: Any) -> None:
+        monkeypatch.setattr(Follower, "_write", write)
+        shop.append(second)
+        write(self, *of)
+
+    def changing(self: Follower) -> int:
+        if digested:  # the first is written, the second was given away to be digested
+            monkeypatch.setattr(Follower, "_position", position)
+            until(lambda: len(digested) == 2)
+            shop.change(brands=["acme"])
+        return position(self)
+
+    def noting(event: Event) -> Any:
+        made = digest(event)
+        digested.append(event.position)
+        return made
+
+    monkeypatch.setattr(Follower, "_write", appending)
+    monkeypatch.setattr(Follower, "_position", changing)
+    monkeypatch.setattr(shop.model, "digest", noting)
+    shop.follow()
+    assert digested.count(digested[0] + 1) == 2
+    assert shop.objects()["branded"].to_list() == [True, True]

@@ -24,11 +24,15 @@ KEY = b"k" * 20
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """The client library leaves connections to nodes that it has no more use for to the collector of garbage."""
+    """The client library leaves connections to nodes that it has no more use for to the collector of garbage, which is
+    to come to them here and not before.
+    """
+    gc.disable()
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+    gc.enable()
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,31 @@ class Dear:
             return f"{name} of {stamp}".encode()
 
         return await kept.get_or_compute(name, 60, compute, stamp=stamp, namespace="shop", dear=True)
+
+
+def test_a_cluster_is_not_asked_for_all_its_commands(cluster: RedisServers) -> None:
+    """To read them holds up the event loop, and with it every request, for longer than a search takes."""
+    for node in cluster.nodes:
+        with node.client() as client:
+            client.config_resetstat()
+
+    async def scenario() -> None:
+        async with linked(cluster) as link:
+            await link.put("shop", KEY, b"value", 60, (await link.get("shop", KEY))[1])
+            assert (await link.get("shop", KEY))[0] == b"value"
+            await link.invalidate("shop")
+            assert (await link.get("shop", KEY))[0] is None
+            lease = await link.lease("key", 1.0, 5, 2)
+            assert lease is not None
+            assert lease[:2] == (2, 3)
+
+    asyncio.run(scenario())
+    asked: set[str] = set()
+    for node in cluster.nodes:
+        with node.client() as client:
+            asked |= set(client.info("commandstats"))
+    assert "cmdstat_mget" in asked
+    assert "cmdstat_command" not in asked
 
 
 class TestSharing:

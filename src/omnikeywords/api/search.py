@@ -304,8 +304,8 @@ def search_routes(search: Search) -> list[Route]:
             "search",
             "Search keywords",
             "The best match first: the phrase itself, its words and no others, all its words, all its words in any "
-            "form, and, where that is too little, what is spelt almost so. Pages go on where the last one ended, also "
-            "while imports run.",
+            "form, and, where there is none of these, what is spelt almost so or lacks some words. Pages go on where "
+            "the last one ended, also while imports run.",
             asks=SearchQuery,
             answers={200: Answer("A page of hits.", SearchAnswer)},
             problems=("invalid_query", "invalid_request", "invalid_option", "not_reached", *DATABASE_PROBLEMS),

@@ -25,7 +25,7 @@ from omnikeywords.catalog import gone, log
 from omnikeywords.catalog.events import Event, EventType
 from omnikeywords.catalog.tables import buckets, followers, parked
 from omnikeywords.db import Connection, Database
-from omnikeywords.errors import BucketMoved, DatabaseBusy, DatabaseUnavailable, NotReached
+from omnikeywords.errors import BucketMoved, DatabaseBusy, DatabaseUnavailable, NotReached, UnknownEvent
 from omnikeywords.ops import counter, get_logger
 
 __all__ = [
@@ -111,35 +111,43 @@ class Follower:
         self._key = {"b": bucket, "m": model.name}
         self._seen: datetime | None = None  # time in the follower's row when what is written next was read
         self._overtaken = 0  # times in a row
+        self._digests: dict[int, Future[Any]] = {}  # of events by position, begun ahead
 
     def advance(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Apply the events there are, until `stop` says so; returns the position reached.
 
         Raises DatabaseUnavailable, DatabaseBusy; what was applied stays.
         """
+        self._digests.clear()
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as ahead:
             while True:
+                before = self._seen
                 position = self._position()
+                if self._seen != before:  # another wrote, who may have changed what events are digested by
+                    self._digests.clear()
                 with self._database.read() as connection:
                     events = log.read(connection, self._bucket, position, _BATCH)
                 if not events or stop():
                     return position
                 try:
-                    self._apply(position, events, ahead, stop)
+                    if not self._apply(position, events, ahead, stop):
+                        self._digests.clear()
                 except _Overtaken:
                     continue
 
     def _apply(self, position: int, events: list[Event], ahead: ThreadPoolExecutor, stop: Callable[[], bool]) -> bool:
         """Apply events; returns whether all of them are."""
         groups = list(_groups(events))
-        following = [ahead.submit(self._model.digest, event) for event in groups[0]]
+        self._digest(groups[0], ahead)
         for i, group in enumerate(groups):
-            digested = following
-            if i + 1 < len(groups):
-                following = [ahead.submit(self._model.digest, event) for event in groups[i + 1]]
+            last = i + 1 == len(groups)
+            if not last:
+                self._digest(groups[i + 1], ahead)
             try:
-                digests = [future.result() for future in digested]
+                digests = [self._digests.pop(event.position).result() for event in group]
                 for part in self._model.parts(self._database, group, digests):
+                    if last and not self._digests:
+                        self._digest(self._following(group[-1].position), ahead)
                     self._write(position, position, part)
                     if stop():
                         return False
@@ -159,6 +167,20 @@ class Follower:
             position = group[-1].position
             self._overtaken = 0
         return True
+
+    def _digest(self, events: list[Event], ahead: ThreadPoolExecutor) -> None:
+        """Begin to digest events, unless that is done."""
+        for event in events:
+            if event.position not in self._digests:
+                self._digests[event.position] = ahead.submit(self._model.digest, event)
+
+    def _following(self, position: int) -> list[Event]:
+        """The group of events behind a position, as far as they were appended by now."""
+        try:
+            with self._database.read() as connection:
+                return next(_groups(log.read(connection, self._bucket, position, _TOGETHER)), [])
+        except UnknownEvent:  # for whoever comes to it
+            return []
 
     def _stand_back(self) -> None:
         """Let another get on that was first; the longer, the more often it was."""
