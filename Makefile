@@ -32,8 +32,10 @@ bench: $(VENV)/.test-ready ## measure speed; writes benchmarks/results
 	$(BIN)/python benchmarks/bench_log.py
 	$(BIN)/python benchmarks/bench_import.py
 
-bench-serve: $(VENV)/.test-ready ## ours and the guide's stack under the guide's mix of calls; DATA=folder of the evaluation sets; some 40 minutes
+bench-serve: $(VENV)/.test-ready ## ours and the guide's stack under the guide's mix of calls, freshness, Redis in trouble; DATA=folder of the evaluation sets; an hour
 	$(BIN)/python benchmarks/bench_mix.py --data $(DATA)
+	$(BIN)/python benchmarks/bench_fresh.py --data $(DATA)
+	$(BIN)/python benchmarks/bench_redis.py --data $(DATA)
 
 crash: $(VENV)/.test-ready ## kill imports 200 times at any moment and 10 times at each named point; some 20 minutes
 	$(BIN)/python benchmarks/bench_crash.py

@@ -17,9 +17,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from omnikeywords.settings import Settings
 from tests.servers.ports import free_port
 
-__all__ = ["await_answer", "cpu_seconds", "end", "fetch", "free_port", "okf", "proxied", "samples"]
+__all__ = [
+    "await_answer",
+    "cpu_seconds",
+    "end",
+    "environment",
+    "fetch",
+    "free_port",
+    "okf",
+    "proxied",
+    "samples",
+    "service",
+]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -62,6 +74,29 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Settings of a service that keeps all it has in a folder, on SQLite."""
+    return {
+        "OKF_DATABASE_URL": f"sqlite:///{folder}/catalogue.sqlite3",
+        "OKF_DATA_DIR": str(folder),
+        "OKF_LANGUAGE_TABLE": str(Settings.load(os.environ).language_table_path),  # not built again
+        "OKF_DRAIN_DELAY_MS": "0",
+    }
+
+
+@contextmanager
+def service(environ: Mapping[str, str], *options: str) -> Iterator[int]:
+    """`okf serve` with these settings, ready, until the block ends; gives its port."""
+    port = free_port()
+    command = okf("serve", "--port", str(port), *options)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, **environ})
+    try:
+        await_answer(port, "/ready", process, 180)
+        yield port
+    finally:
+        end(process)
 
 
 def cpu_seconds(*roots: int) -> float:

@@ -20,9 +20,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
-from serving import await_answer, cpu_seconds, end, fetch, free_port, okf, samples
-
-from omnikeywords.settings import Settings
+from serving import await_answer, cpu_seconds, end, environment, fetch, free_port, okf, samples
 
 __all__ = ["WORKERS", "Ours", "Stack", "started"]
 
@@ -94,13 +92,7 @@ class Ours:
 
     def start(self) -> None:
         self._folder = Path(self._kept.enter_context(tempfile.TemporaryDirectory(prefix="okf-bench-")))
-        self._environ = {
-            **os.environ,
-            "OKF_DATABASE_URL": f"sqlite:///{self._folder}/catalogue.sqlite3",
-            "OKF_DATA_DIR": str(self._folder),
-            "OKF_LANGUAGE_TABLE": str(Settings.load(os.environ).language_table_path),  # not built again
-            "OKF_DRAIN_DELAY_MS": "0",
-        }
+        self._environ = {**os.environ, **environment(self._folder)}
         self.port = free_port()
         self._serve()
 

@@ -272,6 +272,7 @@ def _check_text(text: str) -> None:
 
 
 def source_of(name: str) -> "Source":
+    """The file of a name given on the command line; `-` is stdin."""
     from omnikeywords.bulk import Source
 
     if name == "-":

@@ -121,7 +121,6 @@ def export(
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="File to write to.")] = None,
     bom: Annotated[bool, typer.Option("--bom", help="Begin csv with a byte order mark, for Excel.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", hidden=True)] = False,
 ) -> None:
     """Write all keywords of a project that every filter lets through, with every column."""
     from omnikeywords.formats.write import FORMATS, write_results

@@ -55,6 +55,7 @@ class ReportFormat(StrEnum):
 
 
 def load_settings() -> "Settings":
+    """The settings of the environment. Raises InvalidSetting."""
     from omnikeywords.settings import Settings
 
     return Settings.load(os.environ)
@@ -134,14 +135,17 @@ def _fitted(line: str) -> str:
 
 
 def counted(number: int, noun: str) -> str:
+    """A number and what there are so many of: `1 row`, `2,000 rows`."""
     return f"{number:,} {noun if number == 1 else noun + 's'}"
 
 
 def print_json(value: object) -> None:
+    """A value as one line of JSON, on stdout."""
     import json
 
     print(json.dumps(value, ensure_ascii=not is_utf8(sys.stdout)))
 
 
 def is_utf8(stream: TextIO) -> bool:
+    """Whether a stream takes every letter."""
     return (stream.encoding or "").lower().replace("-", "").replace("_", "") == "utf8"

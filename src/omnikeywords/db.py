@@ -113,23 +113,37 @@ class Database:
         if project == ALL_PROJECTS:
             raise InvalidOption(f"project {project!r} is not a name that a project can have", project=project)
         milliseconds = statement_ms or self.limits.statement_ms
+        writes = engine is not self._reading
+        with self._errors(writes=writes), self._begin(engine, project, milliseconds) as connection:
+            transaction = connection.get_transaction()
+            assert transaction is not None
+            with transaction:
+                yield connection
+                if self.dialect == "postgresql" and _failed(self.raw(connection)):
+                    raise RuntimeError("a statement of this transaction failed and was passed over: nothing is kept")
+            if told := connection.info.pop(_TOLD, None):
+                _tell(self.raw(connection), told)
+            if self.dialect == "sqlite" and writes:
+                self._checkpoint(connection, patient=engine is self._writing)
+
+    @contextmanager
+    def without_transaction(self) -> Iterator[Connection]:
+        """A connection of PostgreSQL that keeps each statement by itself and has no limits of time but the server's:
+        for what it does in no transaction, as building an index while others write.
+
+        Raises DatabaseUnavailable, DatabaseBusy.
+        """
+        with self._errors(writes=True), self._engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def _errors(self, *, writes: bool) -> Iterator[None]:
+        """What drivers raise within, as errors of ours."""
         try:
-            with self._begin(engine, project, milliseconds) as connection:
-                transaction = connection.get_transaction()
-                assert transaction is not None
-                with transaction:
-                    yield connection
-                    if self.dialect == "postgresql" and _failed(self.raw(connection)):
-                        raise RuntimeError(
-                            "a statement of this transaction failed and was passed over: nothing is kept"
-                        )
-                if told := connection.info.pop(_TOLD, None):
-                    _tell(self.raw(connection), told)
-                if self.dialect == "sqlite" and engine is not self._reading:
-                    self._checkpoint(connection, patient=engine is self._writing)
+            yield
         # What `raw` is used for fails with the driver's own errors.
         except (DBAPIError, PoolTimeout, self._engine.dialect.loaded_dbapi.Error) as error:
-            translated = _translated(error, self.shown_url, writes=engine is not self._reading)
+            translated = _translated(error, self.shown_url, writes=writes)
             if translated is None:
                 raise
             raise translated from error

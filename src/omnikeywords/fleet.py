@@ -26,6 +26,7 @@ from omnikeywords.workflows import Workflows
 __all__ = ["Fleet"]
 
 _FRESH = 2.0  # seconds for which nobody asks again what lies where
+_LATE = 1.5 * _FRESH  # since it was last asked: from here on one waits for the answer
 _SETTLED = 3 * _FRESH  # after which every process has asked
 _ROUNDS = 5  # of copying what was written meanwhile, at most
 _NEAR = 20  # events
@@ -49,7 +50,10 @@ class Fleet:
         read_url = settings.database_read_url
         self._standby = None if read_url is None else Standby(first, connect(read_url, limits))
         self._workflows: dict[str, Workflows] = {}
-        self._lock = threading.Lock()
+        self._making = threading.Lock()  # of workflows
+        self._lock = threading.Lock()  # of the placement
+        self._asking = threading.Lock()  # held while a thread beside asks for it
+        self._closed = False
         self._placement: Placement | None = None
         self._asked = float("-inf")
 
@@ -61,11 +65,28 @@ class Fleet:
     def placement(self, *, now: bool = False) -> Placement:
         """What lies where, as it was at most some seconds ago, or as it was known before the first server went away.
 
+        Where it is asked for all the time nobody waits for it, unless it is wanted as of `now`: searches look here on
+        an event loop.
+
         Raises DatabaseUnavailable where that was never known.
         """
+        known, since = self._placement, time.monotonic() - self._asked
+        if known is None or now or (since > _LATE and not self._asking.locked()):
+            return self._ask(now=now)
+        if since > _FRESH and self._asking.acquire(blocking=False):
+            threading.Thread(target=self._ask_beside, name="placement", daemon=True).start()
+        return known
+
+    def _ask_beside(self) -> None:
+        try:
+            if not self._closed:
+                self._ask()
+        finally:
+            self._asking.release()
+
+    def _ask(self, *, now: bool = False) -> Placement:
         with self._lock:
             if self._placement is None or now or time.monotonic() > self._asked + _FRESH:
-                self._asked = time.monotonic()
                 try:
                     with self.first.read() as connection:
                         found = placement.load(connection, self._settings.region)
@@ -74,6 +95,8 @@ class Fleet:
                         raise
                     _log.warning("what lies where cannot be asked", reason=str(error))
                     return self._placement
+                finally:
+                    self._asked = time.monotonic()
                 learn(found.book)
                 self._placement = found
             return self._placement
@@ -113,7 +136,7 @@ class Fleet:
 
     def workflows(self, server: str) -> Workflows:
         """The sagas of one server."""
-        with self._lock:
+        with self._making:
             if server not in self._workflows:
                 settings, database = self._settings, self.database(server)
                 sender = Sender(allow_loopback=settings.webhook_allow_loopback)
@@ -124,6 +147,9 @@ class Fleet:
 
     def close(self) -> None:
         """Give all connections back."""
+        self._closed = True
+        with self._asking:  # so that nobody opens another one
+            pass
         if self._standby is not None:
             self._standby.close()
         for database in self._databases.values():

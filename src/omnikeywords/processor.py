@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from omnikeywords.bulk import seldom_collected
 from omnikeywords.errors import DatabaseBusy, DatabaseUnavailable, OmniKeywordsError, SchemaOutdated, UnknownEvent
 from omnikeywords.finder import Finder
-from omnikeywords.jobs import WorkerOptions, arm_crash_point, run_worker
+from omnikeywords.jobs import Saga, WorkerOptions, arm_crash_point, run_worker
 from omnikeywords.ops import configure_logs, gauge, get_logger, keep_little_memory
 from omnikeywords.search import Builder
 from omnikeywords.settings import Settings
@@ -103,14 +103,29 @@ def _work(finder: Finder, workflows: Workflows, server: str, stop: threading.Eve
     deliveries = workflows.deliveries.saga
     # In threads of its own: receivers that answer slowly, or never, are waited for by no import.
     sent = threading.Thread(
-        target=run_worker,
-        args=(workflows.database, [deliveries], stop, replace(options, listen=False)),
+        target=_run_jobs,
+        args=(workflows, server, [deliveries], stop, replace(options, listen=False)),
         name=f"deliver-{server}",
     )
     sent.start()
-    run_worker(workflows.database, [saga for saga in workflows.sagas if saga is not deliveries], stop, options)
+    _run_jobs(workflows, server, [saga for saga in workflows.sagas if saga is not deliveries], stop, options)
     sent.join()
     followed.join()
+
+
+def _run_jobs(
+    workflows: Workflows, server: str, sagas: Sequence[Saga], stop: threading.Event, options: WorkerOptions
+) -> None:
+    """Run jobs of these kinds; a worker that fails is begun again, as nobody would see that one is missing."""
+    while not stop.is_set():
+        try:
+            run_worker(workflows.database, sagas, stop, options)
+        except OmniKeywordsError as error:
+            _log.error("the job worker failed", server=server, reason=str(error))
+            stop.wait(_RETRY)
+        except Exception as error:
+            _log.error("the job worker failed", server=server, exc_info=error)
+            stop.wait(_RETRY)
 
 
 def _follow(workflows: Workflows, server: str, stop: threading.Event) -> None:
@@ -134,6 +149,9 @@ def _follow(workflows: Workflows, server: str, stop: threading.Event) -> None:
             pause = _RETRY
         except OmniKeywordsError as error:
             _log.error("the read models cannot follow", server=server, reason=str(error))
+            pause = _RETRY
+        except Exception as error:  # nobody would see that this thread is missing
+            _log.error("the read models cannot follow", server=server, exc_info=error)
             pause = _RETRY
 
 

@@ -68,7 +68,7 @@ def serve(
 
     `roles` are names by comma; None is all of them. `program` is how it was called, for what to try next.
 
-    Raises InvalidOption for an unknown role or a number that is none, LanguageTableMissing, OmniKeywordsError
+    Raises InvalidOption for an unknown role or a number that cannot be, LanguageTableMissing, OmniKeywordsError
     for an address that is not of this machine or a port in use, and for an address that others reach where there is
     no API key; DatabaseBusy while a backup is restored. Exits with 1 where workers keep dying.
     """
@@ -81,6 +81,10 @@ def serve(
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="okf-serve-")))
         beside = [role for role in chosen if role in _BESIDE]
+        if "processor" in chosen:
+            from omnikeywords.jobs import WorkerOptions
+
+            WorkerOptions.of(settings).check(settings.database_connections)
         if number > 1 or beside:
             share_metrics(folder)
         configure_logs(settings.log_level, settings.log_format)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import polars as pl
@@ -54,6 +54,9 @@ __all__ = ["CHUNK", "ImportRequest", "Workflows"]
 CHUNK = 10_000  # rows of one event
 _COUNTED = ("chunks", "rows", "rejects", "unusable", "merged")  # of an import, at each checkpoint
 _MOST_REJECTS = 100_000  # kept one by one; all of them are counted
+_UNDER_WAY = 2  # chunks that an import is ahead of the read models
+_LONGEST_WAIT = 5.0  # seconds for them, before a chunk
+_PAUSE = 0.01  # seconds between looks at how far they are
 _ALIVE_SECONDS = 1.0  # between signs of life of a step that goes on for long
 _log = get_logger(__name__)
 
@@ -88,6 +91,55 @@ class ImportRequest:
     market: str | None = None
     period: tuple[date, date] | None = None
     actor: str = "unknown"
+
+
+class _Following:
+    """Moves the read models on beside an import, chunk by chunk; what fails here the step `follow` does."""
+
+    def __init__(self, database: Database, model: KeywordsModel, context: Context) -> None:
+        self._database = database
+        self._follower = follow.Follower(database, model, context.bucket)
+        self._bucket = context.bucket
+        self._job_id = context.job_id
+        self._position = 0  # of what was appended last
+        self._appended, self._ending = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name=f"okf-follow-{context.job_id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._appended.set()
+        self._thread.join()
+
+    def appended(self, position: int) -> None:
+        """There is another event to follow."""
+        self._position = position
+        self._appended.set()
+
+    def keep_close(self) -> None:
+        """Wait until the read models are not far behind: what is acknowledged is to be found soon after.
+
+        Not for long, where they cannot follow or have others to follow first.
+        """
+        until = time.monotonic() + _LONGEST_WAIT
+        while self._thread.is_alive() and time.monotonic() < until:
+            with self._database.read() as connection:
+                if self._position - follow.position_of(connection, MODEL, self._bucket) < _UNDER_WAY:
+                    return
+            time.sleep(_PAUSE)
+
+    def _work(self) -> None:
+        while not self._ending.is_set():
+            self._appended.wait()
+            self._appended.clear()
+            try:
+                self._follower.advance(self._ending.is_set)
+            except Exception as error:
+                _log.warning("read models do not follow an import yet", job=self._job_id, error=str(error))
+                return
 
 
 class Workflows:
@@ -321,7 +373,7 @@ class Workflows:
         with (
             self._upload(context) as file,
             _opened(file, context.input) as export,
-            self._following(context) as appended,
+            _Following(self._database, self.model, context) as following,
         ):
             for number, batch in enumerate(export.batches(CHUNK)):
                 normalized, lost = normalise_batch(batch.frame["keyword"].to_list())
@@ -333,8 +385,9 @@ class Workflows:
                 rejects = [(chunk["line"][i], str(error)) for i, error in lost.items()]
                 chunk = chunk.select(n for n in chunk.columns if chunk[n].null_count() < chunk.height)
                 data = rows_of(chunk)
+                following.keep_close()
                 with context.transaction() as connection:
-                    imports.append_rows(
+                    position = imports.append_rows(
                         connection, project, import_id, number, rows, chunk.height, data, _actor(context)
                     )
                     imports.reject(connection, project, import_id, noted, rejects[: _MOST_REJECTS - noted])
@@ -350,7 +403,7 @@ class Workflows:
                     counted = (chunks, rows, noted, unusable, merged)
                     context.checkpoint(connection, dict(zip(_COUNTED, counted, strict=True)))
                 crash_point("import.chunk.appended")
-                appended.set()
+                following.appended(position)
             skipped = dict(export.skipped.reasons)
             rejects = [(row.line, row.reason) for row in export.skipped]
         if unusable:
@@ -365,31 +418,6 @@ class Workflows:
             )
             context.record(connection, {"position": position})
         crash_point("import.completed")
-
-    @contextmanager
-    def _following(self, context: Context) -> Iterator[threading.Event]:
-        """Move the read models on beside the block, each time that the event is set; `_follow` does what fails."""
-        appended, ending = threading.Event(), threading.Event()
-        follower = follow.Follower(self._database, self.model, context.bucket)
-
-        def work() -> None:
-            while not ending.is_set():
-                appended.wait()
-                appended.clear()
-                try:
-                    follower.advance(ending.is_set)
-                except Exception as error:
-                    _log.warning("read models do not follow an import yet", job=context.job_id, error=str(error))
-                    return
-
-        thread = threading.Thread(target=work, name=f"okf-follow-{context.job_id}", daemon=True)
-        thread.start()
-        try:
-            yield appended
-        finally:
-            ending.set()
-            appended.set()
-            thread.join()
 
     def _follow(self, context: Context) -> None:
         """Wait until the read models hold every row; whoever gets there first makes them."""

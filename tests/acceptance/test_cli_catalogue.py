@@ -154,6 +154,10 @@ class TestKeywords:
         assert [json.loads(line)["clicks"] for line in out.splitlines()] == [30, 4]
         assert [row["clicks"] for row in following] == [2]
 
+    def test_are_written_that_have_a_text(self, okf: Okf) -> None:
+        okf("import", "may.csv", "june.csv")
+        assert rows_of(okf("export", "-q", "SHOES"), "normalized") == {("how to clean running shoes",)}
+
     def test_are_written_in_every_format_and_read_back_equal(self, okf: Okf) -> None:
         okf("import", "may.csv", "june.csv")
         listed = okf("export")

@@ -319,6 +319,12 @@ def test_what_cannot_be_served_is_said_at_once(
     assert str(caught.value) == said
 
 
+def test_too_few_database_connections_for_its_jobs_are_said_at_once() -> None:
+    settings = Settings.load({"OKF_JOB_THREADS": "4", "OKF_DATABASE_CONNECTIONS": "5"})
+    with pytest.raises(InvalidOption, match="4 jobs at a time need 6 database connections or more, and there are 5"):
+        serve(settings, port=0, workers=1)
+
+
 def test_a_missing_table_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(LanguageTableMissing, match="okf warm"):
         serve(

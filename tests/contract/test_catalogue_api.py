@@ -624,6 +624,7 @@ class TestJobs:
         assert ([job["id"] for job in page["jobs"]], page["total"]) == ([begun["job_id"]], 2)
         rest = api.get("/jobs", limit=1, cursor=page["next_cursor"])
         (done,) = rest["jobs"]
+        assert rest["next_cursor"] is None, "a full page that is the last one"
         assert (done["state"], done["kind"], done["progress"]["rows_kept"]) == ("completed", "import_keywords", 4)
         assert api.get(f"/jobs/{done['id']}") == done
         assert [step["name"] for step in done["steps"]] == ["accept", "validate", "append", "follow", "group", "tidy"]

@@ -1,13 +1,16 @@
 """Migrations make the schema, for whoever runs the program and no more than that."""
 
 import contextlib
+import os
 import re
 import shutil
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -156,9 +159,12 @@ def columns(database: Database) -> list[str]:
         return [column["name"] for column in inspect(connection).get_columns("buckets")]
 
 
-def test_what_only_adds_goes_first_and_what_takes_away_waits(empty: Database, more: Path) -> None:
+def test_what_only_adds_goes_first_and_what_takes_away_waits(empty: Database, request: pytest.FixtureRequest) -> None:
+    migrate(empty)
+    request.getfixturevalue("more")
     first = migrate(empty, pre_only=True)
-    assert first.applied[-1] == first.after == "9001_add"
+    assert first.applied == ("9001_add",)
+    assert first.after == "9001_add"
     assert columns(empty) == ["bucket", "head", "state", "note"]
     check(empty)
     assert migrate(empty, pre_only=True).applied == ()
@@ -185,6 +191,96 @@ def test_migrations_that_fail_leave_nothing_behind(empty: Database, more: Path) 
         assert inspect(connection).get_table_names() == []
     (more / "9003_broken.py").unlink()
     assert migrate(empty).after == "9002_drop"
+
+
+def test_an_empty_database_has_nobody_to_wait_for(empty: Database, more: Path) -> None:
+    assert migrate(empty, pre_only=True).after == "9002_drop"
+
+
+# ---- indexes of lists, which are built while others write
+
+
+def before_the_indexes(places: Places, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A database that lacks them and what came after, and has a keyword."""
+    folder = tmp_path / "older"
+    shutil.copytree(migrations._FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (folder / "versions").glob("*.py"):
+        if path.name >= "0009":
+            path.unlink()
+    place = places.empty(kind)
+    owner = connect(place.owner_url)
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "_FOLDER", folder)
+        assert migrate(owner, app_role=APP_ROLE).after == "0008_longer_content"
+    with owner.write() as connection:
+        connection.execute(keywords.insert(), a_row(keywords))
+    owner.close()
+    return place
+
+
+def listing_indexes(place: Place) -> list[tuple[str, bool, int]]:
+    """The indexes of all keywords but the key: names, whether they can be used, in how many partitions."""
+    asked = """
+        SELECT c.relname, i.indisvalid, (SELECT count(*) FROM pg_inherits WHERE inhparent = c.oid)
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE i.indrelid = 'keywords'::regclass AND NOT i.indisprimary ORDER BY 1
+    """
+    with psycopg.connect(place.owner_url) as connection:
+        return connection.execute(asked).fetchall()
+
+
+LISTED = [(f"ix_keywords_listed_by_{order}", True, 16) for order in ("market", "normalized", "volume")]
+BUILDING = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND wait_event_type = 'Lock'"
+
+
+def test_rows_are_written_while_indexes_are_built_and_a_migration_that_was_killed_goes_on(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = before_the_indexes(places, "postgresql15", tmp_path, monkeypatch)
+    assert place.server is not None
+    name = place.url.rpartition("/")[2]
+    code = "import sys; from omnikeywords.cli import run; sys.exit(run(['migrate']))"
+    environ = {**os.environ, "OKF_DATABASE_URL": place.owner_url}
+    program, admin = connect(place.url), psycopg.connect(place.server.admin_url(name), autocommit=True)
+    with admin, program.write() as writing:
+        # Whoever wrote and did not end yet is waited for, and the index stays half made.
+        writing.execute(keywords.insert(), [a_row(keywords, bucket=i) for i in range(2, 256)])
+        process = subprocess.Popen([sys.executable, "-c", code], env=environ)
+        try:
+            while (found := admin.execute(BUILDING).fetchone()) is None:
+                assert process.poll() is None
+                time.sleep(0.01)
+            with program.write() as connection:
+                connection.execute(keywords.insert(), [a_row(keywords, id="another", bucket=i) for i in range(256)])
+        finally:
+            process.kill()
+            process.wait()
+        admin.execute("SELECT pg_terminate_backend(%s)", found)
+        while admin.execute(BUILDING).fetchone() is not None:
+            time.sleep(0.01)
+    half = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+    with psycopg.connect(place.owner_url) as connection:
+        assert connection.execute(half).fetchone() == (1,)
+    check(program)  # it can do without
+    owner = connect(place.owner_url)
+    with ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(migrate, owner) for _ in range(2)]
+        assert sorted(each.result().applied for each in both) == [(), ("0009_listing_indexes",)]
+    owner.close()
+    program.close()
+    assert listing_indexes(place) == LISTED
+    with psycopg.connect(place.owner_url) as connection:
+        assert connection.execute(half).fetchone() == (0,)
+
+
+def test_indexes_are_built_through_a_pooler_too(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = before_the_indexes(places, "pgbouncer", tmp_path, monkeypatch)
+    owner = connect(places.pooler().url(place.url.rpartition("/")[2], "okf_owner"))
+    migrate(owner)
+    owner.close()
+    assert listing_indexes(place) == LISTED
 
 
 # ---- the command
@@ -244,7 +340,7 @@ def test_two_processes_migrate_at_once(places: Places, kind: str) -> None:
     place = places.empty(kind)
     code = "import sys; from omnikeywords.cli import run; sys.exit(run(['migrate']))"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    environ = {"PATH": "/usr/bin:/bin", "OKF_DATABASE_URL": place.owner_url}
+    environ = {**os.environ, "OKF_DATABASE_URL": place.owner_url}
     processes = [subprocess.Popen([sys.executable, "-c", code], env=environ, **pipes) for _ in range(2)]
     said = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said

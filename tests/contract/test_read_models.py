@@ -23,11 +23,12 @@ from structlog.testing import capture_logs
 from omnikeywords.analysis import Options, analyse
 from omnikeywords.bulk import Source, analyse_sources
 from omnikeywords.catalog import listing, log, marks
+from omnikeywords.catalog.derive import STORED_SCHEMA
 from omnikeywords.catalog.events import Event, EventType, frame_of
 from omnikeywords.catalog.follow import Follower, Part, outdated_buckets, parked_events, position_of, wait_until
 from omnikeywords.catalog.keywords import KeywordsModel
 from omnikeywords.catalog.projects import bucket_of
-from omnikeywords.catalog.rows import fetch, fetch_parts, put
+from omnikeywords.catalog.rows import fetch, fetch_parts, put, unlike
 from omnikeywords.catalog.tables import events, followers, keywords, metadata, observations, parked
 from omnikeywords.db import Database, connect
 from omnikeywords.errors import NotFound, UnknownEvent
@@ -324,6 +325,57 @@ def test_rows_that_are_fetched_part_by_part_are_all_of_them(
             assert rows == sorted(fetch(connection, statement, schema).rows())
             assert all(part.height <= at_a_time for part in parts)
             assert rows == ([("boots", 5), ("shoes", 4), ("socks", 3)] if statement is found else [])
+
+
+AT = datetime(2026, 9, 1, 10, 30, 0, 120_000, tzinfo=UTC)
+OTHER_VALUES: list[tuple[str, Any, Any]] = [
+    ("period_start", date(2026, 9, 1), None),
+    ("period_start", None, date(1969, 12, 31)),
+    ("source", "", None),
+    ("source", None, ""),
+    ("source", None, "NULL"),
+    ("source", 'it\'s "so",\nor \\N', 'it\'s "so",\nor \\n'),
+    ("source", "5", "5 "),
+    ("volume", 2**62, 2**62 + 1),
+    ("volume", 0, None),
+    ("cpc", 0.1 + 0.2, 0.3),
+    ("cpc", 5e-324, 0.0),
+    ("cpc", 1.7976931348623157e308, None),
+    ("ctr", None, 0.0),
+    ("rest", '{"keyword":"tênis, \'é\'"}', '{"keyword":"tenis, \'é\'"}'),
+    ("recorded_at", AT, AT.replace(microsecond=120_001)),
+]
+
+
+@pytest.mark.parametrize(("column", "value", "other"), OTHER_VALUES)
+def test_a_row_is_told_from_one_that_differs_in_the_least(shop: Catalogue, column: str, value: Any, other: Any) -> None:
+    kinds = {**STORED_SCHEMA, "recorded_at": pl.Datetime("us", "UTC"), "id": pl.String(), "row": pl.Int64()}
+    given = {"rest": "{}", "recorded_at": AT, "id": "k1x"}
+    rows = pl.DataFrame(
+        [
+            dict.fromkeys(kinds) | given | {"row": number, column: held}
+            for number, held in enumerate((value, other, value))
+        ],
+        schema=kinds,
+    ).with_columns(bucket=pl.lit(shop.bucket, pl.Int32), project=pl.lit(shop.project), import_id=pl.lit("i1a"))
+    there = select(*(observations.c[name] for name in rows.columns)).where(observations.c.row < 2)
+    with shop.database.write(shop.project) as connection:
+        put(connection, observations, rows[:2])
+        assert unlike(connection, rows, "row", there).to_list() == [False, False, True]
+        swapped = rows.with_columns(row=pl.Series([1, 0, 2]))
+        assert unlike(connection, swapped, "row", there).to_list() == [True, True, True]
+        assert unlike(connection, rows, "row", there.where(observations.c.row < 0)).to_list() == [True, True, True]
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])  # PostgreSQL takes nothing that is no value of its column
+def test_what_is_no_value_of_its_column_is_told_from_none(shop: Catalogue) -> None:
+    rows = pl.DataFrame({"row": [0], "volume": [None]}, schema={"row": pl.Int64(), "volume": pl.Int64()})
+    there = select(observations.c.row, observations.c.volume)
+    shop.bring("i1a", b"keyword\nboots\n")
+    with shop.database.write(shop.project) as connection:
+        assert unlike(connection, rows, "row", there).to_list() == [False]
+        connection.execute(text("UPDATE observations SET volume = 'many'"))
+        assert unlike(connection, rows, "row", there).to_list() == [True]
 
 
 @pytest.mark.parametrize("damage", ["rows lost", "rows altered", "rows too many"])

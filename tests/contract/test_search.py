@@ -225,6 +225,71 @@ def test_a_space_too_many_or_too_few_is_forgiven(shop: Catalogue, indexes: Index
     assert phrases(search(indexes, "runningshoes")) == ["running shoes"]
 
 
+ALMOST = "no keyword has exactly these words: some are shown that are spelt almost so"
+MISSING = "no keyword has all these words: some are shown that have some of them"
+
+
+def test_words_that_keywords_have_are_taken_for_right(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    """Who mistyped York meant no leather, however much that is searched for."""
+    keywords = b"Keyword,Volume\nleather new york,900\nweather channel new york,80\nleather jacket new york,70\n"
+    shop.bring("i1", keywords + b"playstation 3,500\nlouvre accommodation para,30\naccommodation in paris,5\n")
+    builder.catch_up()
+    found = search(indexes, "weather new yrok")
+    assert (phrases(found)[0], found.notes) == ("weather channel new york", (ALMOST,))
+    assert phrases(search(indexes, "accomodation paris"))[0] == "accommodation in paris"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "notes"),
+    [
+        ("playstaton 3", ["playstation 3"], (ALMOST,)),
+        ("playstation 5", ["playstation 3", "playstation 2020"], (MISSING,)),  # not: 3 spelt almost so
+        ("playstation 2021", ["playstation 3", "playstation 2020"], (MISSING,)),
+        ("c++ tutorial", [], ()),  # not: ca tutorial
+    ],
+)
+def test_a_number_or_a_sign_is_never_another(
+    shop: Catalogue, indexes: Indexes, builder: Builder, text: str, expected: list[str], notes: tuple[str, ...]
+) -> None:
+    shop.bring("i1", b"Keyword,Volume\nplaystation 3,500\nplaystation 2020,50\nca tutorial,9\n")
+    builder.catch_up()
+    found = search(indexes, text)
+    assert (phrases(found), found.notes) == (expected, notes)
+
+
+def test_some_words_may_be_missing_where_nothing_else_is_found(
+    shop: Catalogue, indexes: Indexes, builder: Builder
+) -> None:
+    shop.bring("i1", OFFERED.encode() + b"get rid of ants,us,70\ncheap red shoes for sale,us,60\nred hats,us,10\n")
+    builder.catch_up()
+    for text, expected in {
+        "how do i get rid of ants": ["get rid of ants"],  # what holds words together counts least
+        "buy cheap red shoes": ["cheap red shoes for sale"],  # three of four
+        "cheap red boots": ["cheap red shoes for sale"],  # two of three
+        "running shoes or boots": ["running shoes", "running shoes for women", "best running shoes"],
+        "yellow hats": [],  # one of two would be something else
+        '"running boots" hats': [],  # what is quoted must be there
+        "how to for the": [],
+    }.items():
+        found = search(indexes, text)
+        assert (phrases(found), found.notes) == (expected, (MISSING,) if expected else ()), text
+    first = search(indexes, "women running trousers", limit=1)
+    assert first.total == 1
+    assert search(indexes, "how do i get rid of ants", sort="volume").total == 1
+
+
+def test_words_that_hold_others_together_have_no_other_forms(
+    shop: Catalogue, indexes: Indexes, builder: Builder
+) -> None:
+    """The Spanish stemmer makes of como what an address ends with, and of para what is left of Paris."""
+    shop.bring("i1", "Keyword\ncómo usar facebook para empresas\nhoteles en paris\nfacebook.com\n".encode())
+    builder.catch_up()
+    assert phrases(search(indexes, "facebook com")) == ["facebook.com"]
+    assert phrases(search(indexes, "paris")) == ["hoteles en paris"]
+    assert phrases(search(indexes, "com")) == ["facebook.com"]
+    assert phrases(search(indexes, "como usar facebook")) == ["cómo usar facebook para empresas"]
+
+
 def test_accents_make_no_difference(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
     shop.bring("i1", "Keyword\ntênis de corrida\npromoções de verão\nniño pequeño\n".encode())
     builder.catch_up()
@@ -236,6 +301,27 @@ def test_accents_make_no_difference(shop: Catalogue, indexes: Indexes, builder: 
         one, other = search(indexes, with_accents), search(indexes, without)
         assert phrases(one) == phrases(other) != []
         assert one.notes == other.notes == ()
+
+
+def test_what_holds_words_together_is_no_group_and_relates_nothing(
+    shop: Catalogue, indexes: Indexes, builder: Builder
+) -> None:
+    shop.bring(
+        "i1", b"Keyword,Volume\nhow to tie a tie,9\nhow to tie shoes,8\nhow to fold a shirt,7\nwhat is a tie,6\n"
+    )
+    builder.catch_up()
+    view = indexes.of(shop.bucket).view(now=True)
+    assert view is not None
+    tree = group_tree(view, Request(SHOP, "", limit=10))
+    assert [(group.word, group.keywords) for group in tree.groups] == [
+        ("tie", 3),
+        ("shoes", 1),
+        ("fold", 1),
+        ("shirt", 1),
+    ]
+    of = to_objects(search(indexes, "how to tie a tie").records, shop.options())[0]
+    found = related(view, SHOP, of["id"], of["normalized"], 10)
+    assert [record[0] for record in found] == ["how to tie shoes", "what is a tie"]
 
 
 def test_facets_count_what_matches(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:

@@ -11,17 +11,19 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
 
-from omnikeywords.catalog import erasing, follow, homes, log, marks, moving
+from omnikeywords import fleet
+from omnikeywords.catalog import erasing, follow, homes, log, marks, moving, placement
 from omnikeywords.catalog import uploads as uploads_of
 from omnikeywords.catalog.homes import bucket_of, hashed
 from omnikeywords.catalog.migrate import migrate
 from omnikeywords.catalog.placement import FIRST, Placement, Server, balance, list_moves
 from omnikeywords.catalog.tables import erasures, events, keywords, observations, uploads
-from omnikeywords.db import connect
+from omnikeywords.db import Connection, connect
 from omnikeywords.errors import (
     BucketMoved,
     Conflict,
@@ -390,6 +392,30 @@ def test_what_lies_where_is_remembered_while_the_first_server_is_away(spread: Sp
     finally:
         servers[0].start()
     assert len(spread.catalogue("loja").rows()["keywords"]) == 3
+
+
+def test_nobody_waits_to_hear_again_what_lies_where(spread: Spread, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = spread.fleet.placement()
+    asked, answered = threading.Event(), threading.Event()
+
+    def load(connection: Connection, region: str) -> Placement:
+        asked.set()
+        assert answered.wait(30)
+        return placement.load(connection, region)
+
+    monkeypatch.setattr(fleet, "placement", SimpleNamespace(load=load))
+    monkeypatch.setattr(fleet, "_FRESH", -1.0)
+    monkeypatch.setattr(fleet, "_LATE", 1e9)
+    try:
+        assert spread.fleet.placement() is known
+        assert asked.wait(30)
+        assert spread.fleet.placement() is known, "the first server hangs"
+    finally:
+        answered.set()
+    until = time.monotonic() + 30
+    while spread.fleet.placement() is known:
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_bucket_leaves_its_region_only_by_a_command_that_says_why(spread: Spread) -> None:

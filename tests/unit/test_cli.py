@@ -18,6 +18,7 @@ import pytest
 
 from omnikeywords import __version__
 from omnikeywords.cli import run
+from omnikeywords.cli_output import output_format
 from omnikeywords.finder import finder
 from omnikeywords.settings import Settings
 
@@ -430,3 +431,10 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("a.CSV", "csv"), ("b.ndjson", "jsonl"), ("c.pq", "parquet"), ("d.xlsx", "xlsx")]
+)
+def test_what_is_written_is_told_by_the_end_of_its_name(tmp_path: Path, name: str, format: str) -> None:
+    assert output_format(None, tmp_path / name) == format

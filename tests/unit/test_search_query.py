@@ -45,6 +45,7 @@ def test_words_phrases_prefixes_and_exclusions(text: str, expected: list[tuple[s
         ("shoes * nike", ["shoes", "nike"], "* at column 7 is no word: it is left out"),
         ("shoes & nike", ["shoes", "nike"], "& at column 7 is no word: it counts only where a keyword is just that"),
         ("&", ["&"], "& at column 1 is looked for as it is"),
+        ("shoes " + "-" * 90, ["shoes"], "-" * 40 + "… at column 7 is no word: it is left out"),
     ],
 )
 def test_what_people_paste_is_taken_as_it_is_and_said(text: str, words: list[str], note: str) -> None:

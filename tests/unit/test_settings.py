@@ -185,6 +185,7 @@ def test_limits_of_keys_are_read(text: str, limit: tuple[float, int, bool] | Non
         ("OKF_RATE_LIMIT", "fast"),
         ("OKF_RATE_LIMIT", "-1"),
         ("OKF_RATE_LIMIT", "5/0"),
+        ("OKF_RATE_LIMIT", "5/000"),
         ("OKF_RATE_LIMITS", "50/200"),
         ("OKF_RATE_LIMITS", "k1=fast"),
         ("OKF_REDIS_URL", "localhost:6379"),

@@ -14,7 +14,6 @@ def test_words_of_all_phrases_lie_end_to_end():
     assert words.text == ["red", "shoes", "", "blue", "suede", "shoes"]
     assert words.starts.tolist() == [0, 2, 3]
     assert words.counts.tolist() == [2, 1, 3]
-    assert words.phrase_of_word().tolist() == [0, 0, 1, 2, 2, 2]
 
 
 def test_a_column_is_gathered_for_each_word():

@@ -24,7 +24,6 @@ from omnikeywords.formats.write import (
     Format,
     extra_as_text,
     flatten,
-    format_of,
     json_lines,
     write_results,
 )
@@ -226,17 +225,6 @@ def test_a_folder_that_is_missing_is_named() -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidOption, match="it is a folder"):
         write_results([FRAME], tmp_path, "csv")
-
-
-def test_formats_are_told_by_the_ends_of_names() -> None:
-    assert [format_of(Path(name)) for name in ("a.CSV", "b.ndjson", "c.pq", "d.xlsx", "e.txt", "csv")] == [
-        "csv",
-        "jsonl",
-        "parquet",
-        "xlsx",
-        None,
-        None,
-    ]
 
 
 def test_other_columns_become_json_text_without_those_that_are_empty() -> None:

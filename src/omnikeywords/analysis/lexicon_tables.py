@@ -100,6 +100,8 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """A line of a lexicon: words that are of a kind."""
+
     words: tuple[str, ...]  # folded
     kind: int
     languages: tuple[str, ...]  # empty: every language
@@ -107,6 +109,8 @@ class Entry:
 
 
 class Rule(NamedTuple):
+    """What kinds that come together in a phrase say of its intent."""
+
     first: int  # the class that `with` names first: what is evidence of the intent the rule raises
     needed: int
     excluded: int
@@ -123,6 +127,7 @@ class Tables:
         self.entries: dict[tuple[tuple[str, ...], str], Entry] = {}
 
     def read(self, files: Sequence[Traversable | Path]) -> None:
+        """Take files in: kinds first, then rules, then entries. Raises InvalidInput for a wrong line."""
         named = {file.name: file for file in files}
         if kinds := named.pop("kinds.tsv", None):
             for where, row in _rows(kinds, _KIND_COLUMNS):

@@ -34,9 +34,8 @@ from omnikeywords.analysis.unicode_14 import (
 )
 from omnikeywords.errors import InvalidKeyword
 
-__all__ = ["MAX_BYTES", "NORMALISER_VERSION", "fold", "fold_batch", "normalise", "normalise_batch"]
+__all__ = ["MAX_BYTES", "fold", "fold_batch", "normalise", "normalise_batch"]
 
-NORMALISER_VERSION = 1  # keyword ids begin with it: another result for any phrase is another version
 MAX_BYTES = 700  # of a normalized phrase in UTF-8
 _MAX_RAW = 4 * MAX_BYTES  # characters; what is longer is refused unread, so that a megabyte costs nothing
 

@@ -28,6 +28,7 @@ class Characters:
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> "Characters":
+        """Those of texts, in their order."""
         offsets = np.zeros(len(texts) + 1, np.int64)
         np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)), out=offsets[1:])
         codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -35,6 +36,7 @@ class Characters:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
+        """Characters of each text."""
         return np.diff(self.offsets)
 
     def first(self) -> NDArray[np.uint32]:
@@ -73,6 +75,7 @@ def _hash_letters(letters: NDArray[np.uint64], offsets: NDArray[np.int64], hashe
 
 
 def powers_of_base(highest: int) -> NDArray[np.uint64]:
+    """BASE to the power of 0, 1, and so on to `highest`; modulo 2 ** 64."""
     powers = np.full(highest + 1, BASE)
     powers[0] = 1
     return np.multiply.accumulate(powers)

@@ -60,10 +60,6 @@ class Words:
         taken: NDArray[Any] = self.columns[name].take(self.ids, axis=0)
         return taken
 
-    def phrase_of_word(self) -> NDArray[np.intp]:
-        """The phrase (0..N-1) to which each of the W words belongs."""
-        return np.repeat(np.arange(len(self.counts)), self.counts)
-
 
 def split_words(normalized: Sequence[str]) -> tuple[list[str], NDArray[np.intp], NDArray[np.intp]]:
     """All words of normalized phrases end to end, with the start and the number of words of each phrase."""

@@ -1,22 +1,17 @@
-"""What the endpoints of the catalogue share: the finder, the threads in which SQL waits, pages and their cursors.
+"""What the endpoints of the catalogue share: the finder, the threads in which SQL waits, what callers may reach.
 
 Nothing here touches the database before a request needs it, so that a service whose database is away still analyses.
 """
 
-import base64
 import re
 import threading
 import time
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from omnikeywords.api.caller import Scope
 from omnikeywords.api.guard import Call, Headers, Reply
-from omnikeywords.api.problems import Problem
 from omnikeywords.api.schemas import PARTS
 from omnikeywords.api.threads import Threads
 from omnikeywords.errors import NotFound, OmniKeywordsError
@@ -27,16 +22,10 @@ from omnikeywords.settings import Settings
 __all__ = [
     "DATABASE_PROBLEMS",
     "Catalogue",
-    "Moment",
-    "Offset",
-    "PlainText",
     "allowed",
-    "cursor_of",
     "database_check",
     "json_reply",
-    "page",
     "part_of",
-    "read_cursor",
 ]
 
 # Problems that every endpoint of the catalogue may have.
@@ -135,34 +124,3 @@ def part_of(call: Call, name: str) -> str:
 def json_reply(value: Any, status: int = 200, headers: Headers = ()) -> Reply:
     """An answer in JSON."""
     return Reply(_encode(value), status, headers=headers)
-
-
-def page(name: str, items: Sequence[Any], total: int, next_cursor: str | None, exact: bool = True) -> dict[str, Any]:
-    """One page of a list."""
-    return {name: items, "total": total, "total_is_exact": exact, "next_cursor": next_cursor}
-
-
-def cursor_of(list_name: str, *place: str | int) -> str:
-    """The place of a page's last item, for whoever asks for the next page."""
-    return base64.urlsafe_b64encode(msgspec.json.encode([list_name, *place])).decode().rstrip("=")
-
-
-# What a place may be made of, so that a cursor of somebody's own making reaches no statement as anything else.
-PlainText = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
-Offset = Annotated[int, Meta(ge=0, le=2**53)]
-Moment = Annotated[datetime, Meta(tz=True)]
-
-
-def read_cursor(list_name: str, cursor: str, *kinds: Any) -> tuple[Any, ...]:
-    """The place that a cursor holds, made of such kinds.
-
-    Raises Problem for a cursor of another list.
-    """
-    try:
-        name, *place = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if name == list_name:
-            found: tuple[Any, ...] = msgspec.convert(place, tuple[kinds])  # type: ignore[valid-type]
-            return found
-    except (ValueError, TypeError, msgspec.MsgspecError):
-        pass
-    raise Problem("invalid_request", "cursor: it is of another list: begin again without it", {"field": "cursor"})

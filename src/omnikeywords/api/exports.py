@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from omnikeywords.api.catalogue import DATABASE_PROBLEMS, Catalogue, allowed
 from omnikeywords.api.guard import Call, Reply
-from omnikeywords.api.keywords import KeywordFilters, filters_of
+from omnikeywords.api.keyword_object import KeywordFilters, filters_of
 from omnikeywords.api.reading import read_query
 from omnikeywords.api.route import Answer, Route
 

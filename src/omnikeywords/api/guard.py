@@ -266,6 +266,7 @@ class Guard:
         self._times: dict[tuple[str, str], Callable[[float], None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or begin and end the application, as ASGI says."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -8,26 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from omnikeywords.api.catalogue import (
-    DATABASE_PROBLEMS,
-    Catalogue,
-    Moment,
-    Offset,
-    PlainText,
-    allowed,
-    cursor_of,
-    json_reply,
-    page,
-    part_of,
-    read_cursor,
-)
+from omnikeywords.api.catalogue import DATABASE_PROBLEMS, Catalogue, allowed, json_reply, part_of
 from omnikeywords.api.given import KeywordList, observed
 from omnikeywords.api.guard import Call, Reply, read_body
 from omnikeywords.api.jobs import Progress, TroubleObject, failure_of, progress_of
+from omnikeywords.api.paging import Moment, Offset, Pages, PlainText
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.reading import check_encoding, decode_json, media_of, printable, read_query, read_texts
 from omnikeywords.api.route import Answer, Route
-from omnikeywords.api.schemas import Cursor, Limit, MarketText, ProjectName, ProjectQuery, Total, TotalIsExact
+from omnikeywords.api.schemas import (
+    Cursor,
+    Limit,
+    MarketText,
+    PageQuery,
+    ProjectName,
+    ProjectQuery,
+    Total,
+    TotalIsExact,
+)
 from omnikeywords.api.uploading import Form, pieces
 from omnikeywords.catalog.imports import Import
 from omnikeywords.catalog.uploads import PART_BYTES, Keeping
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ImportObject", "import_routes"]
 
+_IMPORTS = Pages("imports", Moment, PlainText)
+_REJECTS = Pages("rejects", Offset)
 _REJECTS_AT_ONCE = 5000  # read from the database for a file of them
 
 
@@ -100,14 +100,6 @@ class ImportList(Struct, frozen=True):
     total: Total
     total_is_exact: TotalIsExact
     next_cursor: str | None
-
-
-class ImportsQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which imports."""
-
-    project: ProjectName | None = None
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 class Reject(Struct, frozen=True):
@@ -245,19 +237,23 @@ class Imports:
         return allowed(call, "write", read_texts({"project": named}, ImportQuery).project)
 
     async def list(self, call: Call) -> Reply:
-        asked, _ = read_query(call, ImportsQuery)
+        asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
-        before = read_cursor("imports", asked.cursor, Moment, PlainText) if asked.cursor else None
-        return await self._run(self._list, project, asked.limit, before)
+        return await self._run(self._list, project, asked.limit, _IMPORTS.behind(asked.cursor))
 
     def _list(self, project: str, limit: int, before: Any) -> Reply:
         self._finder.projects.find(project)
         found = self._finder.imports.newest(project, limit=limit + 1, before=before)
-        shown = found[:limit]
-        jobs = self._finder.jobs.find_many([one.job_id for one in shown], project)
-        following = cursor_of("imports", shown[-1].started_at.isoformat(), shown[-1].id) if len(found) > limit else None
-        objects = [_object(one, jobs.get(one.job_id)) for one in shown]
-        return json_reply(page("imports", objects, self._finder.imports.count(project), following))
+        jobs = self._finder.jobs.find_many([one.job_id for one in found], project)
+        return json_reply(
+            _IMPORTS.page(
+                found,
+                limit,
+                self._finder.imports.count(project),
+                place=lambda one: (one.started_at.isoformat(), one.id),
+                shown=lambda one: _object(one, jobs.get(one.job_id)),
+            )
+        )
 
     async def show(self, call: Call) -> Reply:
         return json_reply(await self._run(self._found, *self._asked(call, "read")))
@@ -279,15 +275,20 @@ class Imports:
                 headers=((b"content-disposition", file),),
                 more=self._all_rejects(import_id, project),
             )
-        first = read_cursor("rejects", asked.cursor, Offset)[0] if asked.cursor else 0
+        (first,) = _REJECTS.behind(asked.cursor) or (0,)
         return await self._run(self._rejects, import_id, project, first, asked.limit)
 
     def _rejects(self, import_id: str, project: str, first: int, limit: int) -> Reply:
         rows = self._finder.imports.rejects(import_id, project, first=first, limit=limit + 1)
-        total = self._finder.imports.count_rejects(import_id, project)
-        following = cursor_of("rejects", first + limit) if len(rows) > limit else None
-        shown = [{"line": line, "reason": reason} for line, reason in rows[:limit]]
-        return json_reply(page("rejects", shown, total, following))
+        return json_reply(
+            _REJECTS.page(
+                rows,
+                limit,
+                self._finder.imports.count_rejects(import_id, project),
+                place=lambda _: (first + limit,),
+                shown=lambda row: {"line": row[0], "reason": row[1]},
+            )
+        )
 
     async def _all_rejects(self, import_id: str, project: str) -> AsyncGenerator[bytes, None]:
         first = 0
@@ -467,7 +468,7 @@ def import_routes(catalogue: Catalogue) -> list[Route]:
             "imports",
             "List imports",
             "Of a project, the newest first.",
-            asks=ImportsQuery,
+            asks=PageQuery,
             answers={200: Answer("A page of imports.", ImportList)},
             problems=asked_wrongly,
         ),

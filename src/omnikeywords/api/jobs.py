@@ -9,27 +9,19 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from omnikeywords.api.catalogue import (
-    DATABASE_PROBLEMS,
-    Catalogue,
-    PlainText,
-    allowed,
-    cursor_of,
-    json_reply,
-    page,
-    part_of,
-    read_cursor,
-)
+from omnikeywords.api.catalogue import DATABASE_PROBLEMS, Catalogue, allowed, json_reply, part_of
 from omnikeywords.api.guard import Call, Reply
+from omnikeywords.api.paging import Pages, PlainText
 from omnikeywords.api.problems import Problem, body_of, problem_of
 from omnikeywords.api.reading import read_query
 from omnikeywords.api.route import Answer, Route
-from omnikeywords.api.schemas import Cursor, Limit, ProjectName, ProjectQuery, Total, TotalIsExact
+from omnikeywords.api.schemas import PageQuery, ProjectQuery, Total, TotalIsExact
 from omnikeywords.jobs import Job, JobState, Trouble
 from omnikeywords.ops import Health
 
 __all__ = ["JobObject", "Progress", "TroubleObject", "failure_of", "job_object", "job_routes", "progress_of"]
 
+_JOBS = Pages("jobs", PlainText)
 _LOOK_SECONDS = 0.5  # between looks at a job that somebody follows
 _HEARTBEAT_SECONDS = 15.0
 _MOST_SECONDS = 600.0  # of one stream; clients come again by themselves
@@ -102,14 +94,6 @@ class JobList(Struct, frozen=True):
     total: Total
     total_is_exact: TotalIsExact
     next_cursor: str | None
-
-
-class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which jobs."""
-
-    project: ProjectName | None = None
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 def progress_of(job: Job | None) -> dict[str, Any]:
@@ -190,19 +174,24 @@ class Jobs:
         self._streams = 0
 
     async def list(self, call: Call) -> Reply:
-        asked, _ = read_query(call, JobsQuery)
+        asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
-        before = read_cursor("jobs", asked.cursor, PlainText)[0] if asked.cursor else None
+        (before,) = _JOBS.behind(asked.cursor) or (None,)
         return await self._run(self._list, project, asked.limit, before)
 
     def _list(self, project: str, limit: int, before: str | None) -> Reply:
         self._finder.projects.find(project)
-        listed = self._finder.jobs.newest(project, limit=limit, before=before)
+        listed = self._finder.jobs.newest(project, limit=limit + 1, before=before)
         with_steps = self._finder.jobs.find_many([job.id for job in listed], project)
-        found = [with_steps.get(job.id, job) for job in listed]
-        # A full page may be the last: then the next one is empty.
-        following = cursor_of("jobs", found[-1].id) if len(found) == limit else None
-        return json_reply(page("jobs", [job_object(job) for job in found], self._finder.jobs.count(project), following))
+        return json_reply(
+            _JOBS.page(
+                listed,
+                limit,
+                self._finder.jobs.count(project),
+                place=lambda job: (job.id,),
+                shown=lambda job: job_object(with_steps.get(job.id, job)),
+            )
+        )
 
     async def show(self, call: Call) -> Reply:
         job_id, project = self._asked(call, "read")
@@ -295,7 +284,7 @@ def job_routes(catalogue: Catalogue, checks: Health) -> list[Route]:
             "jobs",
             "List jobs",
             "Of a project, the newest first.",
-            asks=JobsQuery,
+            asks=PageQuery,
             answers={200: Answer("A page of jobs.", JobList)},
             problems=("invalid_request", *DATABASE_PROBLEMS),
         ),

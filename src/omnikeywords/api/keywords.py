@@ -1,92 +1,46 @@
 """`/api/v1/keywords` and what is made of them: lists, corrections and tags, history, groups, imports compared."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from omnikeywords.api.catalogue import (
-    DATABASE_PROBLEMS,
-    Catalogue,
-    Offset,
-    PlainText,
-    allowed,
-    cursor_of,
-    json_reply,
-    page,
-    part_of,
-    read_cursor,
-)
+from omnikeywords.api.catalogue import DATABASE_PROBLEMS, Catalogue, allowed, json_reply, part_of
 from omnikeywords.api.guard import Call, Reply, read_body
-from omnikeywords.api.problems import Problem
+from omnikeywords.api.keyword_object import (
+    Corrected,
+    KeywordFilters,
+    KeywordObject,
+    Observed,
+    field_names,
+    filters_of,
+    shown_object,
+)
+from omnikeywords.api.paging import Offset, Pages, PlainText, page
 from omnikeywords.api.reading import check_json, decode_json, expected_version, read_query
 from omnikeywords.api.route import Answer, Route
 from omnikeywords.api.schemas import (
     BODY_PROBLEMS,
     PARTS,
     Cursor,
-    KeywordResult,
     Limit,
-    MarketTexts,
+    PageQuery,
     ProjectName,
     ProjectQuery,
     Total,
     TotalIsExact,
 )
-from omnikeywords.catalog.listing import CHOICES, FILTERS, MOST_COUNTED
+from omnikeywords.catalog.listing import MOST_COUNTED
 from omnikeywords.errors import VersionConflict
 
-__all__ = ["KeywordFilters", "KeywordObject", "field_names", "filters_of", "keyword_routes", "shown_object"]
+__all__ = ["keyword_routes"]
 
-_Several = Meta(description="One, or several with | between them.")
-_Texts = Annotated[str | None, _Several]
-_Number = float | None
-
-
-def _chosen(name: str) -> Meta:
-    words = "|".join(CHOICES[name])
-    said = f"{', '.join(CHOICES[name])}; several with | between."
-    return Meta(pattern=rf"^({words})(\|({words}))*$", description=said)
-
+_HISTORY = Pages("history", Offset)
+_GROUPS = Pages("groups", PlainText)
 
 _ImportId = Annotated[str, Meta(pattern=PARTS["import_id"].pattern, description="Id of an import.")]
 KeywordId = Annotated[str, Meta(pattern=PARTS["keyword_id"].pattern, examples=["k1" + "a" * 24])]
-
-
-class KeywordFilters(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which keywords: those that all of these let through."""
-
-    project: ProjectName | None = None
-    q: Annotated[str, Meta(max_length=700, description="Part of the keyword, however it is spelt in case.")] = ""
-    market: MarketTexts | None = None
-    language: _Texts = None
-    intent: Annotated[str, _chosen("intent")] | None = None
-    funnel: Annotated[str, _chosen("funnel")] | None = None
-    question: Annotated[str, _chosen("question")] | None = None
-    modifier: Annotated[str | None, Meta(description="A type of modifier, as `price`.")] = None
-    tag: str | None = None
-    source: _Texts = None
-    import_: Annotated[str | None, Meta(description="Ids of imports that speak of them, with | between.")] = field(
-        default=None, name="import"
-    )
-    words: Annotated[int, Meta(ge=1, le=9999)] | None = None
-    year: Annotated[int, Meta(ge=1, le=9999)] | None = None
-    local: bool | None = None
-    branded: bool | None = None
-    min_volume: _Number = None
-    max_volume: _Number = None
-    min_difficulty: _Number = None
-    max_difficulty: _Number = None
-    min_opportunity: _Number = None
-    max_opportunity: _Number = None
-    min_position: _Number = None
-    max_position: _Number = None
-    min_clicks: _Number = None
-    max_clicks: _Number = None
-    min_impressions: _Number = None
-    max_impressions: _Number = None
 
 
 Sort = Literal[
@@ -109,51 +63,6 @@ class KeywordsQuery(KeywordFilters, frozen=True, forbid_unknown_fields=True):
     ] = None
     limit: Limit = 50
     cursor: Cursor = None
-
-
-class Corrected(Struct, frozen=True):
-    """What a person said that it is, in place of what we think; null where nobody did."""
-
-    intent: str | None
-    funnel: str | None
-    language: str | None
-    near_duplicate_of: Annotated[str | None, Meta(description="Empty: it stands alone.")]
-
-
-class KeywordObject(KeywordResult, frozen=True, kw_only=True):
-    """A keyword of a project: the analysis, and beside it what its sources observed. Missing is null, never 0."""
-
-    tags: list[str]
-    corrected: Corrected
-    source: str | None
-    volume: Annotated[int | None, Meta(description="Searches a month.")]
-    volume_min: int | None
-    volume_max: int | None
-    cpc: Annotated[float | None, Meta(description="In `currency`.")]
-    currency: str | None
-    competition: Annotated[float | None, Meta(description="Between advertisers, 0 to 1; never SEO difficulty.")]
-    competition_level: str | None
-    vendor_difficulty: Annotated[float | None, Meta(description="As the source says.")]
-    vendor_intent: list[str] | None
-    results: int | None
-    clicks: int | None
-    impressions: int | None
-    ctr: Annotated[float | None, Meta(description="A fraction.")]
-    position: Annotated[float | None, Meta(description="1 is the top.")]
-    url: str | None
-    cost: float | None
-    conversions: float | None
-    match_type: str | None
-    serp_features: list[str] | None
-    parent_keyword: str | None
-    monthly_searches: dict[str, int | None] | None
-    period_start: date | None
-    period_end: date | None
-    period_granularity: str | None
-    period_from: str | None
-    extra: Annotated[dict[str, str] | None, Meta(description="Every other column of its sources, verbatim.")]
-    created_at: datetime
-    updated_at: datetime
 
 
 class KeywordList(Struct, frozen=True):
@@ -218,44 +127,6 @@ class BatchAnswer(Struct, frozen=True):
     missing: Annotated[list[str], Meta(description="Ids that the project has no keyword of.")]
 
 
-class Observed(Struct, frozen=True):
-    """What one row of one import said of a keyword; fields as of a keyword object."""
-
-    import_id: str
-    row: Annotated[int, Meta(description="Of the import, from 0.")]
-    recorded_at: datetime
-    keyword: str
-    line: int | None
-    market: str | None
-    source: str | None
-    volume: int | None
-    volume_min: int | None
-    volume_max: int | None
-    cpc: float | None
-    currency: str | None
-    competition: float | None
-    competition_level: str | None
-    difficulty: Annotated[float | None, Meta(description="As the source says.")]
-    vendor_intent: list[str] | None
-    results: int | None
-    clicks: int | None
-    impressions: int | None
-    ctr: float | None
-    position: float | None
-    url: str | None
-    cost: float | None
-    conversions: float | None
-    match_type: str | None
-    serp_features: list[str] | None
-    parent_keyword: str | None
-    monthly_searches: dict[str, int | None] | None
-    period_start: date | None
-    period_end: date | None
-    period_granularity: str | None
-    period_from: str | None
-    extra: dict[str, str] | None
-
-
 class History(Struct, frozen=True):
     """Everything that imports said of a keyword, by period and then by import."""
 
@@ -263,14 +134,6 @@ class History(Struct, frozen=True):
     total: Total
     total_is_exact: TotalIsExact
     next_cursor: str | None
-
-
-class PageQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """A page of a list of a project."""
-
-    project: ProjectName | None = None
-    limit: Limit = 50
-    cursor: Cursor = None
 
 
 class GroupMember(Struct, frozen=True):
@@ -430,24 +293,36 @@ class Keywords:
         asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
         keyword_id = part_of(call, "keyword_id")
-        first = read_cursor("history", asked.cursor, Offset)[0] if asked.cursor else 0
+        (first,) = _HISTORY.behind(asked.cursor) or (0,)
         rows = await self._run(self._finder.keywords.history, keyword_id, project)
-        shown = [_observed(row) for row in rows[first : first + asked.limit]]
-        following = cursor_of("history", first + asked.limit) if len(rows) > first + asked.limit else None
-        return json_reply(page("history", shown, len(rows), following))
+        return json_reply(
+            _HISTORY.page(
+                rows[first : first + asked.limit + 1],
+                asked.limit,
+                len(rows),
+                place=lambda _: (first + asked.limit,),
+                shown=shown_object,
+            )
+        )
 
     async def groups(self, call: Call) -> Reply:
         asked, _ = read_query(call, PageQuery)
         project = allowed(call, "read", asked.project)
-        after = read_cursor("groups", asked.cursor, PlainText)[0] if asked.cursor else ""
+        (after,) = _GROUPS.behind(asked.cursor) or ("",)
         return await self._run(self._groups, project, asked.limit, after)
 
     def _groups(self, project: str, limit: int, after: str) -> Reply:
         found = self._finder.keywords.groups(project, limit=limit + 1, after=after)
-        shown = found[:limit]
-        following = cursor_of("groups", shown[-1].head) if len(found) > limit else None
-        objects = [{"head": group.head, "members": group.members} for group in shown]
-        return json_reply(page("groups", objects, self._finder.keywords.count_groups(project), following))
+        total = self._finder.keywords.count_groups(project)
+        return json_reply(
+            _GROUPS.page(
+                found,
+                limit,
+                total,
+                place=lambda group: (group.head,),
+                shown=lambda group: {"head": group.head, "members": group.members},
+            )
+        )
 
     async def compare(self, call: Call) -> Reply:
         asked, _ = read_query(call, CompareQuery)
@@ -461,48 +336,14 @@ class Keywords:
         return part_of(call, "keyword_id"), project
 
 
-def filters_of(given: Mapping[str, str]) -> dict[str, str]:
-    """Those of the parameters that are filters, as they were given."""
-    return {name: value for name, value in given.items() if name in FILTERS}
-
-
 def corrections_of(asked: KeywordChanges | BatchChanges) -> dict[str, str | None]:
     """What a person puts right, by field; None takes it back."""
     given = {"intent": asked.intent, "funnel": asked.funnel, "language": asked.language}
     return {name: value for name, value in given.items() if not isinstance(value, UnsetType)}
 
 
-def field_names(given: str) -> tuple[str, ...]:
-    """The fields of a keyword object that are asked for, with commas between them.
-
-    Raises Problem for one that there is not.
-    """
-    known = KeywordObject.__struct_fields__
-    names = tuple(dict.fromkeys(name.strip() for name in given.split(",")))
-    for name in names:
-        if name not in known:
-            raise Problem(
-                "invalid_request", f"fields: {name!r} is no field: known are {', '.join(known)}", {"field": "fields"}
-            )
-    return names
-
-
 def _reply(row: dict[str, Any], version: int) -> Reply:
     return json_reply(shown_object(row), headers=((b"etag", b'"%d"' % version),))
-
-
-def shown_object(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the catalogue as JSON has it."""
-    row["monthly_searches"] = _months(row["monthly_searches"])
-    row["extra"] = None if row["extra"] is None else msgspec.Raw(row["extra"].encode())
-    return row
-
-
-_observed = shown_object
-
-
-def _months(months: list[dict[str, Any]] | None) -> dict[str, int | None] | None:
-    return None if months is None else {month["month"]: month["searches"] for month in months}
 
 
 _ETAG = {"etag": "The version of what people said of it; for If-Match."}

@@ -8,18 +8,9 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from omnikeywords.analysis import Weights as ScoreWeights
-from omnikeywords.api.catalogue import (
-    DATABASE_PROBLEMS,
-    Catalogue,
-    PlainText,
-    allowed,
-    cursor_of,
-    json_reply,
-    page,
-    part_of,
-    read_cursor,
-)
+from omnikeywords.api.catalogue import DATABASE_PROBLEMS, Catalogue, allowed, json_reply, part_of
 from omnikeywords.api.guard import Call, Reply, read_body
+from omnikeywords.api.paging import Pages, PlainText
 from omnikeywords.api.reading import check_json, decode_json, expected_version, read_query
 from omnikeywords.api.route import Answer, Route
 from omnikeywords.api.schemas import BODY_PROBLEMS, Cursor, Limit, MarketText, ProjectName, Total, TotalIsExact
@@ -27,6 +18,8 @@ from omnikeywords.catalog.projects import Project
 from omnikeywords.errors import VersionConflict
 
 __all__ = ["project_routes"]
+
+_PROJECTS = Pages("projects", PlainText)
 
 Brands = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00]+$")]],
@@ -111,14 +104,14 @@ class Projects:
     async def list(self, call: Call) -> Reply:
         call.caller.must("read")
         asked, _ = read_query(call, ProjectsQuery)
-        after = read_cursor("projects", asked.cursor, PlainText)[0] if asked.cursor else ""
+        (after,) = _PROJECTS.behind(asked.cursor) or ("",)
         mine = call.caller.projects
         there = await self._run(self._finder.projects.all)
         there = [project for project in there if mine is None or project.name in mine]
         behind = [project for project in there if project.name > after]
-        shown = behind[: asked.limit]
-        following = cursor_of("projects", shown[-1].name) if len(behind) > len(shown) else None
-        return json_reply(page("projects", [_object(project) for project in shown], len(there), following))
+        return json_reply(
+            _PROJECTS.page(behind, asked.limit, len(there), place=lambda project: (project.name,), shown=_object)
+        )
 
     async def create(self, call: Call) -> Reply:
         call.caller.must("admin")

@@ -20,6 +20,7 @@ __all__ = [
     "Limit",
     "MarketText",
     "MarketTexts",
+    "PageQuery",
     "Part",
     "ProblemDetails",
     "ProjectName",
@@ -83,6 +84,14 @@ class ProjectQuery(Struct, frozen=True, forbid_unknown_fields=True):
     project: Annotated[
         ProjectName | None, Meta(description="Its project; left out: the key's only one, else `default`.")
     ] = None
+
+
+class PageQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of a list of a project."""
+
+    project: ProjectName | None = None
+    limit: Limit = 50
+    cursor: Cursor = None
 
 
 AnalysisType = Literal["basic", "comprehensive"]

@@ -15,7 +15,7 @@ from omnikeywords.analysis import MODEL_VERSION
 from omnikeywords.api.batching import Batches
 from omnikeywords.api.catalogue import DATABASE_PROBLEMS, allowed, json_reply, part_of
 from omnikeywords.api.guard import Call, Reply
-from omnikeywords.api.keywords import KeywordFilters, KeywordObject, field_names, filters_of, shown_object
+from omnikeywords.api.keyword_object import KeywordFilters, KeywordObject, field_names, filters_of, shown_object
 from omnikeywords.api.problems import Problem
 from omnikeywords.api.reading import read_query
 from omnikeywords.api.route import Answer, Route

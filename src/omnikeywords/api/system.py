@@ -28,6 +28,7 @@ class Ready:
         self._health = health
 
     async def __call__(self, call: Call) -> Reply:
+        """Answer one call."""
         checks = self._health.look()
         well = not any(checks.values())
         body = msgspec.json.encode({"status": "ready" if well else "not_ready", "checks": checks})

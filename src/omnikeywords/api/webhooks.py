@@ -6,35 +6,27 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from omnikeywords.api.catalogue import (
-    DATABASE_PROBLEMS,
-    Catalogue,
-    allowed,
-    cursor_of,
-    json_reply,
-    page,
-    part_of,
-    read_cursor,
-)
+from omnikeywords.api.catalogue import DATABASE_PROBLEMS, Catalogue, allowed, json_reply, part_of
 from omnikeywords.api.guard import Call, Reply, read_body
 from omnikeywords.api.jobs import JobObject, job_object
+from omnikeywords.api.paging import Pages, page
 from omnikeywords.api.reading import check_json, decode_json, read_query
 from omnikeywords.api.route import Answer, Route
 from omnikeywords.api.schemas import (
     BODY_PROBLEMS,
     PARTS,
-    Cursor,
-    Limit,
+    PageQuery,
     ProjectName,
     ProjectQuery,
     Total,
     TotalIsExact,
 )
 from omnikeywords.catalog.webhooks import Webhook, WebhookEvent
+from omnikeywords.webhooks import DeadLetter
 
 __all__ = ["webhook_routes"]
 
-_JobPlace = Annotated[str, Meta(pattern=PARTS["delivery_id"].pattern)]
+_DEAD_LETTERS = Pages("dead_letters", Annotated[str, Meta(pattern=PARTS["delivery_id"].pattern)])
 
 
 class NewWebhook(Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,14 +94,6 @@ class DeadLetterList(Struct, frozen=True):
     next_cursor: str | None
 
 
-class DeadLettersQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which dead letters."""
-
-    project: ProjectName | None = None
-    limit: Limit = 50
-    cursor: Cursor = None
-
-
 class Webhooks:
     """The endpoints."""
 
@@ -142,27 +126,17 @@ class Webhooks:
         return Reply(b"", 204)
 
     async def dead(self, call: Call) -> Reply:
-        asked, _ = read_query(call, DeadLettersQuery)
+        asked, _ = read_query(call, PageQuery)
         project = allowed(call, "admin", asked.project)
-        before = read_cursor("dead-letters", asked.cursor, _JobPlace)[0] if asked.cursor else None
+        (before,) = _DEAD_LETTERS.behind(asked.cursor) or (None,)
         return await self._run(self._dead, project, asked.limit, before)
 
     def _dead(self, project: str, limit: int, before: str | None) -> Reply:
-        found = self._finder.webhooks.dead_letters(project, limit, before)
-        objects = [
-            {
-                "id": letter.job_id,
-                "webhook_id": letter.webhook_id,
-                "message_id": letter.message_id,
-                "event": letter.event,
-                "error": letter.error,
-                "failed_at": letter.failed_at,
-            }
-            for letter in found
-        ]
-        # A full page may be the last: then the next one is empty.
-        following = cursor_of("dead-letters", found[-1].job_id) if len(found) == limit else None
-        return json_reply(page("dead_letters", objects, self._finder.webhooks.count_dead_letters(project), following))
+        found = self._finder.webhooks.dead_letters(project, limit + 1, before)
+        total = self._finder.webhooks.count_dead_letters(project)
+        return json_reply(
+            _DEAD_LETTERS.page(found, limit, total, place=lambda letter: (letter.job_id,), shown=_dead_letter)
+        )
 
     async def redeliver(self, call: Call) -> Reply:
         return json_reply(
@@ -182,6 +156,17 @@ def _object(webhook: Webhook) -> dict[str, Any]:
         "url": webhook.url,
         "events": webhook.events,
         "created_at": webhook.created_at,
+    }
+
+
+def _dead_letter(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.job_id,
+        "webhook_id": letter.webhook_id,
+        "message_id": letter.message_id,
+        "event": letter.event,
+        "error": letter.error,
+        "failed_at": letter.failed_at,
     }
 
 
@@ -249,7 +234,7 @@ def webhook_routes(catalogue: Catalogue) -> list[Route]:
             "webhooks",
             "List dead letters",
             "What was tried for a day and could not be delivered, the newest first. Needs scope `admin`.",
-            asks=DeadLettersQuery,
+            asks=PageQuery,
             answers={200: Answer("A page of them.", DeadLetterList)},
             problems=asked_wrongly,
         ),

@@ -6,6 +6,7 @@ observations of its id, merged by the rule of `formats.merge`, of the project's 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -126,9 +127,12 @@ class KeywordsModel:
         options = self._options(event.project) if there else None
         # The project may have other settings by now.
         kept = [made if made is None or made.options == options else self.digest(one) for one, made in there]
-        with database.read(event.project) as connection:
-            wrong = [_wrong(connection, one, made) for (one, _), made in zip(there, kept, strict=True) if made]
-        yield from self._append(database, [one for one, _ in there], [made for made in wrong if made.rows.height])
+        # The database and whoever compares have something to do at any time.
+        with ThreadPoolExecutor(2, thread_name_prefix="compare") as threads:
+            wrong = list(threads.map(partial(_wrong, database), [one for one, _ in there], kept))
+        yield from self._append(
+            database, [one for one, _ in there], [made for made in wrong if made and made.rows.height]
+        )
 
     def outdated(self, connection: Connection, bucket: int) -> bool:
         """Whether any keyword of a bucket was derived by another version of the analysis."""
@@ -310,18 +314,21 @@ def _state(rows: pl.DataFrame, options: Options) -> pl.DataFrame:
     return keywords_of(chunk, analysed(chunk, options)).join(times, on="id")
 
 
-def _wrong(connection: Connection, event: Event, made: Digest) -> Digest:
+def _wrong(database: Database, event: Event, made: Digest | None) -> Digest | None:
     """The rows of a chunk that the tables do not hold as they are to be, were each the only one of its keyword."""
+    if made is None:
+        return None
     rows, derived = made.rows, made.state  # unpacked once
     ids = rows["id"]
     first = event.payload["first_row"]
     o = observations.c
     chunk = _of_project(event, observations) & (o.import_id == _import_of(event))
     chunk &= o.row.between(first, first + event.payload["rows"] - 1)
-    wrong = unlike(connection, rows, "row", select(*(o[name] for name in rows.columns)).where(chunk))
-    state = _finished(derived, event, _marks(connection, event, ids))
-    there = _of_ids(connection, event, keywords, state.columns)
-    wrong |= unlike(connection, state, "id", there, _listed(connection, ids))
+    with database.read(event.project) as connection:
+        wrong = unlike(connection, rows, "row", select(*(o[name] for name in rows.columns)).where(chunk))
+        state = _finished(derived, event, _marks(connection, event, ids))
+        there = _of_ids(connection, event, keywords, state.columns)
+        wrong |= unlike(connection, state, "id", there, _listed(connection, ids))
     return Digest(rows.filter(wrong), derived.filter(wrong), made.options)
 
 

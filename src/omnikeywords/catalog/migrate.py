@@ -2,10 +2,17 @@
 
 Migrations are numbered files. Those marked `phase = "pre"` only add, so that the program of the version before goes on
 working: they run before a roll-out. Those marked `post` take away what only that version needed: they run after it.
+
+A migration may have a function `beforehand`, for what takes long: it works without a transaction while others write,
+and as it may be interrupted anywhere it must be able to begin anew. An empty database has no need of it.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import takewhile
 from pathlib import Path
 
 from alembic.config import Config
@@ -23,6 +30,7 @@ __all__ = ["Migrated", "check", "make_partitions", "migrate", "newest"]
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x6F6B66  # any number of our own: two migrations wait for each other
+_PAUSE_SECONDS = 0.1  # between looks whether it is free
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,10 @@ class Migrated:
 
 
 def migrate(database: Database, *, app_role: str | None = None, pre_only: bool = False) -> Migrated:
-    """Apply what is missing, all of it or nothing; `pre_only` stops before the first that takes anything away.
+    """Apply what is missing; `pre_only` stops before the first that takes anything away, unless nothing is there.
+
+    All of it is kept or nothing, but for what comes before a migration that others need not wait for: that is kept by
+    then, and asked again this goes on from there.
 
     On PostgreSQL the tables belong to whoever this connects as. `app_role` is given the use of them, though not of
     their partitions, which would show it the rows of every project.
@@ -58,27 +69,61 @@ def migrate(database: Database, *, app_role: str | None = None, pre_only: bool =
 
 def _migrate(database: Database, app_role: str | None, pre_only: bool) -> Migrated:
     scripts = _scripts()
-    with database.write(statement_ms=600_000) as connection:
-        if database.dialect == "postgresql":
-            # Another migration is waited for as long as it may take, locks that readers hold no longer than usual.
-            connection.execute(text("SET LOCAL lock_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
-            connection.execute(text(f"SET LOCAL lock_timeout = {database.limits.lock_ms}"))
-        before = _revision(connection)
-        waiting = _waiting(scripts, before, database)
-        if pre_only:
-            last = next((i for i, script in enumerate(waiting) if script.module.phase == "post"), len(waiting))
-            waiting = waiting[:last]
-        if waiting:
-            context = MigrationContext.configure(
-                connection,
-                opts={"fn": lambda revision, _: scripts._upgrade_revs(waiting[-1].revision, revision)},
-            )
-            with Operations.context(context):
-                context.run_migrations()
-        if app_role and database.dialect == "postgresql":
-            _grant(connection, app_role)
-        return Migrated(before, _revision(connection), tuple(script.revision for script in waiting))
+    at_first: list[str | None] = []
+    applied: list[str] = []
+    prepared: Script | None = None
+    with _turn(database):
+        while True:
+            with database.write(statement_ms=600_000) as connection:
+                before = _revision(connection)
+                at_first.append(before)
+                waiting = _waiting(scripts, before, database)
+                # Where nothing is, there is no program of the version before either, nor anybody who must not wait.
+                is_live = before is not None
+                if pre_only and is_live:
+                    waiting = list(takewhile(lambda script: script.module.phase == "pre", waiting))
+                long = (script for script in waiting if is_live and hasattr(script.module, "beforehand"))
+                following = next((script for script in long if script != prepared), None)
+                ready = waiting[: waiting.index(following)] if following else waiting
+                if ready:
+                    _apply(connection, scripts, ready[-1].revision)
+                if app_role and database.dialect == "postgresql":
+                    _grant(connection, app_role)
+                after = _revision(connection)
+            applied += [script.revision for script in ready]
+            if following is None:
+                return Migrated(at_first[0], after, tuple(applied))
+            if database.dialect == "postgresql":
+                with database.without_transaction() as connection:
+                    following.module.beforehand(connection)
+            prepared = following
+
+
+@contextmanager
+def _turn(database: Database) -> Iterator[None]:
+    """While other migrations wait; on SQLite each transaction that writes is a turn."""
+    if database.dialect == "sqlite":
+        yield
+        return
+    # Each look is a transaction of its own: an index that is built beside others waits for all that look at anything.
+    while True:
+        with database.write() as connection:
+            if connection.execute(text("SELECT pg_try_advisory_xact_lock(:n)"), {"n": _LOCK}).scalar():
+                # It stands idle as long as it may take. Behind this statement it looks at nothing any more, which the
+                # one before would until another follows.
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+                yield
+                return
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _apply(connection: Connection, scripts: ScriptDirectory, revision: str) -> None:
+    """Take a database to a revision."""
+    context = MigrationContext.configure(
+        connection, opts={"fn": lambda found, _: scripts._upgrade_revs(revision, found)}
+    )
+    with Operations.context(context):
+        context.run_migrations()
 
 
 def check(database: Database) -> None:

@@ -74,7 +74,8 @@ class Finder:
     ) -> Analysis:
         """Analyse phrases in their order; one that cannot be analysed is an error of its own row.
 
-        Projects have no settings of their own: every one is analysed by those of this finder.
+        It touches no disk, so what a project is analysed by in the catalogue is not looked up: all are by the settings
+        of this finder.
 
         Raises InvalidMarket, InvalidOption, LanguageTableMissing.
         """

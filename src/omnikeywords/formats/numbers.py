@@ -8,12 +8,12 @@ text.
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
-__all__ = ["CURRENCIES", "MISSING", "Marks", "Number", "Numbers", "read_number", "read_numbers", "witness"]
+__all__ = ["CURRENCIES", "MISSING", "Decimals", "Marks", "Number", "Numbers", "read_number", "read_numbers", "witness"]
 
 _ISO_4217 = (
     "AED ARS AUD BDT BGN BOB BRL CAD CHF CLP CNY COP CRC CZK DKK DOP DZD EGP EUR GBP GTQ HKD HNL HRK HUF "
@@ -99,8 +99,8 @@ class Marks:
         return Marks(self.points + other.points, self.commas + other.commas)
 
 
+_WITNESSES = 50  # of a column's decimal mark, after which no more are looked for
 _MARKED = re.compile(r"\d*(?:[.,]\d+)+")
-_SUFFIXED = re.compile(r"[.,]\d+\s*(?:[^\W\d_]|%)")
 
 
 def witness(text: str) -> str | None:
@@ -137,6 +137,7 @@ class Number:
 
     @property
     def is_range(self) -> bool:
+        """Whether it is a range or a bound, not one number."""
         return self.low is not None or self.high is not None
 
 
@@ -275,3 +276,38 @@ def read_numbers(texts: pl.Series, decimal: str, known: dict[str, Number | None]
         bad = [text for text, number in zip(distinct, read, strict=True) if number is None]
         unreadable = texts.is_in(bad)
     return Numbers(value, low, high, currency, unreadable)
+
+
+class Decimals:
+    """The decimal mark of each column of a table, as its cells prove it."""
+
+    def __init__(self, columns: Mapping[int, bool], *, everywhere: str) -> None:
+        """`columns` are those with numbers, and whether these are counts, which have no decimals unless a cell proves
+        that they have; `everywhere` is the mark of other numbers where no cell of the table proves one."""
+        self._columns = columns
+        self._everywhere = everywhere
+        self._marks: dict[int, Marks] = {}
+
+    def learn(self, frame: pl.DataFrame) -> None:
+        """Look for witnesses in the columns whose mark is not settled yet."""
+        for column, counts in self._columns.items():
+            texts = frame[str(column)]
+            if texts.dtype != pl.String:
+                continue
+            marks = self._marks.setdefault(column, Marks())
+            if marks.points + marks.commas >= _WITNESSES:
+                continue
+            if counts and texts.cast(pl.Int64, strict=False).null_count() == texts.null_count():
+                continue
+            marked = texts.filter(texts.str.contains(r"\d[.,]\d"))
+            if len(marked):
+                marks.see(marked.unique(maintain_order=True).head(1000).to_list())
+
+    def of(self, column: int) -> str:
+        """The mark of a column; empty where its numbers have no decimals."""
+        own = self._marks.get(column, Marks()).decimal
+        if own:
+            return own
+        if self._columns[column]:
+            return ""
+        return sum(self._marks.values(), Marks()).decimal or self._everywhere

@@ -1,6 +1,5 @@
 """From a table's columns to observations: what each means is settled once, then applied block by block."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -27,10 +26,11 @@ from omnikeywords.formats.columns import (
     Recognised,
 )
 from omnikeywords.formats.google_ads import PLANNER_BUCKETS, match_type_of
+from omnikeywords.formats.keyword_rows import KeywordRows
 from omnikeywords.formats.markets import market_with_region
 from omnikeywords.formats.numbers import (
     MISSING,
-    Marks,
+    Decimals,
     Number,
     Numbers,
     read_number,
@@ -43,15 +43,6 @@ from omnikeywords.model import Market
 __all__ = ["Plan"]
 
 _SCALE_ROWS = 5_000  # of the first block, by which a scale is told
-_WITNESSES = 50  # of a column's decimal mark, after which no more are looked for
-_TOTAL = re.compile(
-    r"\s*(?:grand )?(?:totals?|totales|total general|gesamt|insgesamt|totale|totaal|razem|toplam|celkem"
-    r"|totalt|итого|합계|合計|总计)"
-    r"\s*[:：]",
-    re.IGNORECASE,
-)
-
-
 # The smallest and largest number of a field: what is beyond is a mistake of somebody's.
 _ANY_AMOUNT = (0.0, 9e15)
 _LIMITS = {
@@ -94,18 +85,18 @@ class Plan:
         self._market = market_known or (str(market) if market else None)
         self.period = period
         self.currency = currency
-        self._semicolons = semicolons
-        self._preamble = {cell for cell in preamble if cell.strip()}
         self._of: dict[str, int] = {}  # field to column
         self._extra: list[int] = []
-        self._marks: dict[int, Marks] = {}
         self._known: dict[int, tuple[str, dict[str, Number | None]]] = {}
         self.columns: list[Column] = []
         self.unread: Counter[tuple[str, str]] = Counter()  # cells kept in extra, by header and what they are
         self.unread_example: dict[tuple[str, str], tuple[str, int]] = {}
         self.oddities: Counter[str] = Counter()  # numbers that cannot be, by what is wrong
         self._settle(sample)
-        self._learn(sample)
+        self._rows = KeywordRows(header, self.keyword_column, totals=recognised.totals, preamble=preamble)
+        numeric = {i: field in COUNT_FIELDS for field, i in self._of.items() if field in NUMBER_FIELDS}
+        self._decimals = Decimals(numeric, everywhere="," if semicolons else ".")
+        self._decimals.learn(sample)
         self._day_order = DayOrder()
         self._scales = {  # what 1.0 is in the file; cells with a percent sign say so themselves
             "ctr": self._ctr_scale(sample),
@@ -160,6 +151,7 @@ class Plan:
 
     @property
     def keyword_column(self) -> int:
+        """The column that the keywords are in."""
         return self._of["keyword"]
 
     def _texts(self, frame: pl.DataFrame, column: int) -> pl.Series:
@@ -185,7 +177,7 @@ class Plan:
         if field not in self._of or not sample.height:
             return pl.Series(dtype=pl.Float64)
         column = self._of[field]
-        return read_numbers(sample[str(column)].head(_SCALE_ROWS), self._decimal(column, field)).value
+        return read_numbers(sample[str(column)].head(_SCALE_ROWS), self._decimals.of(column)).value
 
     def _has_percent(self, sample: pl.DataFrame, field: str) -> bool:
         return field in self._of and any("%" in cell for cell in self._cells(sample, self._of[field]))
@@ -249,38 +241,12 @@ class Plan:
                 if len(named) == 1:
                     self.currency = self.currency or named.pop()
 
-    # --- decimal marks
-
-    def _learn(self, frame: pl.DataFrame) -> None:
-        """Look for witnesses of decimal marks in the columns whose mark is not settled yet."""
-        for field, column in self._of.items():
-            if field not in NUMBER_FIELDS or frame[str(column)].dtype != pl.String:
-                continue
-            marks = self._marks.setdefault(column, Marks())
-            if marks.points + marks.commas >= _WITNESSES:
-                continue
-            texts = frame[str(column)]
-            if field in COUNT_FIELDS and texts.cast(pl.Int64, strict=False).null_count() == texts.null_count():
-                continue
-            marked = texts.filter(texts.str.contains(r"\d[.,]\d"))
-            if len(marked):
-                marks.see(marked.unique(maintain_order=True).head(1000).to_list())
-
-    def _decimal(self, column: int, field: str) -> str:
-        own = self._marks.get(column, Marks()).decimal
-        if own:
-            return own
-        if field in COUNT_FIELDS:
-            return ""
-        everywhere = sum(self._marks.values(), Marks()).decimal
-        return everywhere or ("," if self._semicolons else ".")
-
     # --- applying
 
     def apply(self, block: Block) -> tuple[pl.DataFrame, list[SkippedRow]]:
         """Observations of a block's rows (`OBSERVATION_SCHEMA` and `extra`), and rows without a keyword."""
-        frame, lines, skipped = self._without_rest(block)
-        self._learn(frame)
+        frame, lines, skipped = self._rows.of(block)
+        self._decimals.learn(frame)
         made: dict[str, pl.Series] = {"line": lines}
         leftover: dict[int, pl.Series] = {}
         keyword = self._texts(frame, self.keyword_column)
@@ -326,59 +292,6 @@ class Plan:
             self.header.append(name)
             self.columns.append(Column(self.header.distinct[-1], None))
 
-    def _without_rest(self, block: Block) -> tuple[pl.DataFrame, pl.Series, list[SkippedRow]]:
-        """The rows that hold a keyword; and the others, each with its reason."""
-        frame, lines = block.frame, block.lines
-        keyword = self._texts(frame, self.keyword_column)
-        empty = keyword.is_null() | (keyword.str.strip_chars().str.len_bytes() == 0)
-        name = self.header.cells[self.keyword_column]
-        repeated = (keyword == name).fill_null(False)
-        drop = empty | repeated
-        firsts: list[pl.Series] = []
-        if self.recognised.totals:
-            # The word is in one of the first columns, and the keyword may be empty or be that word.
-            firsts = [self._texts(frame, i) for i in range(min(5, len(self.header)))]
-            for texts in firsts:
-                drop |= texts.str.contains("(?i)^" + _TOTAL.pattern).fill_null(False)
-        else:
-            drop |= keyword.str.contains("(?i)^" + _TOTAL.pattern).fill_null(False)
-        if self._preamble:
-            drop |= keyword.is_in(list(self._preamble)).fill_null(False)
-        if not drop.any():
-            return frame, lines, block.skipped
-        skipped = list(block.skipped)
-        keep = ~drop
-        rows = frame.filter(drop)
-        cells = rows.select(pl.all().cast(pl.String, strict=False)).rows()
-        back: list[int] = []
-        for row, line in zip(cells, lines.filter(drop), strict=True):
-            reason = self._reason([cell or "" for cell in row])
-            if reason is None:
-                back.append(line)
-            else:
-                skipped.append(SkippedRow(line, reason, ",".join(cell or "" for cell in row).strip(",")[:200]))
-        if back:
-            keep |= lines.is_in(back)
-        skipped.sort(key=lambda row: row.line)
-        return frame.filter(keep), lines.filter(keep), skipped
-
-    def _reason(self, row: list[str]) -> str | None:
-        keyword = row[self.keyword_column]
-        if self.recognised.totals:
-            if any(_TOTAL.match(cell) for cell in row[:5]):
-                return "total row"
-        elif _TOTAL.match(keyword) and not any(
-            cell and read_number(cell) is None for cell in row[self.keyword_column + 1 :]
-        ):
-            return "total row"
-        if not keyword.strip():
-            return "empty keyword"
-        if row[: len(self.header)] == self.header.cells[: len(row)]:
-            return "repeated header"
-        if keyword in self._preamble and not any(cell.strip() for cell in row[self.keyword_column + 1 :]):
-            return "repeated header"
-        return None
-
     def _keep(
         self,
         column: int,
@@ -415,7 +328,7 @@ class Plan:
                     texts = texts.str.replace("%", "", literal=True)
                 else:
                     percent = texts.str.contains("%", literal=True).fill_null(False)
-            decimal = self._decimal(column, field)
+            decimal = self._decimals.of(column)
             known = self._known.get(column)
             if known is None or known[0] != decimal:
                 known = self._known[column] = (decimal, {})

@@ -42,7 +42,6 @@ __all__ = [
     "Format",
     "Written",
     "flatten",
-    "format_of",
     "json_lines",
     "write_results",
 ]
@@ -78,13 +77,6 @@ class Written:
 
     rows: int
     notes: Sequence[str]  # what the reader of the file should know
-
-
-def format_of(path: Path) -> Format | None:
-    """The format that a file's name ends in, if it is one of FORMATS."""
-    suffix = path.suffix.lower().lstrip(".")
-    suffix = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
-    return next((name for name in FORMATS if name == suffix), None)
 
 
 def write_results(

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from omnikeywords.db import Database
@@ -55,6 +55,16 @@ class WorkerOptions:
             grace_ms=settings.drain_timeout_ms,
             retention_days=settings.job_retention_days,
         )
+
+    def check(self, connections: int) -> None:
+        """Refuse more jobs at a time than so many database connections are enough for. Raises InvalidOption."""
+        needed = self.threads + 2
+        if needed > connections:
+            raise InvalidOption(
+                f"{self.threads} jobs at a time need {needed} database connections or more, and there are "
+                f"{connections}: set OKF_DATABASE_CONNECTIONS or OKF_JOB_THREADS",
+                threads=self.threads,
+            )
 
 
 def run_worker(
@@ -105,15 +115,9 @@ class _Worker:
     ) -> None:
         self._database = database
         self._sagas = {saga.kind: saga for saga in sagas}
-        self._options = options
+        self._options = options if only is None else replace(options, threads=1)
+        self._options.check(database.limits.connections)
         self._only = only
-        self._threads_most = options.threads if only is None else 1
-        if self._threads_most + 2 > database.limits.connections:
-            raise InvalidOption(
-                f"{self._threads_most} jobs at a time need {self._threads_most + 2} database connections or more, and "
-                f"there are {database.limits.connections}: set OKF_DATABASE_CONNECTIONS or OKF_JOB_THREADS",
-                threads=self._threads_most,
-            )
         self._name = options.name or holder_name()
         self._running: dict[Hold, threading.Thread] = {}
         self._full: DatabaseFull | None = None
@@ -126,7 +130,7 @@ class _Worker:
         helpers = [threading.Thread(target=self._keep_leases, name="okf-job-leases", daemon=True)]
         if self._options.listen and self._only is None and self._database.dialect == "postgresql":
             helpers.append(threading.Thread(target=self._listen, name="okf-job-wake", daemon=True))
-        _log.info("job worker started", worker=self._name, kinds=sorted(self._sagas), threads=self._threads_most)
+        _log.info("job worker started", worker=self._name, kinds=sorted(self._sagas), threads=self._options.threads)
         for helper in helpers:
             helper.start()
         try:
@@ -149,7 +153,7 @@ class _Worker:
             try:
                 if done is not None and done():
                     return
-                claim = self._claim() if len(self._running) < self._threads_most else None
+                claim = self._claim() if len(self._running) < self._options.threads else None
             except (DatabaseBusy, DatabaseUnavailable) as error:
                 _log.warning("job worker cannot look for jobs", error=str(error))
                 claim, pause = None, longest

@@ -9,6 +9,7 @@ analysis, an index is built from all rows, and changes over while the old one se
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,8 @@ from omnikeywords.search.snapshots import load, take
 
 __all__ = ["Builder"]
 
-_NOTES = 20  # followed in one commit: some 30,000 keywords
+_NOTES = 20  # followed in one commit at most, and
+_KEYWORDS = 20_000  # of them, unless one note has more
 _ROWS = 10_000  # read at a time
 _BUILD_THREADS = 2
 _MOST_WRITERS = 8  # kept open: each has threads, and memory for what it is about to write
@@ -42,6 +44,7 @@ class Builder:
         self._taken: dict[int, float] = {}  # when the last snapshot of a bucket was
         self._writers: dict[int, Writer] = {}  # of builds that serve, kept open between commits
         self._building: dict[int, threading.Thread] = {}
+        self._heard: dict[int, deque[changes.Standing]] = {}  # how far the table of a bucket was, not yet reached
         self._lock = threading.RLock()
 
     def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
@@ -126,7 +129,7 @@ class Builder:
             elif now.position != marker.position:
                 writer.commit(now.position, 0, marker.projects)
             return False
-        reached = not notes or notes[-1].number >= now.number
+        notes = _as_many_as_fit(notes)
         if not notes and now.position == marker.position:
             return False
         settings = dict(marker.projects)
@@ -144,12 +147,22 @@ class Builder:
                     writer.put(project, rows, new=True)
                 self._settle(project, settings)
             number = notes[-1].number if notes else marker.changes
-            writer.commit(now.position if reached else marker.position, number, settings)
+            writer.commit(self._reached(bucket, now, number, marker.position), number, settings)
             self._written.add(bucket)
         except BaseException:
             writer.abandon()
             raise
-        return not reached
+        return number < now.number
+
+    def _reached(self, bucket: int, now: changes.Standing, number: int, before: int) -> int:
+        """The position of the log that an index holds with the notes up to a number: also while more are written than
+        it follows, it is as far as the table was when it had no others.
+        """
+        heard = self._heard.setdefault(bucket, deque())
+        heard.append(now)
+        while heard and heard[0].number <= number:
+            before = max(before, heard.popleft().position)
+        return before
 
     def build(self, bucket: int) -> Path:
         """Build an index anew from all rows, and let it serve in the place of the one before."""
@@ -217,6 +230,16 @@ class Builder:
             for writer in self._writers.values():
                 writer.close()
             self._writers.clear()
+
+
+def _as_many_as_fit(notes: list[changes.Change]) -> list[changes.Change]:
+    """The first notes, one at least, that have no more keywords than are followed in one commit."""
+    keywords = 0
+    for at, note in enumerate(notes):
+        keywords += len(note.ids or ())
+        if keywords > _KEYWORDS and at:
+            return notes[:at]
+    return notes
 
 
 def _is_up(marker: Marker, newest: changes.Standing) -> bool:

@@ -9,7 +9,7 @@ from tantivy import Query
 from omnikeywords.errors import InvalidOption
 from omnikeywords.search.filters import filter_queries
 from omnikeywords.search.index import NOBODY, View
-from omnikeywords.search.matching import Asked, Hit, Total, matches_of
+from omnikeywords.search.matching import MOST, TELLING, Asked, Hit, Total, matches_of
 from omnikeywords.search.paging import SORTS, Cursor, Pages, read_cursor, write_cursor
 from omnikeywords.search.query import parse
 from omnikeywords.search.schema import CODES, Terms
@@ -18,6 +18,8 @@ __all__ = ["FACETS", "Found", "Request", "check", "find"]
 
 FACETS = (*CODES, "market", "source", "modifier", "tag", "words", "year")
 _MOST_HITS = 1000  # of a page
+_ALMOST = "no keyword has exactly these words: some are shown that are spelt almost so"
+_MISSING = "no keyword has all these words: some are shown that have some of them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +92,15 @@ def find(view: View, request: Request) -> Found:
             tiers = asked.tiers()
             total = asked.total(matches_of(tiers))
     loose = cursor.loose if cursor else total.matches == 0
-    if loose and (almost := asked.loose_tiers()):
-        tiers = almost
+    for almost in asked.loose_tiers() if loose else ():
         if at_once:
-            hits, total = asked.first_of_each(tiers, limit)
+            hits, total = asked.first_of_each(almost, limit)
         else:
-            hits, total = None, Total(asked.count(asked.within([matches_of(tiers)])))
+            total = Total(asked.count(asked.within([matches_of(almost)])))
         if total.matches:
-            notes.append("no keyword has exactly these words: some are shown that are spelt almost so")
+            tiers = almost
+            notes.append(_MISSING if tiers.keys() <= {TELLING, MOST} else _ALMOST)
+            break
     if hits is None:
         hits = Pages(asked, tiers, request.sort).behind(cursor, limit)
     shown = hits[: request.limit]

@@ -25,7 +25,7 @@ from tantivy import Query
 from omnikeywords.analysis import MODEL_VERSION
 from omnikeywords.errors import IndexBusy
 from omnikeywords.search.records import RecordFile, Records
-from omnikeywords.search.schema import BANDS, SCHEMA, Terms, documents, gather, key_of, register
+from omnikeywords.search.schema import BANDS, SCHEMA, Terms, documents, gather, keys_of, register
 from omnikeywords.search.words import Words
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "publish",
 ]
 
-FORMAT = "2"  # of schema, words and records: another one is another folder
+FORMAT = "3"  # of schema, words and records: another one is another folder
 _CURRENT = "current"
 RECORDS = "records"
 _LOOK_SECONDS = 0.2  # between looks for a newer commit
@@ -158,10 +158,9 @@ class Writer:
 
     def remove(self, project: str, ids: Sequence[str]) -> None:
         """Take keywords out, whether or not they are in it."""
-        for keyword_id in ids:
+        for key in keys_of(project, pl.Series(ids, dtype=pl.String)).tolist():
             # By query: a term of an unsigned field deletes nothing in tantivy 0.27.
-            key = Query.term_query(SCHEMA, "key", key_of(project, keyword_id))
-            self._writer.delete_documents_by_query(key)
+            self._writer.delete_documents_by_query(Query.term_query(SCHEMA, "key", key))
 
     def remove_project(self, project: str) -> None:
         """Take all keywords of a project out."""

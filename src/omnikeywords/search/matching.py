@@ -1,7 +1,8 @@
 """What matches a search, as queries of an index.
 
 What matches falls into tiers, the better one first: the phrase itself; its words and no others; all its words; all its
-words in any form; and only where the project has nothing of that, what is spelt almost so. Within a tier keywords go by
+words in any form; where the project has nothing of that, what is spelt almost so; and where it has nothing of that
+either, those that have most of the words. Within a tier keywords go by
 their place (schema.py). So an order is two integers a keyword, which no other keyword changes.
 
 Every tier is of the project's keywords alone: it has terms of `schema.Terms`, which begin with the number of the
@@ -9,7 +10,7 @@ project, and where it is made of anything else, the project's term stands beside
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,12 +22,12 @@ from omnikeywords.search.filters import all_of, any_of, filter_queries, has_term
 from omnikeywords.search.index import View
 from omnikeywords.search.query import Part, PartKind, Search
 from omnikeywords.search.schema import CODES, SCHEMA, SET, band_of
-from omnikeywords.search.words import alike, set_of
+from omnikeywords.search.words import alike, set_of, telling
 
-__all__ = ["ANY_FORM", "Asked", "Hit", "Total", "matches_of"]
+__all__ = ["ANY_FORM", "MOST", "TELLING", "Asked", "Hit", "Total", "matches_of"]
 
 # Tiers, the best first.
-ITSELF, NO_OTHERS, EXACT, ANY_FORM, WHOLE_ALMOST, WORDS_ALMOST = range(6)
+ITSELF, NO_OTHERS, EXACT, ANY_FORM, WHOLE_ALMOST, UNKNOWN_ALMOST, WORDS_ALMOST, TELLING, WHOLE_TWICE, MOST = range(10)
 # Scores tell tiers. What is worth less is lost in the rounding of what is worth more (24 bits), so all of a tier have
 # the same, and times the logarithm of a place, which is from 1 to 64, those of a tier stay below those of a better one.
 _ITSELF_SCORE, _NO_OTHERS_SCORE, _EXACT_SCORE, _SCORE = 2.0**58, 2.0**32, 2.0**7, 1.0
@@ -34,7 +35,9 @@ _BUCKETS = 100  # values of a facet
 _MOST_EXPANSIONS = 1000  # words that a prefix may stand for
 _MOST_COST = 20_000_000  # documents that the lists of a query's terms may have, all together
 _WIDE = 3000  # matches from which on it costs less to go from the best ones down
+_MOST_SHARED = 1_000_000  # documents of all its words together of a query of which some words may be missing
 _MOST_COUNTED = 100_000  # matches that are counted
+_YEAR = 4  # digits of a number that is as it is meant
 _SHORT, _LONG = 4, 8  # letters: from here on a word or phrase may have one error, and a phrase two
 
 
@@ -236,21 +239,66 @@ class Asked:
         hits.sort(key=lambda hit: (hit.tier, -hit.place))
         return hits, total
 
-    def loose_tiers(self) -> dict[int, Query]:
-        """What is spelt almost so, the better one first; nothing where only filters leave nothing."""
+    def loose_tiers(self) -> Iterator[dict[int, Query]]:
+        """What is close to what was asked, in steps: the next is for where there is nothing of the one before.
+
+        There are none where only filters leave nothing.
+        """
         if (self.filters or self.unwanted) and self.count(matches_of(self.tiers())):
-            return {}
+            return
+        for step in (self._with_errors, self._without_others, self._with_two_errors, self._with_words_missing):
+            if tiers := step():
+                yield tiers
+
+    def _with_errors(self) -> dict[int, Query]:
+        """One error in the whole phrase; one in each word that no keyword has, as those that some have may be right;
+        one in any word.
+        """
         tiers = {}
-        whole = self._whole
-        if len(whole) >= _SHORT:
-            tiers[WHOLE_ALMOST] = any_of([self._fuzzy("whole", whole, 1), *self._joined()])
-            if len(whole) >= _LONG and not self.count(self.within([tiers[WHOLE_ALMOST]])):
-                tiers[WHOLE_ALMOST] = self._fuzzy("whole", whole, 2)
-        wanted = self._search.wanted
-        if any(part.kind is PartKind.WORD and len(part.words[0]) >= _SHORT for part in wanted):
-            almost = [self._almost(part, form) for part, (form, *_) in zip(wanted, self._wanted, strict=True)]
-            tiers[WORDS_ALMOST] = all_of(almost)
+        if len(self._whole) >= _SHORT:
+            tiers[WHOLE_ALMOST] = any_of([self._whole_almost(1), *self._joined()])
+        parts = list(zip(self._search.wanted, self._wanted, strict=True))
+        unknown = [part for part, found in parts if not found.documents]
+        if 0 < len(unknown) < len(parts) and all(map(_may_err, unknown)):
+            tiers[UNKNOWN_ALMOST] = all_of(
+                found.form if found.documents else self._almost(part) for part, found in parts
+            )
+        if any(_may_err(part) for part, _ in parts):
+            tiers[WORDS_ALMOST] = all_of(
+                any_of([found.form, self._almost(part)]) if _may_err(part) else found.form for part, found in parts
+            )
         return tiers
+
+    def _without_others(self) -> dict[int, Query]:
+        """All words but those that only hold others together, where there are some of both."""
+        shared, others, left_out = self._telling()
+        return {TELLING: all_of([*(found.form for found in shared.values()), *others])} if shared and left_out else {}
+
+    def _with_two_errors(self) -> dict[int, Query]:
+        """Two errors in a whole phrase that is long and has a word that no keyword has."""
+        if len(self._whole) < _LONG or all(found.documents for found in self._wanted):
+            return {}
+        return {WHOLE_TWICE: self._whole_almost(2)}
+
+    def _with_words_missing(self) -> dict[int, Query]:
+        """More than half of the words, or the one beside a number, without those that only hold others together."""
+        shared, others, _ = self._telling()
+        if sum(found.documents for found in shared.values()) > _MOST_SHARED:
+            return {}
+        if len(shared) > 2:
+            should = [(Occur.Should, found.form) for found in shared.values()]
+            most = Query.boolean_query(should, minimum_number_should_match=len(shared) // 2 + 1)
+            return {MOST: all_of([most, *others])}
+        words = [word for word in shared if not _has_digit(word)]
+        return {MOST: all_of([shared[words[0]].form, *others])} if len(shared) == 2 and len(words) == 1 else {}
+
+    def _telling(self) -> tuple[dict[str, _Sought], list[Query], bool]:
+        """Who has each of the words that say what is looked for, who has what is no word, and if there are others."""
+        parts = list(zip(self._search.wanted, self._wanted, strict=True))
+        words = {part.words[0]: found for part, found in parts if part.kind is PartKind.WORD}
+        others = [found.form for part, found in parts if part.kind is not PartKind.WORD]
+        kept = {word: words[word] for word in telling(words)}
+        return kept, others, len(kept) < len(words)
 
     def first_of_each(self, tiers: Mapping[int, Query], limit: int) -> tuple[list[Hit], Total]:
         """The same as `first` for tiers that cost much and have few: each is looked up once."""
@@ -269,6 +317,11 @@ class Asked:
         """The project's keywords that have a word with so many errors: one might be in the number of the project."""
         return all_of([self._project, Query.fuzzy_term_query(SCHEMA, field, self.terms.word + word, errors)])
 
+    def _whole_almost(self, errors: int) -> Query:
+        """The phrase with so many errors, none of them in a short number or in signs: a 5 is no 3."""
+        sure = [self._word(word) for word in self._search.plain if _is_sure(word)]
+        return all_of([self._fuzzy("whole", self._whole, errors), *sure])
+
     def _joined(self) -> list[Query]:
         """Two words that stand side by side as one, as people write them too: wi fi is wifi."""
         words = self._search.plain
@@ -280,12 +333,9 @@ class Asked:
             ]
         return []
 
-    def _almost(self, part: Part, exact: Query) -> Query:
-        """A part with a typing error in it, where it is long enough."""
-        word = part.words[0]
-        if part.kind is not PartKind.WORD or len(word) < _SHORT:
-            return exact
-        return any_of([exact, self._fuzzy("text", word, 1)])
+    def _almost(self, part: Part) -> Query:
+        """A word with a typing error in it."""
+        return self._fuzzy("text", part.words[0], 1)
 
     def _word(self, word: str) -> Query:
         return has_term("text", self.terms.word + word)
@@ -356,6 +406,21 @@ class Asked:
                 for bucket in found[name]["buckets"]
             }
         return counted
+
+
+def _may_err(part: Part) -> bool:
+    """Whether a part is a word that is long enough to be meant where it is spelt in another way, and no number."""
+    word = part.words[0]
+    return part.kind is PartKind.WORD and len(word) >= _SHORT and not _has_digit(word)
+
+
+def _is_sure(word: str) -> bool:
+    """Whether a word is another where it is spelt in another way: 5, 2020, c++."""
+    return (word.isdecimal() and len(word) <= _YEAR) or (word.isascii() and not word.isalnum())
+
+
+def _has_digit(word: str) -> bool:
+    return any(map(str.isdecimal, word))
 
 
 def _tier_of(score: float) -> int:

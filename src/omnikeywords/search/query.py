@@ -22,6 +22,7 @@ __all__ = ["MOST_CHARACTERS", "MOST_WORDS", "Part", "PartKind", "Search", "parse
 MOST_CHARACTERS = 500
 MOST_WORDS = 32
 _MOST_PREFIX = 64
+_MOST_SHOWN = 40  # characters
 
 
 class PartKind(StrEnum):
@@ -96,7 +97,7 @@ def parse(text: str) -> Search:
             raise _too_many(column)
         if not words:
             if match["bare"] and '"' not in match["bare"]:
-                notes.append(f"{match['bare']} at column {column} is no word: it is left out")
+                notes.append(f"{_cut(match['bare'])} at column {column} is no word: it is left out")
             continue
         if kind is PartKind.PHRASE and len(words) == 1:
             kind = PartKind.WORD if is_symbol(words[0]) else PartKind.PHRASE
@@ -127,6 +128,11 @@ def _parse_plain(text: str) -> Search:
     return Search(text, tuple(parts), words, tuple(notes))
 
 
+def _cut(text: str) -> str:
+    """As much of a text as a note shows."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
 def _too_many(column: int) -> InvalidQuery:
     return InvalidQuery(
         f"the search has more than {MOST_WORDS} words, from column {column} on: leave some out",
@@ -137,7 +143,7 @@ def _too_many(column: int) -> InvalidQuery:
 
 def _without_symbols(parts: list[Part], symbols: list[Part], notes: list[str]) -> list[Part]:
     """The parts to look for, where some of what was typed are signs alone."""
-    shown = " ".join(word for part in symbols for word in part.words)
+    shown = _cut(" ".join(word for part in symbols for word in part.words))
     if any(not part.excluded for part in parts):
         notes.append(f"{shown} at column {symbols[0].column} is no word: it counts only where a keyword is just that")
         return parts

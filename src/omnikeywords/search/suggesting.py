@@ -6,7 +6,6 @@ from typing import Any
 from tantivy import Occur, Query
 
 from omnikeywords.analysis.normalise import normalise, normalise_batch
-from omnikeywords.analysis.stop_words import STOP_INSIDE
 from omnikeywords.errors import InvalidKeyword
 from omnikeywords.search.filters import all_of, any_of, has_term
 from omnikeywords.search.index import View
@@ -14,7 +13,7 @@ from omnikeywords.search.matching import Asked
 from omnikeywords.search.paging import Pages
 from omnikeywords.search.query import MOST_CHARACTERS, Search
 from omnikeywords.search.schema import BEGUN, SCHEMA, key_of
-from omnikeywords.search.words import Words, alike, split
+from omnikeywords.search.words import Words, alike, split, telling
 
 __all__ = ["phrase_of", "related", "suggest"]
 
@@ -63,15 +62,14 @@ def _first(view: View, asked: Asked, query: Query, whole: str, limit: int, *, lo
 def related(view: View, project: str, keyword_id: str, phrase: str, limit: int) -> list[list[Any]]:
     """The records of keywords that share words with one, those that share more of them first.
 
-    Words that every phrase may have do not count, and a keyword shares half of the others at least.
+    Words that only hold others together do not count, and a keyword shares half of the others at least.
     """
     asked = Asked(view, project, Search(phrase), {})
-    words = list(dict.fromkeys(_split(phrase)))
-    telling = [word for word in words if word not in STOP_INSIDE] or words
-    shared = [(Occur.Should, _forms(asked, word)) for word in telling]
+    words = telling(dict.fromkeys(_split(phrase)))
+    shared = [(Occur.Should, _forms(asked, word)) for word in words]
     tiers = [
         Query.boolean_query(shared, minimum_number_should_match=number)
-        for number in range(len(telling), (len(telling) - 1) // 2, -1)
+        for number in range(len(words), (len(words) - 1) // 2, -1)
     ]
     itself = Query.term_query(SCHEMA, "key", key_of(project, keyword_id), "basic")
     others = {number: all_of([tier], but=[itself]) for number, tier in enumerate(tiers)}

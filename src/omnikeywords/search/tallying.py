@@ -5,17 +5,16 @@ That is counted over the matches themselves, the most searched first, up to a bo
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 from omnikeywords.analysis.normalise import normalise_batch
-from omnikeywords.analysis.stop_words import STOP_INSIDE
 from omnikeywords.search.finding import Request, check
 from omnikeywords.search.index import View
 from omnikeywords.search.matching import Asked, matches_of
 from omnikeywords.search.query import parse
 from omnikeywords.search.records import recorded
-from omnikeywords.search.words import Words, alike
+from omnikeywords.search.words import FUNCTION_WORDS, Words, alike
 
 __all__ = ["LONGEST_NGRAM", "MOST_TALLIED", "Group", "NGram", "Tally", "group_tree", "ngrams"]
 
@@ -57,16 +56,17 @@ class Tally:
 def group_tree(view: View, request: Request) -> Tally:
     """The words of the matches besides those searched for, the most frequent first, each with its next words.
 
-    Words that every phrase may have are no groups. Raises as `finding.find`.
+    Words that only hold others together are no groups. Raises as `finding.find`.
     """
     search = parse(request.text)
     known = {term for part in search.wanted for word in part.words for term in alike(word)}
+    tells = _Tells(known)
     keywords: Counter[str] = Counter()
     volumes: Counter[str] = Counter()
     having: defaultdict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
     matches = _Matches(view, request)
     for words, volume in matches.each():
-        telling = frozenset(word for word in words if word not in STOP_INSIDE and known.isdisjoint(alike(word)))
+        telling = frozenset(filter(tells.__getitem__, words))
         for word in telling:
             keywords[word] += 1
             volumes[word] += volume
@@ -106,6 +106,18 @@ def ngrams(view: View, request: Request, length: int) -> Tally:
 def _most(keywords: Counter[str], volumes: Counter[str], limit: int) -> list[str]:
     """The most frequent, ties by volume and then by letters."""
     return sorted(keywords, key=lambda word: (-keywords[word], -volumes[word], word))[:limit]
+
+
+class _Tells(dict[str, bool]):
+    """Whether a word is a group of its own, found out when it is first met: one that was searched for is none."""
+
+    def __init__(self, known: Set[str]) -> None:
+        super().__init__()
+        self._known = known
+
+    def __missing__(self, word: str) -> bool:
+        found = self[word] = word not in FUNCTION_WORDS and (not self._known or self._known.isdisjoint(alike(word)))
+        return found
 
 
 class _Matches:

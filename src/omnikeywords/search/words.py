@@ -16,7 +16,18 @@ import tantivy
 from omnikeywords.analysis.normalise import fold_batch
 from omnikeywords.analysis.roots import pieces
 
-__all__ = ["STEMMED", "Words", "alike", "is_symbol", "set_of", "split", "stem", "stems_of"]
+__all__ = [
+    "FUNCTION_WORDS",
+    "STEMMED",
+    "Words",
+    "alike",
+    "is_symbol",
+    "set_of",
+    "split",
+    "stem",
+    "stems_of",
+    "telling",
+]
 
 STEMMED = {
     "en": "english",
@@ -27,6 +38,36 @@ STEMMED = {
     "it": "italian",
     "nl": "dutch",
 }
+# Words that hold others together, folded: of the languages that have stems. Two keywords that share only these have
+# nothing in common; and a stem of them, as `com` of the Spanish `como`, would be another word.
+_FUNCTION_WORDS = """
+a an the of for and or in on at to from by with without as into about than then if so but not no
+is are was were be been am do does did has have had can could will would should
+i you he she it we they me my your his her its our their this that these those there up out off over
+what which who whom whose when where why how vs s t
+
+o os as um uma uns umas de do da dos das em no na nos nas ao aos por pelo pela para com sem e ou que qual quais quem
+quando onde como porque se mais mas eu tu voce ele ela eles elas seu sua meu minha este esta esse essa isso isto ser
+sao foi era tem ter
+
+el la los las un una unos unas del al y con sin por lo su sus mi mis se es son fue ser que quien quienes cual cuales
+cuando donde como cuanto cuanta cuantos cuantas porque si mas pero esta este esto ese esa eso hay
+
+le les des du une et ou a au aux avec sans pour par dans sur en ce cet cette ces qui que quoi dont quel quelle quels
+quelles quand comment pourquoi est sont etait etre il elle ils elles on je tu nous vous son sa ses mon ma mes ne pas d
+l c qu n
+
+der die das den dem des ein eine einer eines einem einen und oder fur mit ohne von vom zu zum zur im am an auf aus bei
+nach in ist sind war sein wie was wer wen wem wann wo warum welche welcher welches ich du er sie es wir ihr nicht kein
+keine
+
+il lo gli i un uno della dello delle degli dei del di da dal dalla nel nella con senza per tra fra e o che chi quale
+quali quando dove come perche sono era essere si non al alla alle ai
+
+het een van voor met zonder en of op te in uit bij naar is zijn was wat wie waar wanneer waarom hoe welke dat dit deze
+die ik je jij hij zij wij niet geen
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 _REMEMBERED = 500_000  # distinct words; then it begins anew
 
 
@@ -46,7 +87,7 @@ class _Stems(dict[str, str]):
         self._language = language
 
     def __missing__(self, word: str) -> str:
-        found = self[word] = stems_of([word], self._language)[word]
+        found = self[word] = stem(word, self._language)
         return found
 
 
@@ -91,6 +132,12 @@ def split(normalized: str) -> list[str]:
     return [part for word in fold_batch([normalized])[0].split() for part in (pieces(word) or (word,))]
 
 
+def telling(words: Iterable[str]) -> list[str]:
+    """The words that say what a phrase is about; all of them where none does."""
+    listed = list(words)
+    return [word for word in listed if word not in FUNCTION_WORDS] or listed
+
+
 def is_symbol(word: str) -> bool:
     """Whether a word is of signs alone, as & or --."""
     return not any(map(str.isalnum, word))
@@ -98,8 +145,13 @@ def is_symbol(word: str) -> bool:
 
 @functools.lru_cache(maxsize=65_536)
 def stem(word: str, language: str) -> str:
-    """The stem of a folded word in a language; the word where that has no stemmer."""
-    return stems_of([word], language)[word] if language in STEMMED else word
+    """The stem of a folded word in a language; the word where that has no stemmer, and where word or stem only hold
+    others together: ups is no up.
+    """
+    if language not in STEMMED or word in FUNCTION_WORDS:
+        return word
+    found = stems_of([word], language)[word]
+    return word if found in FUNCTION_WORDS else found
 
 
 @functools.lru_cache(maxsize=65_536)
