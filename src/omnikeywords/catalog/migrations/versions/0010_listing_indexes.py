@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009_listing_indexes"
-down_revision = "0008_longer_content"
+revision = "0010_listing_indexes"
+down_revision = "0009_erasures"
 phase = "post"
 
 _INDEXES: dict[str, list[Any]] = {
