@@ -64,8 +64,9 @@ def measure(database: Database, chunks: Sequence[pl.DataFrame]) -> float:
     """The median of some rounds, after the last of which everything is there."""
     rate = statistics.median(append_all(database, chunks, f"i{i}") for i in range(ROUNDS))
     with database.read("shop") as connection:
-        last = log.read_stream(connection, 7, "shop", f"import/i{ROUNDS - 1}")[-1]
-        assert log.head(connection, 7) == ROUNDS * len(chunks)
+        head = log.head(connection, 7)
+        assert head == ROUNDS * len(chunks)
+        (last,) = log.read(connection, 7, after=head - 1)
     assert last.data is not None
     assert frame_of(last.data).equals(chunks[-1])
     return rate

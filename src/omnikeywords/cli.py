@@ -223,7 +223,7 @@ def analyze(
     if sample:
         names.insert(0, str(finder.sample()))
     sources = [source_of(name) for name in names]
-    check_output(out, names, asked)
+    check_output(out, names)
     make_warm(finder, quiet)
     begun = time.perf_counter()
     with _analysed(finder, sources, options, keywords, duplicates, quiet) as results:

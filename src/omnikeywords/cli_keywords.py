@@ -128,7 +128,7 @@ def export(
     if format is OutputFormat.TABLE:
         raise InvalidOption("a table is for a page of keywords: `okf keywords` prints one")
     asked = output_format(format, out) if format or out else OutputFormat.JSONL
-    check_output(out, (), asked)
+    check_output(out, ())
     chosen = next(name for name in FORMATS if name == asked)
     with opened() as finder, progress(finder.keywords.count(project), False) as tell:
 

@@ -83,7 +83,7 @@ def output_format(format: OutputFormat | None, out: Path | None) -> OutputFormat
     return OutputFormat.TABLE if sys.stdout.isatty() else OutputFormat.JSONL
 
 
-def check_output(out: Path | None, names: Sequence[str], format: OutputFormat) -> None:
+def check_output(out: Path | None, names: Sequence[str]) -> None:
     """Refuse at once what would fail after all the work."""
     if out is None:
         return

@@ -1,7 +1,7 @@
 """Databases: one way to reach SQLite and PostgreSQL, one way to hold a transaction, one way in which they fail.
 
 Hides drivers, pools, pragmas, timeouts and what differs between the two. The statements themselves are written in
-`catalog` and `jobs.store`, and nowhere else.
+`catalog` and `jobs`, and nowhere else.
 
     database = connect("sqlite:////var/lib/okf/catalogue.sqlite3")
     with database.write() as connection:

@@ -184,7 +184,7 @@ def show_summary(
     `wrote` is the file that got the results, if one did; `command` what was analysed and `program` how this is
     called, for the lines to try next.
     """
-    parts: list[RenderableType] = [_headline(to, summary, seconds), *(_file(f) for f in results.files)]
+    parts: list[RenderableType] = [_headline(summary, seconds), *(_file(f) for f in results.files)]
     if notes := _notes(results):
         parts.append(Padding(notes, (0, 0, 0, 2)))
     if summary.keywords:
@@ -202,7 +202,7 @@ def show_summary(
         to.print("", _next(to, summary, wrote, command, program), sep="\n", soft_wrap=True)
 
 
-def _headline(to: Console, summary: "Summary", seconds: float) -> RenderableType:
+def _headline(summary: "Summary", seconds: float) -> RenderableType:
     rate = f" · {summary.keywords / seconds:,.0f} a second" if summary.keywords >= 10_000 and seconds else ""
     title = Text.assemble(
         (f"{summary.keywords:,} {_plural(summary.keywords, 'keyword')}", "bold"),

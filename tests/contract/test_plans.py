@@ -189,12 +189,14 @@ def test_keywords_are_looked_up_by_their_key_before_anybody_counted_them(uncount
 def test_the_log_is_read_from_a_position_on(place: Place, database: Database) -> None:
     (behind,) = plans(place, database, lambda: within(database, lambda connection: log.read(connection, BUCKET, 3000)))
     assert (behind.indexes, behind.kinds & {"Sort", "Seq Scan"}) == (["pk_events"], set())
-    (stream,) = plans(
+    (newest,) = plans(
         place,
         database,
-        lambda: within(database, lambda connection: log.read_stream(connection, BUCKET, PROJECT, "import/i7")),
+        lambda: within(
+            database, lambda connection: log._versions(connection, BUCKET, PROJECT, ["import/i7", "import/i8"])
+        ),
     )
-    assert stream.indexes == ["uq_events_bucket_project_stream_version"]
+    assert newest.indexes == ["uq_events_bucket_project_stream_version"]
 
 
 def test_a_job_is_claimed_by_when_it_is_due_however_many_have_ended(place: Place, database: Database) -> None:

@@ -1,5 +1,6 @@
 """What is read of a project is a function of its facts, on every database, however they came to be there."""
 
+import base64
 import contextlib
 import itertools
 import multiprocessing
@@ -31,7 +32,7 @@ from omnikeywords.catalog.projects import bucket_of
 from omnikeywords.catalog.rows import fetch, fetch_parts, put, unlike
 from omnikeywords.catalog.tables import events, followers, keywords, metadata, observations, parked
 from omnikeywords.db import Database, connect
-from omnikeywords.errors import NotFound, UnknownEvent
+from omnikeywords.errors import InvalidOption, NotFound, UnknownEvent
 from omnikeywords.finder import Finder
 from omnikeywords.finder.imports import Importing
 from omnikeywords.jobs import Job, JobState, list_jobs
@@ -325,6 +326,15 @@ def test_rows_that_are_fetched_part_by_part_are_all_of_them(
             assert rows == sorted(fetch(connection, statement, schema).rows())
             assert all(part.height <= at_a_time for part in parts)
             assert rows == ([("boots", 5), ("shoes", 4), ("socks", 3)] if statement is found else [])
+
+
+@pytest.mark.parametrize("value", ["true", "false", '"12"', "[1]", "1e400", str(2**63)])
+def test_a_cursor_of_somebody_s_own_making_is_refused(shop: Catalogue, value: str) -> None:
+    cursor = base64.urlsafe_b64encode(f'["volume", {value}, "k1a"]'.encode()).decode()
+    with pytest.raises(InvalidOption, match="the cursor is of another list"):
+        listing.page(
+            shop.database, shop.project, shop.options(), listing.Filters(), order="volume", limit=5, cursor=cursor
+        )
 
 
 AT = datetime(2026, 9, 1, 10, 30, 0, 120_000, tzinfo=UTC)

@@ -10,14 +10,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+import typer
 
 from omnikeywords import __version__
-from omnikeywords.cli import run
+from omnikeywords.cli import app, run
 from omnikeywords.cli_output import output_format
 from omnikeywords.finder import finder
 from omnikeywords.settings import Settings
@@ -438,3 +440,13 @@ def test_help_loads_nothing_heavy() -> None:
 )
 def test_what_is_written_is_told_by_the_end_of_its_name(tmp_path: Path, name: str, format: str) -> None:
     assert output_format(None, tmp_path / name) == format
+
+
+def test_no_command_takes_the_same_option_for_two_things() -> None:
+    def check(command: Any, called: str) -> None:
+        taken = Counter(name for option in command.params for name in (*option.opts, *option.secondary_opts))
+        assert [name for name, times in taken.items() if times > 1] == [], called
+        for name, verb in getattr(command, "commands", {}).items():
+            check(verb, f"{called} {name}")
+
+    check(typer.main.get_command(app), "okf")

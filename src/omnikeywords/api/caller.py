@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from omnikeywords.api.problems import Problem
 from omnikeywords.catalog.keys import SCOPES, Scope
 from omnikeywords.errors import NotFound
+from omnikeywords.finder import DEFAULT_PROJECT
 
 __all__ = ["LOCAL", "NOBODY", "SCOPES", "Caller", "Scope"]
-
-_DEFAULT_PROJECT = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Caller:
         asked for and it is not clear which.
         """
         if asked is None:
-            asked = next(iter(self.projects)) if self.projects and len(self.projects) == 1 else _DEFAULT_PROJECT
+            asked = next(iter(self.projects)) if self.projects and len(self.projects) == 1 else DEFAULT_PROJECT
             if self.projects and asked not in self.projects:
                 raise Problem(
                     "invalid_request",

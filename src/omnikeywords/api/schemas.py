@@ -30,6 +30,7 @@ __all__ = [
     "TotalIsExact",
 ]
 
+_PROJECT = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _MARKET = r"[A-Za-z]{2,3}([-_]([A-Za-z]{2}|[0-9]{3}))?"
 MarketTexts = Annotated[
     str,
@@ -46,9 +47,7 @@ MarketText = Annotated[
         examples=["pt-BR"],
     ),
 ]
-ProjectName = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Name of a project.", examples=["default"])
-]
+ProjectName = Annotated[str, Meta(pattern=_PROJECT, description="Name of a project.", examples=["default"])]
 Limit = Annotated[int, Meta(ge=1, le=1000, description="Most items of a page.", examples=[50])]
 Cursor = Annotated[str | None, Meta(description="`next_cursor` of the page before.")]
 Total = Annotated[int, Meta(ge=0, description="Items in all, whatever the page.")]
@@ -69,7 +68,7 @@ class Part(NamedTuple):
 
 # By its name in the templates.
 PARTS: dict[str, Part] = {
-    "project": Part("project", r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "Name of the project.", "default"),
+    "project": Part("project", _PROJECT, "Name of the project.", "default"),
     "import_id": Part("import", r"^i1[0-9a-f]{24}$", "Id of the import.", "i1" + "0a" * 12),
     "job_id": Part("job", r"^j[0-9a-f]{28}$", "Id of the job.", "j" + "0a" * 14),
     "webhook_id": Part("webhook", r"^w1[0-9a-f]{24}$", "Id of the webhook.", "w1" + "0a" * 12),
@@ -114,7 +113,7 @@ class AnalyzeRequest(Struct, frozen=True, forbid_unknown_fields=True):
         AnalysisType, Meta(description="`basic` ends with the intents.", examples=["comprehensive"])
     ] = "comprehensive"
     market: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}([-_]([A-Za-z]{2}|[0-9]{3}))?$")] | None,
+        Annotated[str, Meta(pattern=f"^{_MARKET}$")] | None,
         Meta(
             description="Language and region of the searchers, as `pt-BR`, `en` or `und-BR`: a prior for the "
             "language, and part of each id.",
@@ -125,7 +124,7 @@ class AnalyzeRequest(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+                pattern=_PROJECT,
                 description="The project on whose behalf this is asked. Left out, it is the key's only project, else "
                 "`default`.",
                 examples=["default"],

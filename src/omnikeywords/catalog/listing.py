@@ -509,6 +509,8 @@ def _read_cursor(cursor: str, order: str) -> tuple[Any, str]:
 
 def _is_odd(value: Any, keyword_id: str) -> bool:
     """Whether these can be of no row, so that a database might refuse to compare with them."""
+    if isinstance(value, bool):
+        return True
     if isinstance(value, int):
         return not -(2**63) <= value < 2**63 or "\0" in keyword_id
     return "\0" in f"{value}{keyword_id}"

@@ -35,7 +35,6 @@ __all__ = [
     "head",
     "list_events",
     "read",
-    "read_stream",
     "take_turn",
     "utc",
     "version",
@@ -182,14 +181,6 @@ def read(connection: Connection, bucket: int, after: int, limit: int = 100) -> l
     return found
 
 
-def read_stream(connection: Connection, bucket: int, project: str, stream: str) -> list[Event]:
-    """All events of one stream, in their order.
-
-    Raises UnknownEvent where a newer version of the program wrote one.
-    """
-    return [_event(row) for row in connection.execute(_STREAM, {"b": bucket, "p": project, "s": stream})]
-
-
 def list_events(
     connection: Connection, bucket: int, project: str, after: int | None = None, limit: int = 100
 ) -> list[Event]:
@@ -334,11 +325,6 @@ _READ = (
     .where(events.c.bucket == bindparam("b"), events.c.position > bindparam("after"))
     .order_by(events.c.position)
     .limit(bindparam("n"))
-)
-_STREAM = (
-    select(events)
-    .where(events.c.bucket == bindparam("b"), events.c.project == bindparam("p"), events.c.stream == bindparam("s"))
-    .order_by(events.c.version)
 )
 # What only somebody who takes the whole row waits for.
 _ENTER = select(buckets.c.state).where(buckets.c.bucket == bindparam("b")).with_for_update(key_share=True, read=True)

@@ -56,7 +56,7 @@ def open_text(stream: Peeked) -> "TextTable | MarkdownTable | JsonTable":
         encoding = Encoding(code_page_of_header(head), False)
         text = head.decode(encoding.codec, "ignore")
     start = text.lstrip()[:2000]
-    if start.startswith("{") and _is_json(start, text):
+    if start.startswith("{") and _is_json(text):
         return JsonTable(stream, encoding)
     if re.match(r'\[\s*(?:[{"]|\])', start):
         rows = _json_array(stream, encoding)
@@ -81,7 +81,7 @@ def _has_bad_lines(head: bytes, whole: bool) -> bool:
     return False
 
 
-def _is_json(start: str, text: str) -> bool:
+def _is_json(text: str) -> bool:
     line = LINE_END.split(text.lstrip(), maxsplit=1)[0]
     try:
         return isinstance(json.loads(line), dict)

@@ -83,7 +83,7 @@ class SheetTable:
             rows = self._head(name)
             found = without_header(rows)
             if found is None and rows and all(len([c for c in row if c]) <= 1 for row in rows):
-                found = _list_of(rows)
+                found = _keyword_list()
             if found:
                 self._sheets = [name]
                 self.other_sheets = [other for other in names if other != name]
@@ -154,7 +154,7 @@ class SheetTable:
         del self._book
 
 
-def _list_of(rows: list[list[str]]) -> Found:
+def _keyword_list() -> Found:
     from omnikeywords.formats.columns import Recognised
 
     return Found(None, Header(["keyword"]), Recognised("plain", "keyword list", ads_syntax=True))

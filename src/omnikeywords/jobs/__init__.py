@@ -9,20 +9,9 @@ can write nothing; so each step happens once, although any process may be killed
 from omnikeywords.jobs.context import Context
 from omnikeywords.jobs.crash import arm_crash_point, crash_point, crash_points, declare_crash_points
 from omnikeywords.jobs.job import Job, JobState, Started, StepRecord, StepState, Trouble
+from omnikeywords.jobs.listing import count_jobs, jobs_of, list_jobs, made_before, of_key, status
 from omnikeywords.jobs.saga import Retry, Saga, Step
-from omnikeywords.jobs.store import (
-    cancel,
-    count_jobs,
-    erase,
-    jobs_of,
-    list_jobs,
-    made_before,
-    of_key,
-    resume,
-    retry,
-    start,
-    status,
-)
+from omnikeywords.jobs.store import cancel, erase, resume, retry, start
 from omnikeywords.jobs.tables import metadata
 from omnikeywords.jobs.worker import WorkerOptions, run_until_done, run_worker
 

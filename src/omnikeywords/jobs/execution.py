@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from omnikeywords.db import Connection, Database
 from omnikeywords.errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable, LeaseLost, OmniKeywordsError
-from omnikeywords.jobs import store
+from omnikeywords.jobs import listing, store
 from omnikeywords.jobs.context import Context, Hold, LetGo, TurnedBack
 from omnikeywords.jobs.crash import crash_point
 from omnikeywords.jobs.job import CANCELLED, Claim, JobState, StepState, Trouble
@@ -66,7 +66,7 @@ class Execution:
             if record is not None and record.state is StepState.DONE:
                 continue
             if self._job.deaths > step.retry.deaths:
-                return self._give_up(step, self._died(step))
+                return self._give_up(self._died(step))
             context = self._context(step, undo=False)
             try:
                 self._attempt(step, context, undo=False)
@@ -159,9 +159,9 @@ class Execution:
         if undo:
             self._park(trouble)
             return False
-        return self._give_up(step, trouble)
+        return self._give_up(trouble)
 
-    def _give_up(self, step: Step, trouble: Trouble) -> bool:
+    def _give_up(self, trouble: Trouble) -> bool:
         """A step will not succeed: back where that is possible, else to a person."""
         if self._job.pivoted:
             self._park(trouble)
@@ -220,7 +220,7 @@ class Execution:
     def _read_again(self) -> None:
         def read() -> None:
             with self._database.read(self._job.project) as connection:
-                self._job = store.status(connection, self._job.id)
+                self._job = listing.status(connection, self._job.id)
 
         self._insist(read)
 

@@ -1,4 +1,4 @@
-"""Every statement about jobs: starting, claiming, fencing, recording, cancelling, forgetting.
+"""Every statement that changes jobs: starting, claiming, fencing, recording, cancelling, forgetting.
 
 A job is held by at most one worker: the one whose claim has the job's present `attempt`. Each later write of that
 worker names its attempt, and a write whose attempt is no longer the present one changes nothing and raises LeaseLost.
@@ -37,7 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from omnikeywords.db import Database, tell
-from omnikeywords.errors import Conflict, IdempotencyConflict, InvalidOption, LeaseLost, NotFound
+from omnikeywords.errors import Conflict, IdempotencyConflict, LeaseLost
 from omnikeywords.jobs.crash import crash_point
 from omnikeywords.jobs.job import (
     CANCELLED,
@@ -46,12 +46,12 @@ from omnikeywords.jobs.job import (
     JobState,
     Standing,
     Started,
-    StepRecord,
     StepState,
     Trouble,
     new_job_id,
 )
-from omnikeywords.jobs.rows import job_of, ms_of, step_of, text_of, trouble_text
+from omnikeywords.jobs.listing import named, steps_of, unknown
+from omnikeywords.jobs.rows import job_of, ms_of, text_of, trouble_text
 from omnikeywords.jobs.saga import Saga
 from omnikeywords.jobs.tables import job_steps, jobs
 
@@ -60,20 +60,15 @@ __all__ = [
     "any_due",
     "cancel",
     "claim",
-    "count_jobs",
     "end",
     "erase",
     "forget_ended",
     "free",
     "give_back",
     "holders",
-    "jobs_of",
     "keep",
-    "list_jobs",
     "listen",
     "look",
-    "made_before",
-    "of_key",
     "oldest_waiting_ms",
     "park",
     "record_step",
@@ -82,14 +77,11 @@ __all__ = [
     "retry",
     "retry_later",
     "start",
-    "status",
-    "steps_of",
     "turn_back",
 ]
 
 CHANNEL = "okf_jobs"  # on which PostgreSQL says that a job is due
 _LIMITS_LOCK = 0x6F6B666A  # advisory lock held while a claim counts against the limit of a kind
-_MOST_LISTED = 1000
 _FRESH: Mapping[str, Any] = {"failed_tries": 0, "outages": 0, "deaths": 0}  # of a job that got on
 _NOTICE_SECONDS = 0.2  # until a listening connection notices that it is no longer needed
 
@@ -157,78 +149,6 @@ def start(
             f"idempotency key {key!r} was used for another job, {there.id}: use a new key", key=key, job=there.id
         )
     return Started(job_of(there), False)
-
-
-def status(connection: Connection, job_id: str, project: str | None = None) -> Job:
-    """A job with its steps. Raises NotFound, also where it is of another project than the one named."""
-    row = connection.execute(select(jobs).where(_named(job_id, project))).one_or_none()
-    if row is None:
-        raise _unknown(job_id)
-    return job_of(row, steps_of(connection, job_id))
-
-
-def steps_of(connection: Connection, job_id: str) -> tuple[StepRecord, ...]:
-    """What is recorded of a job's steps, in the order they were begun."""
-    found = connection.execute(select(job_steps).where(job_steps.c.job_id == job_id).order_by(job_steps.c.position))
-    return tuple(step_of(row) for row in found)
-
-
-def list_jobs(
-    connection: Connection,
-    *,
-    project: str | None = None,
-    kinds: Collection[str] = (),
-    states: Collection[JobState] = (),
-    limit: int = 50,
-    before: str | None = None,
-) -> list[Job]:
-    """Jobs without their steps, the newest first; `before` is the id of the last one of the page before.
-
-    Raises InvalidOption for a limit outside 1 to 1000.
-    """
-    if not 1 <= limit <= _MOST_LISTED:
-        raise InvalidOption(f"limit {limit} is out of range: give 1 to {_MOST_LISTED}", limit=limit)
-    wanted = select(jobs).where(*_such(kinds, states)).order_by(jobs.c.id.desc()).limit(limit)
-    if project is not None:
-        wanted = wanted.where(jobs.c.project == project)
-    if before is not None:
-        wanted = wanted.where(jobs.c.id < before)
-    return [job_of(row) for row in connection.execute(wanted)]
-
-
-def jobs_of(connection: Connection, ids: Collection[str]) -> dict[str, Job]:
-    """Those of the jobs that there are, with their steps, by id."""
-    rows = connection.execute(select(jobs).where(jobs.c.id.in_(ids))).all()
-    steps: dict[str, list[StepRecord]] = {row.id: [] for row in rows}
-    recorded = select(job_steps).where(job_steps.c.job_id.in_(steps)).order_by(job_steps.c.job_id, job_steps.c.position)
-    for step in connection.execute(recorded):
-        steps[step.job_id].append(step_of(step))
-    return {row.id: job_of(row, tuple(steps[row.id])) for row in rows}
-
-
-def count_jobs(
-    connection: Connection, project: str, *, kinds: Collection[str] = (), states: Collection[JobState] = ()
-) -> int:
-    """How many jobs of a project are remembered."""
-    wanted = select(func.count()).select_from(jobs).where(jobs.c.project == project, *_such(kinds, states))
-    found: int = connection.execute(wanted).scalar_one()
-    return found
-
-
-def _such(kinds: Collection[str], states: Collection[JobState]) -> list[ColumnElement[bool]]:
-    """Conditions for jobs of these kinds in these states; none of either are all."""
-    found: list[ColumnElement[bool]] = []
-    if kinds:
-        found.append(jobs.c.kind.in_(sorted(kinds)))
-    if states:
-        found.append(jobs.c.state.in_(sorted(state.value for state in states)))
-    return found
-
-
-def of_key(connection: Connection, project: str, key: str) -> Job | None:
-    """The job that was started under an idempotency key, without its steps, or None."""
-    row = connection.execute(select(jobs).where(jobs.c.project == project, jobs.c.idempotency_key == key)).one_or_none()
-    return None if row is None else job_of(row)
 
 
 def cancel(connection: Connection, job_id: str, project: str | None = None) -> Job:
@@ -541,14 +461,6 @@ def forget_ended(connection: Connection, older_than_ms: int, most: int) -> int:
     return forgotten
 
 
-def made_before(connection: Connection, job_id: str, after: str = "", limit: int = 100) -> list[str]:
-    """The next jobs behind the id `after` that are of the same project as a job and were made before it."""
-    one = jobs.alias()
-    earlier = (jobs.c.project == one.c.project) & (jobs.c.created_at < one.c.created_at) & (jobs.c.id != one.c.id)
-    found = select(jobs.c.id).join(one, earlier).where(one.c.id == job_id, jobs.c.id > after)
-    return list(connection.execute(found.order_by(jobs.c.id).limit(limit)).scalars())
-
-
 def erase(connection: Connection, project: str, ids: Collection[str]) -> int:
     """Delete jobs of a project with all that was told of them; returns how many there were.
 
@@ -633,24 +545,16 @@ def _waiting(due_at: Milliseconds, now: Milliseconds) -> dict[str, Any]:
     }
 
 
-def _named(job_id: str, project: str | None) -> ColumnElement[bool]:
-    return jobs.c.id == job_id if project is None else and_(jobs.c.id == job_id, jobs.c.project == project)
-
-
 def _locked(connection: Connection, job_id: str, project: str | None) -> Row[Any]:
-    row = connection.execute(select(jobs).where(_named(job_id, project)).with_for_update()).one_or_none()
+    row = connection.execute(select(jobs).where(named(job_id, project)).with_for_update()).one_or_none()
     if row is None:
-        raise _unknown(job_id)
+        raise unknown(job_id)
     return row
 
 
 def _changed(connection: Connection, job_id: str, values: Mapping[str, Any]) -> Job:
     row = connection.execute(update(jobs).where(jobs.c.id == job_id).values(values).returning(jobs)).one()
     return job_of(row, steps_of(connection, job_id))
-
-
-def _unknown(job_id: str) -> NotFound:
-    return NotFound(f"there is no job {job_id!r}", job=job_id)
 
 
 def _lost(job_id: str, attempt: int) -> LeaseLost:

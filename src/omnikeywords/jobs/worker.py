@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from omnikeywords.db import Database
 from omnikeywords.errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable, InvalidOption, LeaseLost
-from omnikeywords.jobs import store
+from omnikeywords.jobs import listing, store
 from omnikeywords.jobs.context import Hold
 from omnikeywords.jobs.crash import crash_point
 from omnikeywords.jobs.execution import Execution
@@ -97,7 +97,7 @@ def run_until_done(
 
     def done() -> bool:
         with database.read() as connection:
-            seen[:] = [store.status(connection, job_id)]
+            seen[:] = [listing.status(connection, job_id)]
         if on_look is not None:
             on_look(seen[0])
         return seen[0].state.ended or seen[0].state is JobState.STUCK
