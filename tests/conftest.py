@@ -1,7 +1,12 @@
-"""Databases for tests: SQLite, PostgreSQL 15 and PostgreSQL 18; each test finds an empty one."""
+"""Databases for tests: SQLite, PostgreSQL 15 and PostgreSQL 18; each test finds an empty one.
+
+The folder for the user's data is not the user's, and a test that uses the database which is there by default fails.
+"""
 
 import itertools
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,16 +15,46 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from omnikeywords.analysis.frequency import default_table_path
 from omnikeywords.catalog.migrate import migrate
 from omnikeywords.catalog.tables import metadata
 from omnikeywords.db import Database, connect
 from omnikeywords.jobs import metadata as jobs_metadata
+from omnikeywords.settings import default_data_dir
 from tests.servers.pgbouncer import PgBouncer, pgbouncer
 from tests.servers.postgres import Postgres, postgres
 
 APP_ROLE = "okf_app"
 POSTGRES = {"postgresql15": 15, "postgresql18": 18}
 KINDS = ["sqlite", *POSTGRES]  # and "pgbouncer": PostgreSQL 15 behind a pooler in transaction mode
+
+
+_DATA_HOME = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point the default data folder elsewhere, for the processes that tests start too; the language table is there."""
+    table = default_table_path()
+    config.stash[_DATA_HOME] = Path(tempfile.mkdtemp(prefix="okf-data-"))
+    os.environ["XDG_DATA_HOME"] = str(config.stash[_DATA_HOME])
+    default_data_dir().mkdir()
+    if table.exists():
+        default_table_path().symlink_to(table.resolve())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the folder away."""
+    shutil.rmtree(config.stash[_DATA_HOME], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def uses_a_database_of_its_own() -> Iterator[None]:
+    """Fail a test that uses the database of whoever names none: another test would find there what it left."""
+    yield
+    left = list(default_data_dir().glob("catalogue.*"))
+    for path in left:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert not left, f"left in the default data folder: {', '.join(path.name for path in left)}; set OKF_DATABASE_URL"
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,9 +291,14 @@ def _command(files: Sequence[str], keywords: Sequence[str], sample: bool) -> str
 
 
 def make_warm(finder: "Finder", quiet: bool) -> None:
-    """Build the language table if this is the first use."""
+    """Build the language table and compile the loops of the analysis if this is the first use, and say so."""
     if not finder.is_warm():
         _build_table(finder, quiet)
+    else:
+        finder.prepare(lambda: None if quiet else note(_COMPILING))
+
+
+_COMPILING = "preparing, once: compiling the analysis for this processor, which takes about half a minute"
 
 
 def _build_table(finder: "Finder", quiet: bool, again: bool = False) -> bool:
@@ -505,7 +510,9 @@ def serve(
     from omnikeywords.finder import Finder
 
     loaded = load_settings()
-    make_warm(Finder(loaded), quiet=False)
+    finder = Finder(loaded)
+    if not finder.is_warm():
+        _build_table(finder, quiet=False)
     service.serve(loaded, host=host, port=port, workers=workers, roles=roles, program=program_name())
 
 

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -84,15 +85,18 @@ def run_processor(settings: Settings, stop: threading.Event, roles: Sequence[str
 def _serve(finder: Finder, server: str, stop: threading.Event, roles: Sequence[str]) -> None:
     """Do it for one server, whatever becomes of the others."""
     workflows = finder.catalogue.fleet.workflows(server)
-    indexed = None
-    if "search" in roles:
-        builder = Builder(workflows.database, finder.searches.indexes, finder.settings.search_snapshots)
-        indexed = threading.Thread(target=_index, args=(builder, server, stop), name=f"index-{server}")
-        indexed.start()
-    if "processor" in roles:
-        _work(finder, workflows, server, stop)
-    if indexed is not None:
-        indexed.join()
+    with ExitStack() as stack:
+        if "search" in roles:
+            builder = Builder(workflows.database, finder.searches.indexes, finder.settings.search_snapshots)
+            stack.callback(builder.close)
+            for thread in (
+                threading.Thread(target=_index, args=(builder, server, stop), name=f"index-{server}"),
+                threading.Thread(target=_copy, args=(builder, stop), name=f"copy-{server}"),
+            ):
+                thread.start()
+                stack.callback(thread.join)
+        if "processor" in roles:
+            _work(finder, workflows, server, stop)
 
 
 def _work(finder: Finder, workflows: Workflows, server: str, stop: threading.Event) -> None:
@@ -161,14 +165,18 @@ def _index(builder: Builder, server: str, stop: threading.Event) -> None:
     while not stop.wait(pause):
         try:
             pause = 0.02 if builder.catch_up(stop.is_set) else _INDEX_PAUSE
-            builder.take_snapshots(_SNAPSHOT_SECONDS)
         except OmniKeywordsError as error:
             _log.warning("the search indexes cannot follow", server=server, reason=str(error))
             pause = _RETRY
         except Exception as error:  # of the engine or of the disk; what serves goes on serving
             _log.error("the search indexes cannot follow", server=server, exc_info=error)
             pause = _RETRY
-    builder.close()
+
+
+def _copy(builder: Builder, stop: threading.Event) -> None:
+    """Keep the snapshots of indexes up, beside what is searched: to copy a large one takes seconds."""
+    while not stop.wait(_INDEX_PAUSE):
+        builder.take_snapshots(_SNAPSHOT_SECONDS)
 
 
 def _end_with_parent(parent: int, stop: threading.Event) -> None:

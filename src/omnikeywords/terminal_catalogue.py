@@ -409,6 +409,5 @@ def show_ngrams(to: Console, rows: Sequence[Row]) -> None:
 
 _COUNTED = (
     _Column("keywords", _number("keywords"), right=True),
-    # A sum of 0 is of keywords whose volume nobody told.
-    _Column("volume", lambda row: f"{row['volume']:,}" if row["volume"] else None, right=True),
+    _Column("volume", _number("volume"), right=True),
 )

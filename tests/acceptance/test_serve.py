@@ -258,7 +258,7 @@ def test_on_a_terminal_it_speaks_to_people_and_control_c_leaves_nothing_behind(t
         assert list(tmp_path.glob("okf-serve-*"))
         begun = time.monotonic()
         assert service.stop(signal.SIGINT) == 0
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
         assert service.status("/health") == 0
     assert list(tmp_path.glob("okf-serve-*")) == []
 
@@ -268,7 +268,7 @@ def test_it_ends_with_the_terminal_it_was_started_from(tmp_path: Path) -> None:
         until(lambda: service.said)
         begun = time.monotonic()
         assert service.stop(signal.SIGHUP) == 0
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
         assert service.status("/health") == 0
         assert [event["event"] for event in service.events()] == ["ready", "stopped"]
     assert list(tmp_path.glob("okf-serve-*")) == []

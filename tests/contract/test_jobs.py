@@ -691,14 +691,14 @@ def test_a_lease_is_renewed_while_a_step_takes_longer_than_it(database: Database
         doing("slow")(context)
 
     saga = Saga("slow", [Step("only", slow)])
-    options = WorkerOptions(threads=1, lease_ms=400, poll_ms=20)
+    options = WorkerOptions(threads=1, lease_ms=2000, poll_ms=20)
     job = begin(database, saga)
     with working(database, saga, options=options):
         assert held.wait(10)
         first = look(database, job.id).due_at
         assert first is not None
         with working(database, saga, options=options):
-            wait_for(lambda: look(database, job.id).due_at > first + timedelta(milliseconds=800))  # type: ignore[operator]
+            wait_for(lambda: look(database, job.id).due_at > first + timedelta(milliseconds=2000))  # type: ignore[operator]
             released.set()
             wait_for(lambda: look(database, job.id).state.ended)
     assert (look(database, job.id).attempt, entries(database, job.id)) == (1, ["slow"])

@@ -201,6 +201,8 @@ def test_who_asks_with_one_filter_gets_what_the_catalogue_gives(
         found = search(indexes, filters={name: value})
         assert sorted(row["id"] for row in to_objects(found.records, shop.options())) == expected, name
         assert found.total == len(expected)
+    # A part of the name of a source is none.
+    assert shop.page(filters={"source": "google"}).total == search(indexes, filters={"source": "google"}).total == 0
 
 
 def test_the_best_match_comes_first(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
@@ -396,6 +398,19 @@ def test_groups_and_ngrams_count_keywords_and_volume(shop: Catalogue, indexes: I
         ("running shoes", 3, 1600),
         ("de corrida", 2, 750),
         ("ténis de", 2, 750),
+    ]
+
+
+def test_a_volume_that_nobody_told_is_none_and_no_zero(shop: Catalogue, indexes: Indexes, builder: Builder) -> None:
+    shop.bring("i1", b"Keyword,Volume\nred shoes,\nred socks,0\n")
+    builder.catch_up()
+    view = indexes.of(shop.bucket).view(now=True)
+    assert view is not None
+    tree = group_tree(view, Request(SHOP, "red"))
+    assert [(group.word, group.volume) for group in tree.groups] == [("shoes", None), ("socks", 0)]
+    assert [(row.ngram, row.volume) for row in ngrams(view, Request(SHOP), 2).ngrams] == [
+        ("red shoes", None),
+        ("red socks", 0),
     ]
 
 

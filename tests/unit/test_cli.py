@@ -57,6 +57,18 @@ def test_keywords_of_the_command_line_are_answered_in_order(capsys: pytest.Captu
     assert third["near_duplicate_reason"] == "same"
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_first_run_says_what_it_waits_for(
+    first: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(finder.Finder, "prepare", lambda _, on_compile: on_compile() if first else None)
+    said = "okf: preparing, once: compiling the analysis for this processor, which takes about half a minute\n"
+    assert run(["analyze", "-k", "shoes", "--format", "jsonl"]) == 0
+    assert capsys.readouterr().err == (said if first else "")
+    assert run(["analyze", "-k", "shoes", "--format", "jsonl", "-q"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_file_is_analysed_and_nothing_is_lost(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["analyze", str(export)]) == 0
     captured = capsys.readouterr()

@@ -1,5 +1,7 @@
 """Compiled loops: the same function with and without a folder to keep them in."""
 
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
@@ -39,3 +41,18 @@ def test_division_by_zero_is_that_of_numpy() -> None:
         return a / b
 
     assert divide(1.0, 0.0) == np.inf
+
+
+def test_who_waits_is_told_once_that_a_loop_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))  # nothing was kept by an earlier run
+    told: list[str] = []
+    loop = compiler.compiled(count_above)
+    with compiler.told_of_compiling(lambda: told.append("compiling")):
+        loop(np.array([1, 5, 7]), 4)
+        loop(np.array([1.5, 5.5]), 4)
+    assert told == ["compiling"]
+    # One that was compiled before is taken from the disk.
+    again = compiler.compiled(count_above)
+    with compiler.told_of_compiling(lambda: told.append("again")):
+        assert again(np.array([1, 5, 7]), 4) == 2
+    assert told == ["compiling"]

@@ -1,7 +1,10 @@
 """What a cell cannot mean is in no field: it is kept as it is, and told."""
 
+import math
 from datetime import date
+from io import BytesIO
 
+import polars as pl
 import pytest
 
 from omnikeywords.formats import open_export
@@ -119,6 +122,26 @@ def test_a_day_that_is_none_or_not_certain_is_kept_in_extra_and_told(cell: str) 
         (date(2025, 2, 3), {}),
     ]
     assert warnings == [f"column 'date': 1 cell is no certain day, as '{cell}' in line 2; kept in extra"]
+
+
+@pytest.mark.parametrize("kind", ["json", "parquet"])
+def test_a_number_too_large_to_be_kept_is_kept_in_extra_and_told(kind: str) -> None:
+    file = BytesIO()
+    if kind == "json":
+        file.write(b'[{"keyword": "a", "volume": 1e309, "cpc": 2.5}, {"keyword": "b", "volume": 5, "cpc": -1e400}]')
+    else:
+        pl.DataFrame({"keyword": ["a", "b"], "volume": [math.inf, 5], "cpc": [2.5, -math.inf]}).write_parquet(file)
+    with open_export(file.getvalue(), name=f"a.{kind}") as export:
+        rows = [row for batch in export.batches() for row in batch.observations()]
+        warnings = export.warnings
+    assert [(row.volume, row.cpc, dict(row.extra)) for row in rows] == [
+        (None, 2.5, {"volume": "inf"}),
+        (5, None, {"cpc": "-inf"}),
+    ]
+    assert warnings == [
+        "column 'volume': 1 cell is no number, as 'inf' in line 1; kept in extra",
+        "column 'cpc': 1 cell is no number, as '-inf' in line 2; kept in extra",
+    ]
 
 
 def test_one_certain_day_tells_the_order_of_its_column() -> None:

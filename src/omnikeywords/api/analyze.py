@@ -6,21 +6,21 @@ costs is mostly per batch, so the busier the service, the cheaper a call; one th
 to a few threads, with a deadline and a bounded queue: they delay nobody.
 """
 
-import asyncio
 from collections.abc import Sequence
-from itertools import chain
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
 from msgspec import UNSET
 
 from omnikeywords.api.answers import Answers
+from omnikeywords.api.batching import Batches
 from omnikeywords.api.guard import Call, Reply, read_body
 from omnikeywords.api.reading import check_json, check_takes_json, decode_json
 from omnikeywords.api.schemas import AnalyzeRequest
 from omnikeywords.api.threads import Threads
 from omnikeywords.cache import Cache
-from omnikeywords.errors import OmniKeywordsError, TooManyKeywords
+from omnikeywords.errors import TooManyKeywords
 from omnikeywords.ops import counter
 from omnikeywords.settings import Settings
 
@@ -62,7 +62,7 @@ class Analyze:
         self._analyst = analyst
         self._answers = answers
         self._keywords = keywords
-        self._together = _Together(analyst)
+        self._together = Batches(self._analyse_together, _MOST_TOGETHER, lambda call: len(call[0]))
         self._model_version = model_version
         self._most_keywords = settings.analyze_max_keywords
         self._most_bytes = settings.max_body_bytes
@@ -126,7 +126,7 @@ class Analyze:
         objects = [self._keywords.get((phrase, *options), version) for phrase in asked.keywords]
         missing = [phrase for phrase, known in zip(asked.keywords, objects, strict=True) if known is None]
         if len(missing) <= INLINE_KEYWORDS:
-            made = [self._encode(row) for row in await self._together.analyse(missing, options)] if missing else []
+            made = await self._together.run((missing, options)) if missing else []
         else:
             made = await self._threads.run(self._analyse, missing, options)
         for phrase, text in zip(missing, made, strict=True):
@@ -137,65 +137,15 @@ class Analyze:
     def _analyse(self, phrases: list[str], options: "_Options") -> list[bytes]:
         return [self._encode(row) for row in self._analyst.analyse(phrases, *options).rows()]
 
+    def _analyse_together(self, calls: Sequence[tuple[list[str], "_Options"]]) -> list[list[bytes]]:
+        phrases: dict[_Options, list[str]] = {}
+        for listed, options in calls:
+            phrases.setdefault(options, []).extend(listed)
+        made = {options: iter(self._analyse(listed, options)) for options, listed in phrases.items()}
+        return [list(islice(made[options], len(listed))) for listed, options in calls]
+
     def _body(self, asked: AnalyzeRequest, objects: list[bytes]) -> bytes:
         return b'%s,"results":[%s]}' % (self._heads[asked.analysis_type], b",".join(objects))
 
 
 _Options = tuple[str, str | None, str]  # kind, market, project
-_Waiting = tuple[list[str], "asyncio.Future[list[Row]]"]
-
-
-class _Together:
-    """Small calls that arrive in one turn of the event loop, analysed as one batch.
-
-    An analysis depends on its phrase and the options alone, never on its neighbours, so the answers are those
-    of calls made one by one.
-    """
-
-    def __init__(self, analyst: Analyst) -> None:
-        self._analyst = analyst
-        self._waiting: dict[_Options, list[_Waiting]] = {}
-
-    async def analyse(self, phrases: list[str], options: _Options) -> list[Row]:
-        loop = asyncio.get_running_loop()
-        calls = self._waiting.get(options)
-        if calls is None:
-            calls = self._waiting[options] = []
-            # It runs after everything that is ready now, the calls that have arrived among it.
-            loop.call_soon(self._run, options)
-        rows: asyncio.Future[list[Row]] = loop.create_future()
-        calls.append((phrases, rows))
-        return await rows
-
-    def _run(self, options: _Options) -> None:
-        calls = self._waiting.pop(options)
-        taken, keywords = 0, 0
-        for phrases, _ in calls:
-            keywords += len(phrases)
-            if taken and keywords > _MOST_TOGETHER:
-                # The rest in the next turn, so that others get theirs.
-                self._waiting[options] = calls[taken:]
-                asyncio.get_running_loop().call_soon(self._run, options)
-                break
-            taken += 1
-        self._answer(options, calls[:taken])
-
-    def _answer(self, options: _Options, calls: list[_Waiting]) -> None:
-        phrases = calls[0][0] if len(calls) == 1 else list(chain.from_iterable(call[0] for call in calls))
-        try:
-            rows = self._analyst.analyse(phrases, *options).rows()
-        except Exception as error:
-            if len(calls) > 1 and not isinstance(error, OmniKeywordsError):
-                # An error of ours, over one phrase perhaps: it must not become that of the others.
-                for call in calls:
-                    self._answer(options, [call])
-                return
-            for _, waiting in calls:
-                if not waiting.done():
-                    waiting.set_exception(error)
-            return
-        start = 0
-        for keywords, waiting in calls:
-            if not waiting.done():  # else the client has left
-                waiting.set_result(rows[start : start + len(keywords)])
-            start += len(keywords)

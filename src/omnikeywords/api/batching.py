@@ -16,34 +16,52 @@ class Batches(Generic[Given, Made]):
     A call that is alone waits for nobody: its work is done once those that were ready with it have given theirs.
     """
 
-    def __init__(self, work: Callable[[list[Given]], Sequence[Made]], most: int) -> None:
-        """`work` makes one thing of each that it is given, of `most` at a time: other calls wait so long."""
+    def __init__(
+        self,
+        work: Callable[[Sequence[Given]], Sequence[Made]],
+        most: int,
+        weight: Callable[[Given], int] = lambda _: 1,
+    ) -> None:
+        """`work` makes one thing of each that it is given, which must not depend on the others; of `most` at a time,
+        counted by their `weight`, as other calls wait so long.
+        """
         self._work = work
         self._most = most
+        self._weight = weight
         self._waiting: list[tuple[Given, asyncio.Future[Made]]] = []
+        self._weighs = 0
 
     async def run(self, given: Given) -> Made:
-        """What is made of it. Raises what the work raises, of whichever of those that were worked on together."""
+        """What is made of it. Raises what the work raises of it."""
         loop = asyncio.get_running_loop()
+        weight = self._weight(given)
+        if self._weighs + weight > self._most:
+            self._run()
         if not self._waiting:
+            # It runs after everything that is ready now, the calls that have arrived among it.
             loop.call_soon(self._run)
         future: asyncio.Future[Made] = loop.create_future()
         self._waiting.append((given, future))
-        if len(self._waiting) == self._most:
-            self._run()
+        self._weighs += weight
         return await future
 
     def _run(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        if not waiting:  # there were so many that they did not wait for the turn
-            return
+        waiting, self._waiting, self._weighs = self._waiting, [], 0
+        if waiting:  # else they were too many to wait for their turn
+            self._answer(waiting)
+
+    def _answer(self, waiting: Sequence[tuple[Given, asyncio.Future[Made]]]) -> None:
         try:
             made = self._work([given for given, _ in waiting])
         except Exception as error:
-            for _, future in waiting:
+            if len(waiting) == 1:
+                ((_, future),) = waiting
                 if not future.done():
                     future.set_exception(error)
+                return
+            for one in waiting:  # what fails for one must not fail for the others
+                self._answer([one])
             return
-        for (_, future), one in zip(waiting, made, strict=True):
-            if not future.done():  # the client has left
-                future.set_result(one)
+        for (_, future), one_made in zip(waiting, made, strict=True):
+            if not future.done():  # else the client has left
+                future.set_result(one_made)

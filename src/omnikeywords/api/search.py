@@ -33,7 +33,7 @@ _Sort = Literal[
     "relevance", "keyword", "volume", "difficulty", "opportunity", "position", "clicks", "impressions", "popularity"
 ]
 _MOST_WAIT = 10.0
-_SHOWN_TOGETHER = 16  # answers of searches: more gain little, and hold up the other calls
+_SHOWN_TOGETHER = 128  # hits: more gain little, and hold up the other calls
 _Position = Annotated[
     int, Meta(ge=0, le=2**62, description="Answer when the index is as far as the `position` of an earlier answer.")
 ]
@@ -178,7 +178,7 @@ class Search:
     def __init__(self, finder: Finder, settings: Settings) -> None:
         self.stamp = finder.searches.stamp  # what an answer is made from
         self._searches = finder.searches
-        self._shown = Batches(finder.searches.shown, _SHOWN_TOGETHER)
+        self._shown = Batches(finder.searches.shown, _SHOWN_TOGETHER, lambda look: len(look.found.records))
         self._seconds = settings.request_timeout_ms / 1000
         self._threads = Threads(
             "search", settings.threads, settings.queue, self._seconds, busy="too many wide searches", advice=""

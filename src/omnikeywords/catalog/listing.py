@@ -129,7 +129,8 @@ def _condition(name: str, value: str) -> ColumnElement[bool]:
         case "tag":
             return keywords.c.tags.contains(msgspec.json.encode(value).decode(), autoescape=True)
         case "source":
-            return or_(*(keywords.c.source.contains(one, autoescape=True) for one in value.split("|")))
+            listed = "|" + keywords.c.source + "|"
+            return or_(*(listed.contains(f"|{one}|", autoescape=True) for one in choices_of(name, value)))
         case "import":
             return or_(*(keywords.c.rows.contains(f"{one}/", autoescape=True) for one in value.split("|")))
         case "market":

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from omnikeywords.analysis import Options
+from omnikeywords.finder.deleted import Deleted
 from omnikeywords.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Catalogue:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.deleted = Deleted(settings.search_folder)
         self._opening = threading.RLock()
         self._first: Database | None = None
         self._fleet: Fleet | None = None

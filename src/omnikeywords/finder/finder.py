@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from omnikeywords.analysis import Analysis, Kind, Options, analyse
+from omnikeywords.analysis.compiler import told_of_compiling
 from omnikeywords.analysis.frequency import FrequencyTable, build_table
 from omnikeywords.errors import InvalidOption, LanguageTableMissing
 from omnikeywords.finder.catalogue import DEFAULT_PROJECT, Catalogue
@@ -134,6 +135,12 @@ class Finder:
         if progress:
             progress("loops", 1, 1)
         return built
+
+    def prepare(self, on_compile: Callable[[], object]) -> None:
+        """Load what the analysis needs. `on_compile` is called if its loops must be compiled, which takes half a minute
+        and is for this process and those that come after it."""
+        with told_of_compiling(on_compile):
+            analyse(("load", "models"), self.options()).with_near_duplicates()
 
     def is_warm(self) -> bool:
         """Whether the language table is there and of the right version; it is not read through."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omnikeywords.catalog import projects
-from omnikeywords.catalog.projects import Project
+from omnikeywords.catalog import log, projects
+from omnikeywords.catalog.projects import Project, bucket_of
 from omnikeywords.errors import InvalidOption
 from omnikeywords.finder.catalogue import Catalogue
 from omnikeywords.jobs import Job
@@ -78,4 +78,7 @@ class Projects:
         erases everything that was ever said in it. Raises NotFound."""
         self._catalogue.project(name)
         with self._catalogue.database_of(name).write(name) as connection:
-            return self._catalogue.workflows_of(name).delete_project(connection, name, actor)
+            job = self._catalogue.workflows_of(name).delete_project(connection, name, actor)
+            position = log.head(connection, bucket_of(name))
+        self._catalogue.deleted.tell(name, position)
+        return job

@@ -155,15 +155,14 @@ class Searches:
 
     def is_indexed(self, project: str) -> bool:
         """Whether searches of a project touch nothing but its index."""
-        view = self._newest(project)
-        return view is not None and project in view.marker.projects
+        return self._indexed(project) is not None
 
     def stamp(self, project: str) -> tuple[str, ...] | None:
         """What searches of a project are answered from now, the same in every process; None where that is not its index
         alone. As long as it is the same, so are the answers.
         """
-        view = self._newest(project)
-        if view is None or project not in view.marker.projects:
+        view = self._indexed(project)
+        if view is None:
             return None
         marker = view.marker
         brands = ",".join(self._settings.brands)
@@ -222,11 +221,24 @@ class Searches:
 
     def _view(self, project: str) -> View | None:
         """The index of a project, None where there is nothing of it yet. Raises NotFound."""
-        view = self._newest(project)
-        if view is not None and project in view.marker.projects:
+        view = self._indexed(project)
+        if view is not None:
             return view
-        self._catalogue.project(project)
-        return None
+        project_now = self._catalogue.project(project)
+        view = self._newest(project)
+        if view is None or project not in view.marker.projects:
+            return None
+        # It was deleted, and is there: made again since, or brought back with the database of an earlier time.
+        deleted = self._catalogue.deleted.since(project, view.marker.position)
+        is_same = deleted is None or (project_now.created_at is not None and project_now.created_at < deleted)
+        return view if is_same else None
+
+    def _indexed(self, project: str) -> View | None:
+        """The index of a project, None where it holds nothing of it or what was deleted since."""
+        view = self._newest(project)
+        if view is None or project not in view.marker.projects:
+            return None
+        return None if self._catalogue.deleted.since(project, view.marker.position) else view
 
     def _objects(
         self, view: View, project: str, records: list[list[Any]], fields: Sequence[str] | None

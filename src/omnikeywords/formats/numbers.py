@@ -240,7 +240,10 @@ def read_numbers(texts: pl.Series, decimal: str, known: dict[str, Number | None]
     name = texts.name
     if texts.dtype != pl.String:
         value = texts.cast(pl.Float64, strict=False)
-        return Numbers(pl.select(pl.when(value.is_finite()).then(value)).to_series().rename(name))
+        # NaN is how some tools say that nothing is known; an infinity was a number larger than any that can be kept.
+        endless = value.is_infinite()
+        finite = pl.select(pl.when(value.is_finite()).then(value)).to_series().rename(name)
+        return Numbers(finite, unreadable=endless if endless.any() else None)
     quick = texts.cast(pl.Float64, strict=False)
     doubtful = quick.is_null() & texts.is_not_null()
     if decimal != ".":

@@ -90,7 +90,10 @@ class Builder:
             return True
 
     def take_snapshots(self, seconds: float) -> int:
-        """Copy the indexes that were written since their last snapshots, if those are so old; returns how many."""
+        """Copy the indexes that were written since their last snapshots, if those are so old; returns how many.
+
+        It may run beside all else. One that cannot be copied is tried again after so many seconds.
+        """
         if self._snapshots is None:
             return 0
         done = 0
@@ -98,7 +101,11 @@ class Builder:
             if time.monotonic() - self._taken.get(bucket, float("-inf")) >= seconds:
                 self._written.discard(bucket)
                 self._taken[bucket] = time.monotonic()
-                done += take(self._indexes.folder_of(bucket), self._snapshots / str(bucket)) is not None
+                try:
+                    done += take(self._indexes.folder_of(bucket), self._snapshots / str(bucket)) is not None
+                except (OmniKeywordsError, OSError) as error:
+                    self._written.add(bucket)
+                    _log.warning("a search index cannot be copied", bucket=bucket, reason=str(error))
         return done
 
     def _build_beside(self, bucket: int) -> None:

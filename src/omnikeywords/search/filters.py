@@ -10,19 +10,14 @@ from omnikeywords.catalog.listing import FILTERS, NO_MARKET, choices_of
 from omnikeywords.errors import InvalidOption
 from omnikeywords.search.schema import CODES, SCALES, SCHEMA, Terms
 
-__all__ = ["all_of", "any_of", "between", "filter_queries", "has_number", "has_term"]
+__all__ = ["all_of", "any_of", "between", "filter_queries", "has_term"]
 
 _MOST = 2**53  # further than any number that is counted
 _MOST_CHOICES = 100  # behind one another in one filter
 
 
-def has_term(field: str, value: str) -> Query:
-    """That a text of a keyword is this one."""
-    return Query.term_query(SCHEMA, field, value, "basic")
-
-
-def has_number(field: str, value: int) -> Query:
-    """That a number of a keyword, of the fields that are indexed by it, is this one."""
+def has_term(field: str, value: str | int) -> Query:
+    """That a text of a keyword, or a number of the fields that are indexed by it, is this one."""
     return Query.term_query(SCHEMA, field, value, "basic")
 
 
@@ -67,11 +62,11 @@ def filter_query(name: str, value: str, terms: Terms) -> Query:
         raise InvalidOption(f"filter {name} is {value!r}: use true or false", filter=name)
     if name in CODES:
         known = [CODES[name].index(choice) for choice in choices if choice in CODES[name]]  # a language may be new
-        return any_of(has_number(name, code) for code in known) if known else Query.empty_query()
+        return any_of(has_term(name, code) for code in known) if known else Query.empty_query()
     if name in ("words", "year"):
         if not re.fullmatch(r"[0-9]{1,4}", value):
             raise InvalidOption(f"filter {name} is {value!r}: give a whole number below 10000", filter=name)
-        return has_number(name, int(value))
+        return has_term(name, int(value))
     if name == "import":
         return any_of(has_term("term", terms.imported + choice) for choice in choices)
     if name in ("modifier", "tag"):

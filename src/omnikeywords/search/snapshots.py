@@ -104,6 +104,9 @@ def load(of: Path, folder: Path) -> bool:
     build = new_build(folder)
     try:
         build.mkdir(parents=True)
+    except FileExistsError:  # another process began at this moment
+        return False
+    try:
         for name, digest in manifest.files.items():
             shutil.copyfile(source / name, build / name)
             if _digest(build / name) != digest:

@@ -30,7 +30,7 @@ class Group:
 
     word: str
     keywords: int
-    volume: int  # of those whose volume is known, all together
+    volume: int | None  # of those whose volume is known, all together; None where it is of none
     next: list["Group"] = field(default_factory=list)  # the words that most of them have besides
 
 
@@ -40,7 +40,7 @@ class NGram:
 
     ngram: str
     keywords: int
-    volume: int
+    volume: int | None  # as of a group
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,14 @@ def group_tree(view: View, request: Request) -> Tally:
     tells = _Tells(known)
     keywords: Counter[str] = Counter()
     volumes: Counter[str] = Counter()
-    having: defaultdict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
+    having: defaultdict[str, list[tuple[frozenset[str], int | None]]] = defaultdict(list)
     matches = _Matches(view, request)
     for words, volume in matches.each():
         telling = frozenset(filter(tells.__getitem__, words))
         for word in telling:
             keywords[word] += 1
-            volumes[word] += volume
+            if volume is not None:
+                volumes[word] += volume
             having[word].append((telling, volume))
     groups = []
     for word in _most(keywords, volumes, request.limit):
@@ -78,12 +79,13 @@ def group_tree(view: View, request: Request) -> Tally:
         for others, volume in having[word]:
             for other in others:
                 beside[other] += 1
-                searched[other] += volume
+                if volume is not None:
+                    searched[other] += volume
         del beside[word]
         following = [
-            Group(matches.spelt[other], beside[other], searched[other]) for other in _most(beside, searched, _NEXT)
+            Group(matches.spelt[other], beside[other], searched.get(other)) for other in _most(beside, searched, _NEXT)
         ]
-        groups.append(Group(matches.spelt[word], keywords[word], volumes[word], following))
+        groups.append(Group(matches.spelt[word], keywords[word], volumes.get(word), following))
     return Tally(matches.total, matches.tallied, groups=groups)
 
 
@@ -95,9 +97,10 @@ def ngrams(view: View, request: Request, length: int) -> Tally:
     for words, volume in matches.each():
         for ngram in {" ".join(words[at : at + length]) for at in range(len(words) - length + 1)}:
             keywords[ngram] += 1
-            volumes[ngram] += volume
+            if volume is not None:
+                volumes[ngram] += volume
     found = [
-        NGram(" ".join(matches.spelt[word] for word in ngram.split(" ")), keywords[ngram], volumes[ngram])
+        NGram(" ".join(matches.spelt[word] for word in ngram.split(" ")), keywords[ngram], volumes.get(ngram))
         for ngram in _most(keywords, volumes, request.limit)
     ]
     return Tally(matches.total, matches.tallied, ngrams=found)
@@ -134,8 +137,8 @@ class _Matches:
         self.tallied = len(self._found)
         self.spelt: dict[str, str] = {}  # each word as the most searched keyword spells it
 
-    def each(self) -> Iterator[tuple[list[str], int]]:
-        """The words and the volume of each, 0 where it is not known."""
+    def each(self) -> Iterator[tuple[list[str], int | None]]:
+        """The words and the volume of each, None where it is not known."""
         splitting = Words()
         for start in range(0, len(self._found), _AT_ONCE):
             records = self._view.records_at(self._found[start : start + _AT_ONCE])
@@ -143,4 +146,4 @@ class _Matches:
             for record, phrase, words in zip(records, normalized, splitting.split(normalized), strict=True):
                 for word, spelt in zip(words, splitting.spelt(phrase, words), strict=True):
                     self.spelt.setdefault(word, spelt)
-                yield words, recorded(record, "volume") or 0
+                yield words, recorded(record, "volume")

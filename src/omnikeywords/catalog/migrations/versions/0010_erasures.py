@@ -7,8 +7,8 @@ erased.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009_erasures"
-down_revision = "0008_longer_content"
+revision = "0010_erasures"
+down_revision = "0009_listing_indexes"
 phase = "pre"
 
 

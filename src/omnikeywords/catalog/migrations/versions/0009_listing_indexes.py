@@ -1,6 +1,6 @@
 """Indexes of keywords that only lists can use, so that a look-up by id has but the key to go by.
 
-They take the place of others, which lists use as long as they are there.
+They take the place of others, which a program of the version before uses until it is replaced.
 """
 
 from typing import Any
@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010_listing_indexes"
-down_revision = "0009_erasures"
-phase = "post"
+revision = "0009_listing_indexes"
+down_revision = "0008_longer_content"
+phase = "pre"
 
 _INDEXES: dict[str, list[Any]] = {
     "listed_by_normalized": ["normalized", "id"],
@@ -38,10 +38,8 @@ def beforehand(connection: sa.Connection) -> None:
 
 
 def upgrade() -> None:
-    """Make them and drop the others; SQLite has none. What was built of them beforehand is taken as it is."""
+    """Make them; SQLite has none. What was built of them beforehand is taken as it is."""
     if op.get_bind().dialect.name == "postgresql":
         for suffix, keys in _INDEXES.items():
             columns = ["bucket", "project", *keys]
             op.create_index(f"ix_keywords_{suffix}", "keywords", columns, postgresql_where=sa.text(_CONDITION))
-        for suffix in ("normalized_id", "volume_id", "market_created_at"):
-            op.drop_index(f"ix_keywords_bucket_project_{suffix}", "keywords")
