@@ -31,6 +31,7 @@ bench: $(VENV)/.test-ready ## measure speed; writes benchmarks/results
 	$(BIN)/python benchmarks/bench_serve.py
 	$(BIN)/python benchmarks/bench_log.py
 	$(BIN)/python benchmarks/bench_import.py
+	$(BIN)/python benchmarks/bench_erase.py
 
 bench-serve: $(VENV)/.test-ready ## ours and the guide's stack under the guide's mix of calls, freshness, Redis in trouble; DATA=folder of the evaluation sets; an hour
 	$(BIN)/python benchmarks/bench_mix.py --data $(DATA)

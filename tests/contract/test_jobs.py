@@ -952,3 +952,29 @@ def test_a_claim_finds_its_job_by_the_index_of_due_ones(dialect: str, postgresql
         assert "jobs_due" in plan
     finally:
         database.close()
+
+
+def test_a_saga_that_is_not_revocable_cannot_be_cancelled_from_its_start_on(database: Database) -> None:
+    saga = Saga("erase", [Step("first", fails(InvalidInput("why"))), Step("last", doing("last"))], revocable=False)
+    job = begin(database, saga)
+    with database.write() as connection, pytest.raises(Conflict, match="passed the point of no return"):
+        cancel(connection, job.id)
+    job = run_until_done(database, [saga], job.id, OPTIONS)
+    assert (job.state, job.step) == (JobState.STUCK, "first")
+    with pytest.raises(ValueError, match="none of its steps is ever undone"):
+        Saga("erase", [Step("first", doing("first"), undoing("first"))], revocable=False)
+
+
+def test_jobs_that_were_made_before_another_are_erased_by_their_ids(database: Database) -> None:
+    saga = Saga("any", [Step("first", doing("first"))])
+    earlier = [begin(database, saga).id for _ in range(3)]
+    newest = max(look(database, job_id).created_at for job_id in earlier)
+    wait_for(lambda: datetime.now(UTC) - newest > timedelta(milliseconds=50))
+    one = begin(database, saga)
+    begin(database, saga)
+    with database.write() as connection:
+        assert store.made_before(connection, one.id) == sorted(earlier)
+        assert store.made_before(connection, one.id, after=sorted(earlier)[1]) == [max(earlier)]
+        assert store.erase(connection, "other", earlier) == 0
+        assert store.erase(connection, one.project, earlier[:2]) == 2
+        assert store.made_before(connection, one.id) == earlier[2:]

@@ -109,6 +109,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """Let so few rows be a transaction that there are several of them."""
     monkeypatch.setattr("omnikeywords.catalog.keywords._PART", rows)
     monkeypatch.setattr("omnikeywords.catalog.keywords._TAKEN", rows)
+    monkeypatch.setattr("omnikeywords.catalog.keywords._SORTED", 2 * rows)
     monkeypatch.setattr("omnikeywords.catalog.keywords._WRITTEN", {"sqlite": rows, "postgresql": rows})
 
 

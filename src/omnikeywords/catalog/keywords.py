@@ -19,7 +19,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
-    Delete,
     Select,
     Table,
     Text,
@@ -31,7 +30,6 @@ from sqlalchemy import (
     select,
     text,
     true,
-    tuple_,
 )
 
 from omnikeywords.analysis import MODEL_VERSION, Options
@@ -49,7 +47,8 @@ __all__ = ["MODEL", "KeywordsModel", "Scope", "at_places", "places_of"]
 
 MODEL = "keywords"
 _PART = 1500  # rows that are read or replaced in one transaction
-_TAKEN = 750  # rows that are deleted in one, with as many keywords that may go or change
+_TAKEN = 750  # rows of a table that are deleted in one
+_SORTED = 80_000  # of those, so many are put in order, for a transaction to touch pages that lie together
 _WRITTEN = {"sqlite": 1200, "postgresql": 20_000}  # rows written in one, which on SQLite makes it some 15 ms
 _NO_END = 2**62  # behind every row of an import
 _LONG_MS = 600_000  # for what reads a whole bucket
@@ -181,7 +180,7 @@ class KeywordsModel:
         """
         options = self._options(of.project)
         with database.read(of.project) as connection:
-            ids = _ids_behind(connection, of, keywords, after, _PART)
+            ids = _ids_behind(connection, of, keywords, after)
             if not len(ids):
                 return None, 0, iter(())
             known = _observed(connection, of, ids)
@@ -233,15 +232,20 @@ class KeywordsModel:
         while True:
             with database.read(of.project) as connection:
                 places = _places_of_import(connection, of, import_id, first, behind)
-                if not places.height:
-                    return
-                ids = places["id"].unique(maintain_order=True)
-                known = _observed(connection, of, ids)
-                said = _marks(connection, of, ids)
+            if not places.height:
+                return
+            ids = places["id"].unique().sort()
             options = options or self._options(of.project)
-            left = known.filter(~goes)
-            # Their other rows of the import follow in later parts, although nothing names them any more.
-            yield partial(_replace, of, places, ids, left.clear(), _finished(_state(left, options), of, said))
+            for start in range(0, len(ids), _TAKEN):
+                some = ids[start : start + _TAKEN]
+                with database.read(of.project) as connection:
+                    left = _observed(connection, of, some).filter(~goes)
+                    said = _marks(connection, of, some)
+                none = left.clear()
+                yield partial(_replace, of, none, some, none, _finished(_state(left, options), of, said))
+            # No keyword names them any more.
+            for rows in places.iter_slices(_TAKEN):
+                yield partial(_drop_rows, of, rows)
 
     def _mend(self, database: Database, of: Scope, ids: pl.Series) -> Iterator[Part]:
         """Make right those of the keywords `ids` that name observations which are not theirs."""
@@ -272,20 +276,21 @@ class KeywordsModel:
         after = ""
         while True:
             with database.read(event.project) as connection:
-                ids = _ids_behind(connection, event, keywords, after, _TAKEN)
+                ids = _ids_in_place(connection, event, after)
             if not len(ids):
                 break
-            yield partial(_drop, event, ids)
-            after = ids[-1]
-        key = list(observations.primary_key)
-        some = select(*key).where(_of_project(event, observations)).limit(_TAKEN)
+            for start in range(0, len(ids), _TAKEN):
+                some = ids[start : start + _TAKEN]
+                with database.read(event.project) as connection:
+                    _rows_of(connection, event, some)  # so that the disk is not waited for in the transaction
+                yield partial(_drop, event, some)
+            after = max(ids)
         while True:
             with database.read(event.project) as connection:
-                there = connection.execute(some.limit(1)).first()
-            if there is None:
+                rows = _places(connection, event, _of_project(event, observations), _TAKEN)
+            if not rows.height:
                 break
-            listed = some.subquery()
-            yield partial(_execute, delete(observations).where(tuple_(*key).in_(select(*listed.columns))))
+            yield partial(_drop_rows, event, rows)
 
 
 _KEY_SCHEMA: dict[str, Any] = {
@@ -359,10 +364,7 @@ def _replace(
     """Take observations out, put others in, and the states of the keywords `ids` in the place of what they were."""
     changes.note(connection, of.bucket, of.project, pl.concat([ids.alias("id"), state["id"]]).unique())
     if drop.height:
-        connection.execute(
-            delete(observations).where(_of_places(connection)),
-            places_of(connection, of, drop.select(PLACE).to_series()),
-        )
+        _drop_rows(of, drop, connection)
     without = ids.filter(~ids.is_in(state["id"].implode()))
     if len(without):
         among = _among(connection, keywords)
@@ -378,8 +380,10 @@ def _drop(of: Event | Scope, ids: pl.Series, connection: Connection) -> None:
     connection.execute(delete(keywords).where(_of_project(of, keywords), among), _listed(connection, ids))
 
 
-def _execute(statement: Delete, connection: Connection) -> None:
-    connection.execute(statement)
+def _drop_rows(of: Event | Scope, rows: pl.DataFrame, connection: Connection) -> None:
+    """Take observations out, by import and row."""
+    places = places_of(connection, of, rows.select(PLACE).to_series())
+    connection.execute(delete(observations).where(_of_places(connection)), places)
 
 
 def _observed(
@@ -441,9 +445,15 @@ def _places_of_import(
     """Some rows of an import, with their keywords."""
     o = observations.c
     which = _of_project(of, observations) & (o.import_id == import_id) & (o.row >= first) & (o.row < behind)
-    found = connection.execute(select(o.import_id, o.row, o.id).where(which).order_by(o.row).limit(_TAKEN)).all()
+    return _places(connection, of, which, _SORTED)
+
+
+def _places(connection: Connection, of: Event | Scope, which: ColumnElement[bool], limit: int) -> pl.DataFrame:
+    """The first of some observations by import and row, with their keywords."""
+    o = observations.c
     schema = {name: _KEY_SCHEMA[name] for name in ("import_id", "row", "id")}
-    return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+    first = select(o.import_id, o.row, o.id).where(which).order_by(o.import_id, o.row).limit(limit)
+    return fetch(connection, first, schema)
 
 
 def _counted_imports(connection: Connection, of: Event | Scope) -> frozenset[str]:
@@ -457,11 +467,19 @@ def _import_of(event: Event) -> str:
     return event.stream.removeprefix("import/")
 
 
-def _ids_behind(connection: Connection, of: Event | Scope, table: Table, after: str, limit: int) -> pl.Series:
+def _ids_behind(connection: Connection, of: Event | Scope, table: Table, after: str) -> pl.Series:
     """The next keywords by id."""
     behind = _of_project(of, table) & (table.c.id > after)
-    found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(limit))
+    found = connection.execute(select(table.c.id).where(behind).order_by(table.c.id).limit(_PART))
     return pl.Series("id", found.scalars().all(), pl.String())
+
+
+def _ids_in_place(connection: Connection, of: Event | Scope, after: str) -> pl.Series:
+    """The next keywords by id, in the order in which they lie in the table where it has one."""
+    place: ColumnElement[int] = literal_column("rowid" if connection.dialect.name == "sqlite" else "0")
+    behind = _of_project(of, keywords) & (keywords.c.id > after)
+    found = select(keywords.c.id, place).where(behind).order_by(keywords.c.id).limit(_SORTED)
+    return fetch(connection, found, {"id": pl.String(), "place": pl.Int64()}).sort("place", maintain_order=True)["id"]
 
 
 def _of_project(of: Event | Scope, table: Table) -> Any:

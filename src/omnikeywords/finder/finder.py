@@ -215,12 +215,15 @@ class Finder:
     def catch_up(self, project: str = DEFAULT_PROJECT) -> None:
         """Move the read models on as far as the log goes, where no processor does, derive what is to be derived of a
         project, erase what was deleted of it, and look for its near-duplicates anew."""
+        from omnikeywords.bulk import seldom_collected
+
         workflows = self.catalogue.workflows_of(project)
-        workflows.catch_up()
-        for job in self.jobs.newest(project, limit=1000):
-            if job.kind in (workflows.derive_keywords.kind, workflows.erase.kind) and not job.state.ended:
-                self.jobs.run(job.id)
-        workflows.regroup(project)
+        with seldom_collected():  # never for long within a transaction
+            workflows.catch_up()
+            for job in self.jobs.newest(project, limit=1000):
+                if job.kind in (workflows.derive_keywords.kind, workflows.erase.kind) and not job.state.ended:
+                    self.jobs.run(job.id)
+            workflows.regroup(project)
 
     def events(self, project: str = DEFAULT_PROJECT, *, after: int | None = None, limit: int = 50) -> "list[Event]":
         """Events of a project without their rows, in their order: the first behind a position, or the last there are.
