@@ -47,7 +47,9 @@ __all__ = ["ROLES", "serve"]
 # analyzer: /api/v1/analyze, which touches no disk and keeps nothing; search: what is found in search indexes, and these
 # kept up; processor: the catalogue, its jobs and read models
 ROLES = ("analyzer", "search", "processor")
-_BESIDE = ("search", "processor")  # those that have a process beside the HTTP workers
+# Those that have a process of their own beside the HTTP workers: what is imported is to be found soon, so an index does
+# not wait for the turn of the interpreter that reads and analyses.
+_BESIDE = ("search", "processor")
 
 _CONNECTIONS = 16_384  # of one worker, idle ones included; requests are limited by the guard
 _DRAINING = "draining"  # the file of the flag, in the folder that workers share
@@ -96,7 +98,7 @@ def serve(
         server = _Server(settings, where, number, SharedFlag(folder / _DRAINING), program, told)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_die_of_signals)
-        with _Processor(settings, beside) if beside else contextlib.nullcontext():
+        with _Processors(settings, beside):
             server.serve(target_loader=functools.partial(_worker, settings, folder, chosen, local), wrap_loader=False)
 
 
@@ -281,41 +283,45 @@ def _end_with_parent(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-class _Processor:
-    """Keeps one processor running in a process of its own, and stops it in the end."""
+class _Processors:
+    """Keeps a processor running for each role, in processes of their own, and stops them in the end."""
 
     def __init__(self, settings: Settings, roles: Sequence[str]) -> None:
         self._settings = settings
-        self._roles = roles
         self._ending = threading.Event()
-        self._process: SpawnProcess | None = None
-        self._thread = threading.Thread(target=self._keep, name="processor", daemon=True)
+        self._running: dict[str, SpawnProcess] = {}
+        self._threads = [
+            threading.Thread(target=self._keep, args=(role,), name=f"keep-{role}", daemon=True) for role in roles
+        ]
 
     def __enter__(self) -> Self:
-        """Start the processor, and another one whenever it dies."""
-        self._thread.start()
+        """Start them, and another one whenever one dies."""
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let it come to a checkpoint, for as long as the settings say, then end it; its jobs go on elsewhere."""
+        """Let them come to a checkpoint, for as long as the settings say, then end them; jobs go on elsewhere."""
         self._ending.set()
-        if self._process is not None and self._process.is_alive():
-            self._process.terminate()
-            self._process.join(self._settings.drain_timeout_ms / 1000)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
+        until = time.monotonic() + self._settings.drain_timeout_ms / 1000
+        running = list(self._running.values())
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.join(max(0.0, until - time.monotonic()))
+            if process.is_alive():
+                process.kill()
+                process.join()
 
-    def _keep(self) -> None:
+    def _keep(self, role: str) -> None:
         spawn = multiprocessing.get_context("spawn")  # not split off: the service has threads
         while not self._ending.is_set():
-            self._process = spawn.Process(
-                target=_process, args=(self._settings, os.getpid(), self._roles), name="okf-processor"
-            )
-            self._process.start()
-            self._process.join()
+            process = spawn.Process(target=_process, args=(self._settings, os.getpid(), [role]), name=f"okf-{role}")
+            process.start()
+            self._running[role] = process
+            process.join()
             if not self._ending.is_set():
-                get_logger("omnikeywords.service").error("the processor ended", code=self._process.exitcode)
+                get_logger("omnikeywords.service").error("a processor ended", role=role, code=process.exitcode)
                 self._ending.wait(1)
 
 

@@ -51,7 +51,7 @@ from omnikeywords.webhooks import Deliveries, Sender
 
 __all__ = ["CHUNK", "ImportRequest", "Workflows"]
 
-CHUNK = 10_000  # rows of one event
+CHUNK = 5_000  # rows of one event
 _COUNTED = ("chunks", "rows", "rejects", "unusable", "merged")  # of an import, at each checkpoint
 _MOST_REJECTS = 100_000  # kept one by one; all of them are counted
 _UNDER_WAY = 2  # chunks that an import is ahead of the read models

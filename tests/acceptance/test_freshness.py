@@ -15,7 +15,7 @@ from omnikeywords.settings import Settings
 from tests.acceptance.test_serve import Service, serving, until
 from tests.servers.postgres import postgres
 
-CHUNK = 10_000  # rows that are acknowledged together
+CHUNK = 5_000  # rows that are acknowledged together
 LIST = "keyword,volume\n" + "".join(f"number {row} shoes,{row}\n" for row in range(CHUNK + 500))
 # Seconds that a search waits for what it is to find; on a quiet machine one of two is enough, see bench_fresh.py.
 WAIT = 10
@@ -80,4 +80,6 @@ def test_an_acknowledged_chunk_is_found_by_who_waits_for_it(services: tuple[Serv
     # And by every worker, once one of them has told how far it is: each connection may reach another.
     position = json.loads(searching.ask("GET", "/api/v1/search?q=shoes&fields=keyword")[1])["position"]
     for _ in range(8):
-        assert found(searching, "number 10499 shoes", index_position=position) == ["number 10499 shoes"]
+        assert found(searching, f"number {CHUNK + 499} shoes", index_position=position) == [
+            f"number {CHUNK + 499} shoes"
+        ]

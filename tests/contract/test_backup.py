@@ -38,6 +38,7 @@ from omnikeywords.errors import (
 from omnikeywords.finder import Finder
 from omnikeywords.in_use import alone
 from omnikeywords.settings import Settings
+from omnikeywords.workflows import CHUNK
 
 SHOES = b"Keyword,Volume\nred shoes,100\nblue shoes,50\nzapatos rojos,20\n"
 BOOTS = b"Keyword,Volume\nred boots,70\n"
@@ -149,7 +150,7 @@ def test_a_backup_says_what_is_in_it(backed_up: Backup) -> None:
 
 def test_an_import_that_runs_goes_on_where_the_backup_was_taken(tmp_path: Path) -> None:
     path, restored = tmp_path / "catalogue.sqlite3", tmp_path / "restored.sqlite3"
-    text = b"Keyword,Volume\n" + b"".join(b"red shoes %d size %d,%d\n" % (i, i % 7, i % 900) for i in range(25_000))
+    text = b"Keyword,Volume\n" + b"".join(b"red shoes %d size %d,%d\n" % (i, i % 7, i % 900) for i in range(3 * CHUNK))
     finder = finder_on(path)
     started = finder.imports.start(text, name="list.csv", project="shop", market="en-US")
     running = threading.Thread(target=finder.jobs.run, args=(started.job_id,))
@@ -168,14 +169,14 @@ def test_an_import_that_runs_goes_on_where_the_backup_was_taken(tmp_path: Path) 
     events = f"SELECT position, type, payload, data, recorded_at FROM events WHERE position <= {position} ORDER BY 1"
     assert rows(restored, events.replace(f" WHERE position <= {position}", "")) == rows(path, events)
     assert rows(restored, "SELECT position FROM followers") == [(position,)]
-    assert rows(restored, "SELECT count(*) FROM keywords") == [((position - 2) * 10_000,)]
+    assert rows(restored, "SELECT count(*) FROM keywords") == [((position - 2) * CHUNK,)]
     # Whoever runs jobs ends the import, as it ended in the catalogue that was left behind.
     finder = finder_on(restored)
     assert finder.jobs.run(started.job_id).state == "completed"
     finder.close()
     derived = "SELECT id, normalized, volume, intent, rows, near_duplicate_of, difficulty FROM keywords ORDER BY id"
     assert rows(restored, derived) == rows(path, derived)
-    assert rows(restored, "SELECT count(*) FROM keywords") == [(25_000,)]
+    assert rows(restored, "SELECT count(*) FROM keywords") == [(3 * CHUNK,)]
 
 
 def say_something(catalogue: Path) -> None:
