@@ -327,9 +327,8 @@ def test_too_few_database_connections_for_its_jobs_are_said_at_once() -> None:
 
 def test_a_missing_table_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(LanguageTableMissing, match="okf warm"):
-        serve(
-            Settings.load({"OKF_LANGUAGE_TABLE": str(tmp_path / "none.okflang")}), port=0, workers=1, roles="analyzer"
-        )
+        places = {"OKF_DATA_DIR": str(tmp_path), "OKF_LANGUAGE_TABLE": str(tmp_path / "none.okflang")}
+        serve(Settings.load(places), port=0, workers=1, roles="analyzer")
 
 
 def test_a_wrong_setting_is_one_line() -> None:

@@ -36,6 +36,7 @@ from omnikeywords.jobs import (
     WorkerOptions,
     cancel,
     list_jobs,
+    made_before,
     metadata,
     resume,
     retry,
@@ -973,8 +974,8 @@ def test_jobs_that_were_made_before_another_are_erased_by_their_ids(database: Da
     one = begin(database, saga)
     begin(database, saga)
     with database.write() as connection:
-        assert store.made_before(connection, one.id) == sorted(earlier)
-        assert store.made_before(connection, one.id, after=sorted(earlier)[1]) == [max(earlier)]
+        assert made_before(connection, one.id) == sorted(earlier)
+        assert made_before(connection, one.id, after=sorted(earlier)[1]) == [max(earlier)]
         assert store.erase(connection, "other", earlier) == 0
         assert store.erase(connection, one.project, earlier[:2]) == 2
-        assert store.made_before(connection, one.id) == earlier[2:]
+        assert made_before(connection, one.id) == earlier[2:]
